@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Files and directories, by descriptor where it matters. Nothing here follows a path that a container controls. */
+#pragma once
+
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "base/str.h"
+
+/* Reads a whole regular file or /proc file of at most max bytes; NUL-terminated, *ret_size may be NULL.
+ * -EFBIG if larger. dirfd may be AT_FDCWD. */
+int file_read(int dirfd, const char *path, size_t max, char **ret, size_t *ret_size);
+/* Reads everything from fd; same limits. */
+int fd_read_all(int fd, size_t max, char **ret, size_t *ret_size);
+/* First line without its newline. */
+int file_read_line(int dirfd, const char *path, char **ret);
+/* One write(2) to an existing file (/proc, cgroup). Never creates. */
+int file_write(int dirfd, const char *path, const char *text);
+/* Replaces the file as a whole: temporary file beside it, optional fsync, rename. On failure the old one stays and
+ * nothing is left behind. */
+int file_write_atomic(int dirfd, const char *path, const void *data, size_t n, mode_t mode, bool sync);
+/* Creates path and its parents (mode each). Existing directories are fine. */
+int mkdir_parents(int dirfd, const char *path, mode_t mode);
+/* Removes what name is in dirfd, with everything below it, never following a symbolic link and never crossing into
+ * another mount. Missing = 0. Unlimited depth without recursion on the stack. */
+int remove_tree(int dirfd, const char *name);
+/* Writes all of it; retries EINTR and short writes. Blocking descriptors only. */
+int write_all(int fd, const void *data, size_t n);
+/* "/a//b/./c/" -> "/a/b/c" in place. Does not touch "..". */
+char *path_simplify(char *path);
+/* Absolute, no "..", no NUL, at most PATH_MAX-1 bytes. */
+bool path_is_normalized(const char *path);
+static inline bool path_is_absolute(const char *path) {
+    return path[0] == '/';
+}
+char *path_join(const char *a, const char *b);
+/* Last component, "" for "/". Points into path. */
+const char *path_basename(const char *path);

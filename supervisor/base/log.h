@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Messages of the programs themselves. Only manager/, log/, control/, init/, cli/ and main/ log; library folders
+ * return a struct error. By default a message goes to stderr as "<N>text" when $JOURNAL_STREAM or a non-terminal is
+ * there, plain text on a terminal; a program may install its own sink (davitd: the journal).
+ */
+#pragma once
+
+#include <syslog.h>
+
+#include "base/macro.h"
+
+/* fields: NULL or a NULL-terminated array of "NAME=value" journal fields. */
+typedef void (*log_sink_t)(int priority, const char *text, char *const *fields);
+void log_open(const char *program);
+void log_set_sink(log_sink_t sink); /* NULL = stderr */
+void log_set_level(int max_priority);
+int log_get_level(void);
+/* "debug", "info", "7"; -EINVAL. */
+int log_level_parse(const char *s, int *ret);
+void log_write(int priority, const char *fmt, ...) _printf_(2, 3);
+void log_write_fields(int priority, char *const *fields, const char *fmt, ...) _printf_(3, 4);
+/* Logs "text: description" and returns -|number|. */
+int log_errno(int priority, int number, const char *fmt, ...) _printf_(3, 4);
+#define log_debug(...) log_write(LOG_DEBUG, __VA_ARGS__)
+#define log_info(...) log_write(LOG_INFO, __VA_ARGS__)
+#define log_notice(...) log_write(LOG_NOTICE, __VA_ARGS__)
+#define log_warning(...) log_write(LOG_WARNING, __VA_ARGS__)
+#define log_error(...) log_write(LOG_ERR, __VA_ARGS__)

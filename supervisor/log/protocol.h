@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What davitd tells davit-logd, over the SOCK_SEQPACKET pair that davit-init keeps. davit-logd knows nothing by itself:
+ * after each start it says HELLO and is told about every stream again, with the FIFO's descriptor.
+ *
+ * Messages are wire.h rows: u32 type, then the fields.
+ *
+ *   davitd -> logd
+ *     CONFIG  string sink ("journal", "file", "auto"), string directory, u64 max_size (bytes per file), u32 max_files,
+ *             + an O_DIRECTORY descriptor of the log directory
+ *     ADD     u64 stream, string unit, string container, string invocation, string identifier, u32 priority
+ *             + the FIFO (O_RDWR | O_NONBLOCK)                       also: new invocation for a known stream
+ *     REMOVE  u64 stream     drain what is in the FIFO, flush a partial line, close, answer REMOVED
+ *     REOPEN                 reopen files (after rotation by others)
+ *   logd -> davitd
+ *     HELLO   u32 pid        send CONFIG and all ADDs
+ *     REMOVED u64 stream
+ *     STATS   u64 lines, u64 dropped
+ *     PROBLEM string text    for `davit status`: sink not writable, disk full, ...
+ */
+#pragma once
+
+enum logd_message {
+    LOGD_CONFIG = 1,
+    LOGD_ADD,
+    LOGD_REMOVE,
+    LOGD_REOPEN,
+    LOGD_HELLO,
+    LOGD_REMOVED,
+    LOGD_STATS,
+    LOGD_PROBLEM,
+};
+#define LOGD_MESSAGE_MAX 4096
+enum { LOGD_FD_SOCKET = 3 };
