@@ -1,0 +1,249 @@
+# davit: build, install, check, demo. `make help` lists the targets.
+#
+# Out of tree: everything made goes to $(O) (build/). One static library a folder of supervisor/, one program a file of
+# supervisor/main/, one test program a file of tests/*/test-*.c: a new file needs no line here.
+
+.DEFAULT_GOAL := all
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+O ?= build
+PREFIX ?= /usr
+SYSCONFDIR ?= /etc
+LIBEXECDIR ?= $(PREFIX)/lib/davit
+MANDIR ?= $(PREFIX)/share/man
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
+SYSTEMDDIR ?= $(PREFIX)/lib/systemd
+DESTDIR ?=
+VERSION := 0.1
+
+CC ?= gcc
+AR ?= ar
+PKG_CONFIG ?= pkg-config
+SANITIZE ?=
+COVERAGE ?=
+
+# ---- flags -----------------------------------------------------------------------------------------------------------
+
+WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wundef \
+	-Wpointer-arith -Wwrite-strings -Werror
+OPTIMIZE := -O2 -g
+HARDEN := -fstack-protector-strong -fPIE -fcf-protection -fno-strict-aliasing
+FORTIFY := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+LDHARDEN := -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed
+STATIC := -static-pie
+
+ifneq ($(SANITIZE),)
+  OPTIMIZE := -O1 -g -fno-omit-frame-pointer
+  FORTIFY :=
+  INSTRUMENT := -fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined
+  STATIC := -pie
+endif
+ifneq ($(COVERAGE),)
+  OPTIMIZE := -O0 -g
+  FORTIFY :=
+  INSTRUMENT := --coverage -fprofile-update=atomic -DDAVIT_COVERAGE=1
+endif
+
+CPPFLAGS_ALL := -D_GNU_SOURCE -Isupervisor -I$(O)/gen -DDAVIT_VERSION='"$(VERSION)"' \
+	-DDAVIT_LIBEXEC_DIR='"$(LIBEXECDIR)"' -DDAVIT_SYSCONF_DIR='"$(SYSCONFDIR)"' $(FORTIFY) $(CPPFLAGS)
+CFLAGS_ALL := -std=gnu17 $(OPTIMIZE) $(WARNINGS) $(HARDEN) $(INSTRUMENT) $(CFLAGS)
+LDFLAGS_ALL := $(INSTRUMENT) $(LDFLAGS)
+
+LIBS_SYSTEMD = $(shell $(PKG_CONFIG) --libs libsystemd)
+LIBS_JANSSON = $(shell $(PKG_CONFIG) --libs jansson)
+LIBS_CONFIG = $(shell $(PKG_CONFIG) --libs libconfig)
+LIBS_INIH = $(shell $(PKG_CONFIG) --libs inih)
+LIBS_CMOCKA = $(shell $(PKG_CONFIG) --libs cmocka)
+LIBS_MANAGER = $(LIBS_INIH) $(LIBS_CONFIG) $(LIBS_JANSSON) $(LIBS_SYSTEMD)
+
+# ---- what is built ---------------------------------------------------------------------------------------------------
+
+FOLDERS := base cgroup unit image launch log manager control cli init
+PROGRAMS := davit-init davit-launch davit-logd davitd davit
+TOOLS := davit-keys
+
+sources = $(wildcard supervisor/$(1)/*.c)
+objects = $(patsubst %.c,$(O)/%.o,$(1))
+lib = $(foreach f,$(1),$(O)/lib/$(f).a)
+
+PROGRAM_FILES := $(addprefix $(O)/,$(PROGRAMS))
+PAGES := $(patsubst docs/%.scd,$(O)/man/%,$(wildcard docs/*.[1-8].scd))
+
+.PHONY: all help programs man
+all: programs man ## build everything
+programs: $(PROGRAM_FILES) $(O)/davit-keys
+man: $(PAGES)
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 28
+
+$(O)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+
+$(O)/supervisor/control/%.o: CPPFLAGS_ALL += -DDAVIT_VARLINK_GENERATED=1
+$(call objects,$(call sources,control)): $(O)/gen/varlink.h
+
+$(O)/gen/varlink.h: $(wildcard supervisor/control/*.varlink) supervisor/control/embed.sh
+	@mkdir -p $(@D)
+	sh supervisor/control/embed.sh $(filter %.varlink,$^) > $@
+
+define library
+$(O)/lib/$(1).a: $(call objects,$(call sources,$(1)))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$(AR) rcsD $$@ $$^
+endef
+$(foreach f,$(FOLDERS),$(eval $(call library,$(f))))
+
+# Static programs use no library but libc: they are the ones that must come up whatever else is broken, and the ones
+# whose memory counts for each copy.
+$(O)/davit-init: $(O)/supervisor/main/davit-init.o $(call lib,init base)
+	$(CC) $(CFLAGS_ALL) $(STATIC) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $^
+$(O)/davit-launch: $(O)/supervisor/main/davit-launch.o $(call lib,launch base)
+	$(CC) $(CFLAGS_ALL) $(STATIC) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $^
+$(O)/davit-logd: $(O)/supervisor/main/davit-logd.o $(call lib,log base)
+	$(CC) $(CFLAGS_ALL) $(STATIC) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $^
+$(O)/davitd: $(O)/supervisor/main/davitd.o $(call lib,control manager log launch image unit cgroup base)
+	$(CC) $(CFLAGS_ALL) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_MANAGER)
+$(O)/davit: $(O)/supervisor/main/davit.o $(call lib,cli control log launch image unit cgroup base)
+	$(CC) $(CFLAGS_ALL) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_MANAGER)
+$(O)/davit-keys: $(O)/supervisor/main/davit-keys.o $(call lib,unit base)
+	$(CC) $(CFLAGS_ALL) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_INIH)
+
+# ---- manual pages ----------------------------------------------------------------------------------------------------
+
+# The tables of keys in davit-units(5) come from the key table itself: a line "@KEYS@" is replaced.
+$(O)/man/%: docs/%.scd $(O)/davit-keys
+	@mkdir -p $(@D)
+	if grep -q '^@KEYS@$$' $<; then $(O)/davit-keys > $(O)/man/keys.scd && sed -e '/^@KEYS@$$/{r $(O)/man/keys.scd' -e 'd}' $<; \
+	else cat $<; fi | scdoc > $@
+
+# ---- tests -----------------------------------------------------------------------------------------------------------
+
+# A test names the fakes it is linked with, instead of the folders they replace, in its first lines:
+#   /* link: fake-api.c; without: manager */
+TEST_SOURCES := $(wildcard tests/unit/test-*.c tests/integration/test-*.c tests/security/test-*.c)
+TEST_PROGRAMS := $(patsubst %.c,$(O)/%,$(TEST_SOURCES))
+UNIT_PROGRAMS := $(filter $(O)/tests/unit/%,$(TEST_PROGRAMS))
+INTEGRATION_PROGRAMS := $(filter-out $(O)/tests/unit/%,$(TEST_PROGRAMS))
+test_link = $(shell sed -n '1,8s|.*/\* link: *\([^;*]*\).*|\1|p' $(1))
+test_without = $(shell sed -n '1,8s|.*without: *\([^;*]*\).*|\1|p' $(1))
+TEST_FOLDERS := control cli manager log launch image unit cgroup init base
+
+define test_program
+$(O)/$(basename $(1)): $(O)/$(basename $(1)).o \
+		$(patsubst %.c,$(O)/$(dir $(1))%.o,$(call test_link,$(1))) \
+		$(call lib,$(filter-out $(call test_without,$(1)),$(TEST_FOLDERS)))
+	$$(CC) $$(CFLAGS_ALL) $$(LDHARDEN) $$(LDFLAGS_ALL) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) \
+		-Wl,--end-group $$(LIBS_MANAGER) $$(LIBS_CMOCKA)
+endef
+$(foreach t,$(TEST_SOURCES),$(eval $(call test_program,$(t))))
+
+.PHONY: test-programs unit-programs
+test-programs: $(TEST_PROGRAMS)
+unit-programs: $(UNIT_PROGRAMS)
+
+.PHONY: check check-unit check-integration check-sanitize
+check: ## install what is needed, build, lint, and run all tests; the last line counts them
+	@DAVIT_SOURCE=$(CURDIR) tests/check
+
+# ---- quality ---------------------------------------------------------------------------------------------------------
+
+C_FILES = $(shell git ls-files '*.c' '*.h' 2>/dev/null || find supervisor tests -name '*.[ch]')
+SHELL_FILES = .ci/run tests/check tests/run $(wildcard supervisor/control/embed.sh packaging/completions/davit tests/demo/demo \
+	tests/bench/run tests/integration/*.bash tests/integration/*.bats)
+
+.PHONY: format lint lint-format lint-tidy lint-cppcheck lint-shell
+format: ## bring all C files into the house format
+	clang-format -i $(C_FILES)
+lint: lint-format lint-cppcheck lint-shell lint-tidy ## format, clang-tidy, cppcheck, shellcheck
+lint-format:
+	clang-format --dry-run -Werror $(C_FILES)
+lint-shell:
+	shellcheck -x $(wildcard $(SHELL_FILES))
+lint-cppcheck:
+	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --enable=warning,portability,performance \
+		--suppressions-list=tests/cppcheck.suppressions -D_GNU_SOURCE -Isupervisor -j2 supervisor
+lint-tidy: $(O)/gen/varlink.h
+	printf '%s\n' $(wildcard supervisor/*/*.c) | xargs -P2 -n4 clang-tidy --quiet --warnings-as-errors='*' 2>$(O)/tidy.log -- \
+		$(CPPFLAGS_ALL) -std=gnu17 || { grep -v 'warnings generated' $(O)/tidy.log; exit 1; }
+
+# ---- fuzzing ---------------------------------------------------------------------------------------------------------
+
+FUZZ_SECONDS ?= 30
+FUZZ_TARGETS := $(patsubst tests/fuzz/fuzz-%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
+FUZZ_SOURCES = $(foreach f,base cgroup unit image launch log control,$(wildcard supervisor/$(f)/*.c))
+
+define fuzz_program
+$(O)/fuzz/$(1): tests/fuzz/fuzz-$(1).c $$(FUZZ_SOURCES) $$(patsubst %,tests/%,$$(call test_link,tests/fuzz/fuzz-$(1).c)) $(O)/gen/varlink.h
+	@mkdir -p $$(@D)
+	clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $$(CPPFLAGS_ALL) -std=gnu17 -U_FORTIFY_SOURCE \
+		-DDAVIT_FUZZING=1 -o $$@ $$(filter %.c,$$^) $$(LIBS_MANAGER)
+endef
+$(foreach t,$(FUZZ_TARGETS),$(eval $(call fuzz_program,$(t))))
+
+.PHONY: fuzz
+fuzz: $(FUZZ_TARGETS:%=$(O)/fuzz/%) ## run each fuzz target for FUZZ_SECONDS
+	@for t in $(FUZZ_TARGETS); do mkdir -p $(O)/fuzz/work-$$t; \
+		$(O)/fuzz/$$t -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=5 -artifact_prefix=$(O)/fuzz/crash-$$t- \
+			$(O)/fuzz/work-$$t tests/fuzz/corpus/$$t > $(O)/fuzz/$$t.log 2>&1 || { tail -60 $(O)/fuzz/$$t.log; exit 1; }; \
+		printf 'fuzz %s: %s\n' $$t "$$(grep -E '^(Done|#.*DONE)' $(O)/fuzz/$$t.log | tail -1)"; done
+
+# ---- coverage --------------------------------------------------------------------------------------------------------
+
+.PHONY: coverage
+coverage: ## lines of supervisor/ that the tests reach
+	$(MAKE) O=$(O)/coverage COVERAGE=1 programs test-programs
+	find $(O)/coverage -name '*.gcda' -delete
+	tests/run --build $(O)/coverage --no-count || true
+	gcovr -r . --object-directory $(O)/coverage --filter 'supervisor/' --gcov-ignore-parse-errors --print-summary $(O)/coverage
+
+# ---- demo, bench -----------------------------------------------------------------------------------------------------
+
+.PHONY: demo bench deps
+demo: deps programs ## a small fleet on this machine, which is left as it was found
+	tests/demo/demo $(O)
+bench: programs $(O)/tests/bench/floor ## davit beside the kernel's floor and its peers
+	tests/bench/run $(O)
+$(O)/tests/bench/floor: $(O)/tests/bench/floor.o
+	$(CC) $(CFLAGS_ALL) -static $(LDFLAGS_ALL) -o $@ $^
+
+PACKAGES := gcc make git pkg-config libsystemd-dev libinih-dev libconfig-dev libjansson-dev libcmocka-dev scdoc bats \
+	busybox-static shellcheck clang clang-format clang-tidy cppcheck libclang-rt-14-dev gcovr jq socat procps util-linux python3
+deps: ## install the Debian packages that building and testing need
+	@missing=; for p in $(PACKAGES); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q '^install ok' || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then echo "installing:$$missing"; \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; } >/dev/null || exit 1; fi
+
+# ---- install ---------------------------------------------------------------------------------------------------------
+
+.PHONY: install uninstall
+INSTALLED := $(LIBEXECDIR)/davitd $(LIBEXECDIR)/davit-launch $(LIBEXECDIR)/davit-logd $(PREFIX)/sbin/davit-init $(PREFIX)/bin/davit \
+	$(COMPLETIONDIR)/davit $(SYSTEMDDIR)/system/davit.service $(PREFIX)/lib/sysusers.d/davit.conf $(PREFIX)/lib/tmpfiles.d/davit.conf
+install: all ## install below DESTDIR and PREFIX
+	install -Dm755 -t $(DESTDIR)$(LIBEXECDIR) $(O)/davitd $(O)/davit-launch $(O)/davit-logd
+	install -Dm755 -t $(DESTDIR)$(PREFIX)/sbin $(O)/davit-init
+	install -Dm755 -t $(DESTDIR)$(PREFIX)/bin $(O)/davit
+	install -Dm644 packaging/completions/davit $(DESTDIR)$(COMPLETIONDIR)/davit
+	install -Dm644 packaging/systemd/davit.service $(DESTDIR)$(SYSTEMDDIR)/system/davit.service
+	install -Dm644 packaging/systemd/davit.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/davit.conf
+	install -Dm644 packaging/systemd/davit.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/davit.conf
+	install -Dm644 -t $(DESTDIR)$(LIBEXECDIR)/units $(wildcard units/*.target)
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/davit/examples $(wildcard units/examples/*)
+	test -e $(DESTDIR)$(SYSCONFDIR)/davit/davit.conf || install -Dm644 etc/davit.conf $(DESTDIR)$(SYSCONFDIR)/davit/davit.conf
+	install -dm755 $(DESTDIR)$(SYSCONFDIR)/davit/units
+	for p in $(notdir $(PAGES)); do install -Dm644 $(O)/man/$$p $(DESTDIR)$(MANDIR)/man$${p##*.}/$$p; done
+uninstall: ## remove what install put there; /etc and /var stay
+	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
+	rm -rf $(DESTDIR)$(LIBEXECDIR)/units $(DESTDIR)$(PREFIX)/share/doc/davit
+	for p in $(notdir $(PAGES)); do rm -f $(DESTDIR)$(MANDIR)/man$${p##*.}/$$p; done
+	-rmdir $(DESTDIR)$(LIBEXECDIR)
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf $(O)
+
+-include $(shell find $(O) -name '*.d' 2>/dev/null)
