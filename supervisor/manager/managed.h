@@ -25,6 +25,21 @@ struct unit_resources {
     int log_fd;           /* the FIFO <runtime>/log/<unit>; in the store as "l-<id>"; known to davit-logd by the same id */
     uint64_t id;          /* stable number of this unit in store and logd: siphash_stable(name) */
     char **anonymous_volumes;
+    struct image *image;     /* resolved by prepare_start(), used by prepare_main_spec(), freed after the launch */
+    struct cleanup *cleanup; /* cleanup.c: what is still being taken away; NULL = nothing */
+};
+
+/* What saved state knows of a process, for unit_recover() to hand to process_adopt(). request 0 = there is none. */
+struct recovered_process {
+    uint64_t request;
+    usec_t begun_at;
+    pid_t pid;
+    enum process_stage stage;
+};
+
+/* `davit run` with a client: where the main process reads and writes instead of the log. Owned; -1 = none. */
+struct unit_stdio {
+    int stdin_fd, stdout_fd, stderr_fd, terminal_fd;
 };
 
 struct start_limit { /* a window of starts: systemd's ratelimit */
@@ -64,6 +79,8 @@ struct managed_unit {
     size_t n_cgroup_problems;
 
     struct process *main, *control;
+    struct recovered_process recovered_main, recovered_control; /* set by saved_read_all() only */
+    struct unit_stdio *stdio; /* NULL = output goes to the log */
     size_t control_index;         /* which command of the list */
     struct list extra;            /* exec sessions and chores of this unit */
     struct unit_resources resources;
