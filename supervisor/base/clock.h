@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Time: microseconds on CLOCK_MONOTONIC for deciding, wall clock only for people. Time spans as in systemd.time(7). */
+/* Time: microseconds on CLOCK_MONOTONIC for deciding, wall clock only for people. Time spans as in
+ * systemd.time(7). */
 #pragma once
 
 #include <time.h>
@@ -26,15 +27,18 @@ static inline usec_t usec_add(usec_t a, usec_t b) {
 
 #define TIMESPAN_MAX 64
 #define TIMESTAMP_MAX 40
-/* "5min 20s", "100ms", "1.5h", "90" (seconds), "infinity"; units us ms s min h d w month y and their long forms.
- * 0, -EINVAL, -ERANGE. */
+/* "5min 20s", "100ms", "1.5h", "90" (seconds), "infinity"; units us ms s min h d w month y and their long
+ * forms. 0, -EINVAL, -ERANGE. */
 int timespan_parse(const char *s, usec_t *ret);
-/* "1min 30s"; "infinity"; "0". accuracy: parts below it are left out. Returns buffer. */
+/* "1min 30s", "1.5s", "infinity", "0". accuracy: parts below it are left out, but never all of them. Returns
+ * buffer or a constant. */
 const char *timespan_format(usec_t t, usec_t accuracy, char buffer[static TIMESPAN_MAX]);
-/* "Sat 2026-11-21 05:46:11 UTC" in local time. Returns buffer. */
+/* "Sat 2026-11-21 05:46:11 UTC" in local time; "n/a" for 0 and infinity, which stand for "never". Returns
+ * buffer or a constant. */
 const char *timestamp_format(usec_t realtime, char buffer[static TIMESTAMP_MAX]);
 /* RFC 3339 with nanoseconds, UTC: "2026-11-21T05:46:11.123456000Z". */
 const char *timestamp_format_rfc3339(usec_t realtime, char buffer[static TIMESTAMP_MAX]);
-/* Inverse for `--since`: RFC 3339, "YYYY-MM-DD[ HH:MM[:SS]]" (local), "today", "yesterday", "now", "-5min", "5min ago",
- * "@EPOCH". 0 or -EINVAL. */
+/* Inverse for `--since`: RFC 3339, "YYYY-MM-DD[ HH:MM[:SS]]" (local), "today", "yesterday", "now", "-5min",
+ * "5min ago",
+ * "@EPOCH", and what timestamp_format() writes. 0 or -EINVAL. */
 int timestamp_parse(const char *s, usec_t now, usec_t *ret_realtime);

@@ -28,7 +28,8 @@ int error_set(struct error *e, int number, const char *fmt, ...) _printf_(3, 4);
 /* The same, with ": " and the errno's description appended to the text. */
 int error_set_errno(struct error *e, int number, const char *fmt, ...) _printf_(3, 4);
 
-/* Puts "PREFIX: " in front of the text of an error that is already set. Returns -number. */
+/* Puts "PREFIX: " in front of the text of an error that is already set. Returns -number; -EIO if e is NULL.
+ */
 int error_prefix(struct error *e, const char *fmt, ...) _printf_(2, 3);
 
 /* Names the step if none is named yet. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Files and directories, by descriptor where it matters. Nothing here follows a path that a container controls. */
+/* Files and directories, by descriptor where it matters. Nothing here follows a path that a container
+ * controls. */
 #pragma once
 
 #include <sys/stat.h>
@@ -7,22 +8,28 @@
 #include "base/error.h"
 #include "base/str.h"
 
-/* Reads a whole regular file or /proc file of at most max bytes; NUL-terminated, *ret_size may be NULL.
- * -EFBIG if larger. dirfd may be AT_FDCWD. */
+/* Reads a whole regular file or /proc file of at most max bytes; NUL-terminated, ret_size may be NULL.
+ * -EFBIG if larger, -EINVAL or -EISDIR if it is no such file (a FIFO is never waited for). dirfd may be
+ * AT_FDCWD. */
 int file_read(int dirfd, const char *path, size_t max, char **ret, size_t *ret_size);
 /* Reads everything from fd; same limits. */
 int fd_read_all(int fd, size_t max, char **ret, size_t *ret_size);
-/* First line without its newline. */
+/* First line without its newline; "" of an empty file. -EFBIG if longer than 64 KiB. */
 int file_read_line(int dirfd, const char *path, char **ret);
 /* One write(2) to an existing file (/proc, cgroup). Never creates. */
 int file_write(int dirfd, const char *path, const char *text);
-/* Replaces the file as a whole: temporary file beside it, optional fsync, rename. On failure the old one stays and
- * nothing is left behind. */
+/* Replaces the file as a whole: temporary file beside it ("~.NAME.XXXXXXXX"), optional fsync, rename. mode is
+ * not subject to the umask; a symbolic link is replaced, not followed. On failure the old one stays and
+ * nothing is left behind; only when the last step, fsync of the directory, fails is the new one there
+ * already. */
 int file_write_atomic(int dirfd, const char *path, const void *data, size_t n, mode_t mode, bool sync);
-/* Creates path and its parents (mode each). Existing directories are fine. */
+/* Creates path and its parents (mode each, less the umask). Existing directories are fine; -ENOTDIR for
+ * anything else. */
 int mkdir_parents(int dirfd, const char *path, mode_t mode);
-/* Removes what name is in dirfd, with everything below it, never following a symbolic link and never crossing into
- * another mount. Missing = 0. Unlimited depth without recursion on the stack. */
+/* Removes what name is in dirfd, with everything below it, never following a symbolic link and never crossing
+ * into another mount (-EBUSY). Missing = 0. Unlimited depth without recursion on the stack. What cannot be
+ * removed stays, all the rest goes, and the first error is returned. name may be a path; then only its last
+ * component is guarded like this. */
 int remove_tree(int dirfd, const char *name);
 /* Writes all of it; retries EINTR and short writes. Blocking descriptors only. */
 int write_all(int fd, const void *data, size_t n);
@@ -33,6 +40,7 @@ bool path_is_normalized(const char *path);
 static inline bool path_is_absolute(const char *path) {
     return path[0] == '/';
 }
+/* a, one slash, b. New string or NULL (out of memory). */
 char *path_join(const char *a, const char *b);
 /* Last component, "" for "/". Points into path. */
 const char *path_basename(const char *path);

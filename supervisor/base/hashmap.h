@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A hash table with string keys: open addressing, siphash with a random key (names may come from outsiders),
- * insertion order not kept. A NULL map reads as an empty one. Keys are borrowed: they must live inside the value or longer than the entry.
+ * insertion order not kept. A NULL map reads as an empty one. Keys are borrowed: they must live inside the
+ * value or longer than the entry.
  */
 #pragma once
 
@@ -19,7 +20,7 @@ int hashmap_put(struct hashmap *h, const char *key, void *value);
 void *hashmap_remove(struct hashmap *h, const char *key);
 /* Iteration: *position starts at 0; returns NULL at the end. Do not insert while iterating. */
 void *hashmap_next(const struct hashmap *h, size_t *position);
-#define HASHMAP_FOREACH(value, h)                                                                            \
+#define HASHMAP_FOREACH(value, h) \
     for (size_t position_##value = 0; ((value) = hashmap_next((h), &position_##value));)
 
 /* SipHash-2-4 with a key fixed for this process. */

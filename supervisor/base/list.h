@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A doubly linked list with its links inside the elements. The head is a link as well; an unlinked link points
- * to itself, so list_remove() is always safe on an initialised one. */
+/* A doubly linked list with its links inside the elements. The head is a link as well; an unlinked link
+ * points to itself, so list_remove() is always safe on an initialised one. */
 #pragma once
 
 #include "base/macro.h"
@@ -9,7 +9,7 @@ struct list {
     struct list *next, *previous;
 };
 
-#define LIST_INIT(name)                                                                                      \
+#define LIST_INIT(name) \
     { &(name), &(name) }
 
 static inline void list_init(struct list *l) {
@@ -38,8 +38,8 @@ static inline void list_remove(struct list *link) {
 }
 #define LIST_ENTRY(ptr, type, member) container_of(ptr, type, member)
 /* The element may be removed inside the loop. */
-#define LIST_FOREACH(item, head, type, member)                                                               \
-    for (type *item = LIST_ENTRY((head)->next, type, member),                                                \
-              *next_##item = LIST_ENTRY((item)->member.next, type, member);                                  \
-         &(item)->member != (head);                                                                          \
+#define LIST_FOREACH(item, head, type, member) \
+    for (type *item = LIST_ENTRY((head)->next, type, member), \
+              *next_##item = LIST_ENTRY((item)->member.next, type, member); \
+         &(item)->member != (head); \
          (item) = next_##item, next_##item = LIST_ENTRY(next_##item->member.next, type, member))

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Messages of the programs themselves. Only manager/, log/, control/, init/, cli/ and main/ log; library folders
- * return a struct error. By default a message goes to stderr as "<N>text" when $JOURNAL_STREAM or a non-terminal is
- * there, plain text on a terminal; a program may install its own sink (davitd: the journal).
+ * Messages of the programs themselves. Only manager/, log/, control/, init/, cli/ and main/ log; library
+ * folders return a struct error. By default a message goes to stderr as "<N>text" when $JOURNAL_STREAM or a
+ * non-terminal is there, "PROGRAM: text" on a terminal; a program may install its own sink (davitd: the
+ * journal).
+ *
+ * A message is one line of at most 2047 bytes. errno is kept, so log_errno(LOG_ERR, errno, ...) may stand
+ * anywhere.
  */
 #pragma once
 

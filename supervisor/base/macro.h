@@ -30,10 +30,10 @@
 #define _noreturn_ __attribute__((noreturn))
 
 /* Defines FUNC##p, the form that _cleanup_() wants, for a function that frees a pointer and takes NULL. */
-#define DEFINE_CLEANUP(type, func)                                                                           \
-    static inline void func##p(type *p) {                                                                    \
-        if (*p)                                                                                              \
-            func(*p);                                                                                        \
+#define DEFINE_CLEANUP(type, func) \
+    static inline void func##p(type *p) { \
+        if (*p) \
+            func(*p); \
     }
 
 static inline void freep(void *p) {
@@ -54,21 +54,21 @@ DEFINE_CLEANUP(FILE *, fclose)
 #define _cleanup_close_ _cleanup_(closep)
 #define _cleanup_fclose_ _cleanup_(fclosep)
 
-#define TAKE_PTR(p)                                                                                          \
-    ({                                                                                                       \
-        __typeof__(p) taken_ = (p);                                                                          \
-        (p) = NULL;                                                                                          \
-        taken_;                                                                                              \
+#define TAKE_PTR(p) \
+    ({ \
+        __typeof__(p) taken_ = (p); \
+        (p) = NULL; \
+        taken_; \
     })
 
-#define TAKE_FD(fd)                                                                                          \
-    ({                                                                                                       \
-        int taken_ = (fd);                                                                                   \
-        (fd) = -1;                                                                                           \
-        taken_;                                                                                              \
+#define TAKE_FD(fd) \
+    ({ \
+        int taken_ = (fd); \
+        (fd) = -1; \
+        taken_; \
     })
 
-#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /* -errno of the call that just failed. Never 0, so a caller cannot mistake a failure for success. */
 static inline int negative_errno(void) {

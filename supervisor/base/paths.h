@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Where davit keeps things (docs/design.md, "Files on a machine"). Each directory can be moved by an environment
- * variable, which davit-init passes on to its children, so a test, a demo or a second fleet needs no other machine:
+ * Where davit keeps things (docs/design.md, "Files on a machine"). Each directory can be moved by an
+ * environment variable, which davit-init passes on to its children, so a test, a demo or a second fleet needs
+ * no other machine:
  *
  *   DAVIT_CONFIG       /etc/davit/davit.conf
  *   DAVIT_RUNTIME_DIR  /run/davit             control socket, saved state, notify sockets, FIFOs
@@ -9,8 +10,8 @@
  *   DAVIT_LOG_DIR      /var/log/davit         container logs where journald is not the sink
  *   DAVIT_UNIT_PATH    colon list, highest precedence first (default: units/ in the runtime directory, then
  *                      /etc/davit/units, then /usr/lib/davit/units)
- *   DAVIT_LIBEXEC_DIR  directory of davitd, davit-launch, davit-logd (default: /usr/lib/davit, by build PREFIX)
- *   DAVIT_CGROUP       cgroup below which everything is made (default: see cgroup/cgroup.h)
+ *   DAVIT_LIBEXEC_DIR  directory of davitd, davit-launch, davit-logd (default: /usr/lib/davit, by build
+ * PREFIX) DAVIT_CGROUP       cgroup below which everything is made (default: see cgroup/cgroup.h)
  */
 #pragma once
 

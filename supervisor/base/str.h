@@ -39,7 +39,8 @@ int free_and_strdup(char **p, const char *s);
 char *strstrip(char *s);
 /* True if s is valid UTF-8 of n bytes without NUL. */
 bool utf8_is_valid(const char *s, size_t n);
-/* Number of single-character edits from a to b, for "did you mean". Strings over 64 bytes count as far away. */
+/* Number of single-character edits from a to b, for "did you mean". Strings over 64 bytes count as far away.
+ */
 unsigned edit_distance(const char *a, const char *b);
 
 /* ---- strv ---- */
@@ -49,8 +50,8 @@ DEFINE_CLEANUP(char **, strv_free)
 #define _cleanup_strv_free_ _cleanup_(strv_freep)
 /* Appends a copy of s. Returns 0 or -ENOMEM, then *l is untouched. */
 int strv_append(char ***l, const char *s);
-/* Appends s itself and takes it over, also on failure (then it is freed). A NULL s is -ENOMEM, so that the result of
- * strf() or strdup() can be passed unchecked. */
+/* Appends s itself and takes it over, also on failure (then it is freed). A NULL s is -ENOMEM, so that the
+ * result of strf() or strdup() can be passed unchecked. */
 int strv_consume(char ***l, char *s);
 int strv_extend(char ***l, char *const *more);
 char **strv_copy(char *const *l);
@@ -81,5 +82,6 @@ void strbuf_vprintf(struct strbuf *b, const char *fmt, va_list ap);
 static inline bool strbuf_failed(const struct strbuf *b) {
     return b->failed;
 }
-/* Hands over the NUL-terminated text ("" if nothing was appended) and leaves b empty. NULL on out of memory. */
+/* Hands over the NUL-terminated text ("" if nothing was appended) and leaves b empty. NULL on out of memory.
+ */
 char *strbuf_take(struct strbuf *b);
