@@ -8,9 +8,9 @@
  *   -20 notify sockets     a READY=1 sent before exit is honoured (feed handling drains the unit's socket first)
  *   -10 cgroup events
  *     0 timers
- *    10 control clients
  *    20 the run queue: jobs whose turn it may be
  *    30 saving
+ *    40 control clients     last, or a client that asks in a loop keeps jobs from running; and what it is told is saved
  *
  * Crash safety: peek, act, save, then consume. See process.h and keeper.h.
  */
@@ -31,9 +31,9 @@ enum {
     PRIORITY_NOTIFY = -20,
     PRIORITY_CGROUP = -10,
     PRIORITY_TIMER = 0,
-    PRIORITY_CONTROL = 10,
     PRIORITY_RUN_QUEUE = 20,
     PRIORITY_SAVE = 30,
+    PRIORITY_CONTROL = 40,
 };
 
 struct keeper;    /* keeper.c: store, notify upward */
@@ -60,6 +60,8 @@ struct manager {
     struct idmaps *idmaps;
     struct control *control;
     struct list save_queue, listeners;
+    struct list event_queue;  /* units with events that wait for their turn; unit_table.c */
+    bool handling_events;
     int runtime_fd, state_fd; /* directories */
     int exit_status;
     bool keep_containers;     /* at exit */
@@ -67,18 +69,31 @@ struct manager {
 };
 
 /* ---- implemented by the core (unit_*.c, job.c, graph.c, api.c) ---- */
+/* The core's part of a manager: queues, jobs, the table of units. event, settings and paths are set before. */
+int manager_init_core(struct manager *m);
+/* The unit of that name, or a new one with what its files say (a stand-in if they are gone). For saved_read_all(),
+ * which fills in what was saved and then calls unit_recover(). */
+int manager_add_unit(struct manager *m, const char *name, struct managed_unit **ret);
 /* The only writer of u->state. step may change with the same state. */
 void unit_set_state(struct managed_unit *u, enum unit_state state, enum unit_step step);
 void unit_event(struct managed_unit *u, enum unit_event event);
 void unit_mark_dirty(struct managed_unit *u); /* to be saved */
+/* For notify.c: what a program's messages mean besides EVENT_READY, EVENT_RELOADING and EVENT_STOPPING.
+ * WATCHDOG=trigger is EVENT_WATCHDOG; MAINPID= is not the core's business. */
+void unit_extend_timeout(struct managed_unit *u, usec_t usec);             /* EXTEND_TIMEOUT_USEC= */
+void unit_watchdog_ping(struct managed_unit *u);                           /* WATCHDOG=1 */
+void unit_watchdog_set(struct managed_unit *u, usec_t usec);               /* WATCHDOG_USEC= */
+void unit_set_status_text(struct managed_unit *u, const char *text);       /* STATUS=; NULL or "" clears it */
 struct managed_unit *manager_find(struct manager *m, const char *name);
 /* Loads all unit files and builds the graph; keeps what runs. */
 int manager_load_units(struct manager *m, unsigned *ret_problems, struct error *e);
-/* Queues start jobs for the default target (after recovery: only for what is not running). */
+/* Queues a start job for the default target; after a recovery: makes the jobs that were under way again instead. */
 int manager_start_default(struct manager *m);
 int manager_status_text(struct manager *m, char **ret); /* "12 running, 1 failed, 2 waiting" */
 /* Makes a unit from saved state again after a restart of davitd; processes are adopted. */
 int unit_recover(struct managed_unit *u);
+/* Stops all units as api_exit() does: phase becomes PHASE_STOPPING, and PHASE_ENDED once nothing runs any more. */
+int manager_stop_all(struct manager *m);
 void unit_emit(struct manager *m, json_t *event); /* to all listeners; takes the reference over */
 
 /* ---- implemented beside the core (keeper.c, process.c, saved.c, prepare.c, notify.c, logs.c, config.c, report.c) ---- */
