@@ -3,12 +3,12 @@
 
 #include "base/fs.h"
 
-/* `make PREFIX=/usr/local` sets both. */
-#ifndef DAVIT_SYSCONFDIR
-#define DAVIT_SYSCONFDIR "/etc"
+/* The Makefile sets both, from SYSCONFDIR and LIBEXECDIR. */
+#ifndef DAVIT_SYSCONF_DIR
+#define DAVIT_SYSCONF_DIR "/etc"
 #endif
-#ifndef DAVIT_LIBDIR
-#define DAVIT_LIBDIR "/usr/lib/davit"
+#ifndef DAVIT_LIBEXEC_DIR
+#define DAVIT_LIBEXEC_DIR "/usr/lib/davit"
 #endif
 
 /* A copy of an absolute path, simplified. */
@@ -33,11 +33,11 @@ static int load_directories(struct paths *p) {
         const char *variable, *otherwise;
         char **field;
     } table[] = {
-        {"DAVIT_CONFIG", DAVIT_SYSCONFDIR "/davit/davit.conf", &p->config},
+        {"DAVIT_CONFIG", DAVIT_SYSCONF_DIR "/davit/davit.conf", &p->config},
         {"DAVIT_RUNTIME_DIR", "/run/davit", &p->runtime},
         {"DAVIT_STATE_DIR", "/var/lib/davit", &p->state},
         {"DAVIT_LOG_DIR", "/var/log/davit", &p->log},
-        {"DAVIT_LIBEXEC_DIR", DAVIT_LIBDIR, &p->libexec},
+        {"DAVIT_LIBEXEC_DIR", DAVIT_LIBEXEC_DIR, &p->libexec},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
@@ -60,7 +60,7 @@ static int load_default_unit_path(struct paths *p) {
     if (!runtime_units)
         return -ENOMEM;
 
-    const char *directories[] = {runtime_units, DAVIT_SYSCONFDIR "/davit/units", DAVIT_LIBDIR "/units"};
+    const char *directories[] = {runtime_units, DAVIT_SYSCONF_DIR "/davit/units", DAVIT_LIBEXEC_DIR "/units"};
     for (size_t i = 0; i < ARRAY_SIZE(directories); i++) {
         int r = add_unit_directory(p, directories[i]);
         if (r < 0)
