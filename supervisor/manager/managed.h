@@ -16,6 +16,19 @@
 
 struct manager;
 struct job;
+struct run_session;
+
+/* What a unit waits for in time. Each is armed for a state and cancelled by unit_set_state() when the new one has no use
+ * for it; see unit_timer.c. */
+enum unit_timer {
+    TIMER_STATE,    /* time-out of the state or step, end of a back-off: EVENT_TIMEOUT */
+    TIMER_WATCHDOG, /* WatchdogSec=: EVENT_WATCHDOG */
+    TIMER_RUNTIME,  /* RuntimeMaxSec=: EVENT_TIMEOUT */
+    TIMER_STABLE,   /* RestartResetSec= of running: back-off starts anew */
+    TIMER_OOM,      /* v1 tells of an OOM before it kills: the counter is read again a little later */
+    TIMER_POLL,     /* legacy machines only: is the group empty yet? */
+    _TIMER_COUNT,
+};
 
 /* What a start made and the stop must take away again, besides processes. */
 struct unit_resources {
@@ -58,8 +71,8 @@ struct managed_unit {
 
     enum unit_state state;
     enum unit_step step;
-    enum unit_result result;      /* of the last run */
-    enum unit_result pending_result; /* gathered while stopping */
+    enum unit_result result;      /* of the last run that has ended; RESULT_SUCCESS while one is under way */
+    enum unit_result pending_result; /* of the run under way: the first failure stays. $SERVICE_RESULT */
     char *status_text;            /* STATUS= from the program */
     struct error error;           /* why preparing or launching failed */
     usec_t state_since, active_since; /* monotonic */
@@ -81,16 +94,50 @@ struct managed_unit {
     struct process *main, *control;
     struct recovered_process recovered_main, recovered_control; /* set by saved_read_all() only */
     struct unit_stdio *stdio; /* NULL = output goes to the log */
-    size_t control_index;         /* which command of the list */
-    struct list extra;            /* exec sessions and chores of this unit */
+    size_t control_index;         /* which command of the step's list is under way */
+    size_t main_index;            /* which ExecStart= is under way; more than 0 only for oneshot services */
+    struct list extra;            /* chores of this unit */
+    struct list sessions;         /* `davit exec`: struct exec_session, api_exec.c */
     struct unit_resources resources;
 
     struct job *job;              /* at most one; see job.h */
-    sd_event_source *timer, *watchdog_timer, *runtime_timer, *stable_timer;
+    sd_event_source *timers[_TIMER_COUNT];
     sd_event_source *notify_source, *cgroup_source, *oom_source;
-    usec_t timeout_at;            /* of timer; EXTEND_TIMEOUT_USEC= moves it */
+    usec_t timeout_at;            /* of TIMER_STATE, USEC_INFINITY = none; EXTEND_TIMEOUT_USEC= moves it */
 
     struct list save_queue;       /* linked when the saved state is out of date */
-    struct list run_link;         /* `davit run`: its waiting client */
-    struct managed_unit **dependencies[_DEP_COUNT]; /* resolved, NULL-terminated; rebuilt by graph_build() */
+    struct run_session *run;      /* `davit run`: its waiting client, api_exec.c */
+    /* Resolved, NULL-terminated (NULL = none); rebuilt by graph_build(). dependents[k]: the units whose dependencies[k]
+     * has this one. After/Before and Wants/WantedBy, Requires/RequiredBy are complete in both directions. */
+    struct managed_unit **dependencies[_DEP_COUNT];
+    struct managed_unit **dependents[_DEP_COUNT];
+
+    /* ---- the core's own. What has to outlive davitd is marked "saved". ---- */
+    int saved_job;                /* saved: enum job_type of u->job, -1 = none; unit_recover() makes the job again */
+    bool will_restart;            /* saved: decided on the way to STEP_CLEANUP */
+    bool start_again;             /* saved: the launch was lost with a launcher: start once more, without a new count */
+    bool returns_with_dependency; /* saved: stopped because what it binds to went away to be restarted */
+    bool exec_failed;             /* saved: the program was never reached; u->error says why */
+    bool stop_by_notify;          /* saved: STOPPING=1 instead of a signal */
+    usec_t watchdog_usec;         /* saved: in force, WATCHDOG_USEC= may change it; 0 = none */
+    usec_t extended_until;        /* EXTEND_TIMEOUT_USEC=: a time-out never comes before it */
+    bool automatic;               /* this start was not asked for by a person */
+    bool condition_failed;        /* the last start was skipped; condition says which */
+    char *condition;
+    bool recovered;               /* came from saved state, not from a start of this davitd */
+    bool launching;               /* holds one of settings.start_concurrency */
+    bool reload_failed;
+    unsigned prepare_attempts;
+    bool prepare_waits;           /* for the next attempt */
+    usec_t prepare_deadline;
+    usec_t oom_last;              /* when the kernel last killed something */
+    unsigned oom_checks;
+    usec_t poll_delay;
+    int image_stop_signal;        /* saved: what the image says, set by prepare_start(); 0 = nothing */
+    int stop_signal_sent;
+    uint8_t events[_EVENT_COUNT]; /* not yet handled, in order; each at most once */
+    unsigned n_events;
+    struct list event_link;       /* in the manager's queue of units with events */
+    unsigned followups;           /* enum followup, job.h */
+    struct list followup_link;
 };
