@@ -143,7 +143,7 @@ endef
 $(foreach t,$(TEST_SOURCES),$(eval $(call test_program,$(t))))
 
 .PHONY: test-programs unit-programs
-test-programs: $(TEST_PROGRAMS)
+test-programs: $(TEST_PROGRAMS) $(O)/tests/demo/payload
 unit-programs: $(UNIT_PROGRAMS)
 
 .PHONY: check check-unit check-integration check-sanitize
@@ -154,7 +154,7 @@ check: ## install what is needed, build, lint, and run all tests; the last line 
 
 C_FILES = $(shell git ls-files '*.c' '*.h' 2>/dev/null || find supervisor tests -name '*.[ch]')
 SHELL_FILES = .ci/run tests/check tests/run $(wildcard supervisor/control/embed.sh packaging/completions/davit tests/demo/demo \
-	tests/bench/run tests/integration/*.bash tests/integration/*.bats)
+	tests/bench/run tests/lib.bash tests/integration/*.bash tests/integration/*.bats)
 
 .PHONY: format lint lint-format lint-tidy lint-cppcheck lint-shell
 format: ## bring all C files into the house format
@@ -204,11 +204,11 @@ coverage: ## lines of supervisor/ that the tests reach
 # ---- demo, bench -----------------------------------------------------------------------------------------------------
 
 .PHONY: demo bench deps
-demo: deps programs ## a small fleet on this machine, which is left as it was found
+demo: deps programs $(O)/tests/demo/payload ## a small fleet on this machine, which is left as it was found
 	tests/demo/demo $(O)
-bench: programs $(O)/tests/bench/floor ## davit beside the kernel's floor and its peers
+bench: programs $(O)/tests/bench/floor $(O)/tests/demo/payload ## davit beside the kernel's floor and its peers
 	tests/bench/run $(O)
-$(O)/tests/bench/floor: $(O)/tests/bench/floor.o
+$(O)/tests/bench/floor $(O)/tests/demo/payload: %: %.o
 	$(CC) $(CFLAGS_ALL) -static $(LDFLAGS_ALL) -o $@ $^
 
 PACKAGES := gcc make git pkg-config libsystemd-dev libinih-dev libconfig-dev libjansson-dev libcmocka-dev scdoc bats \
