@@ -31,7 +31,10 @@ WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototype
 OPTIMIZE := -O2 -g
 HARDEN := -fstack-protector-strong -fPIE -fcf-protection -fno-strict-aliasing
 FORTIFY := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
-LDHARDEN := -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed
+SECTIONS := -ffunction-sections -fdata-sections
+LDHARDEN := -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed -Wl,--gc-sections
+# One of the two a program: after -static-pie a -pie would make it dynamic again.
+DYNAMIC := -pie
 STATIC := -static-pie
 
 ifneq ($(SANITIZE),)
@@ -48,7 +51,7 @@ endif
 
 CPPFLAGS_ALL := -D_GNU_SOURCE -Isupervisor -I$(O)/gen -DDAVIT_VERSION='"$(VERSION)"' \
 	-DDAVIT_LIBEXEC_DIR='"$(LIBEXECDIR)"' -DDAVIT_SYSCONF_DIR='"$(SYSCONFDIR)"' $(FORTIFY) $(CPPFLAGS)
-CFLAGS_ALL := -std=gnu17 $(OPTIMIZE) $(WARNINGS) $(HARDEN) $(INSTRUMENT) $(CFLAGS)
+CFLAGS_ALL := -std=gnu17 $(OPTIMIZE) $(WARNINGS) $(HARDEN) $(SECTIONS) $(INSTRUMENT) $(CFLAGS)
 LDFLAGS_ALL := $(INSTRUMENT) $(LDFLAGS)
 
 LIBS_SYSTEMD = $(shell $(PKG_CONFIG) --libs libsystemd)
@@ -107,11 +110,11 @@ $(O)/davit-launch: $(O)/supervisor/main/davit-launch.o $(call lib,launch base)
 $(O)/davit-logd: $(O)/supervisor/main/davit-logd.o $(call lib,log base)
 	$(CC) $(CFLAGS_ALL) $(STATIC) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $^
 $(O)/davitd: $(O)/supervisor/main/davitd.o $(call lib,control manager log launch image unit cgroup base)
-	$(CC) $(CFLAGS_ALL) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_MANAGER)
+	$(CC) $(CFLAGS_ALL) $(DYNAMIC) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_MANAGER)
 $(O)/davit: $(O)/supervisor/main/davit.o $(call lib,cli control log launch image unit cgroup base)
-	$(CC) $(CFLAGS_ALL) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_MANAGER)
+	$(CC) $(CFLAGS_ALL) $(DYNAMIC) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_MANAGER)
 $(O)/davit-keys: $(O)/supervisor/main/davit-keys.o $(call lib,unit base)
-	$(CC) $(CFLAGS_ALL) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_INIH)
+	$(CC) $(CFLAGS_ALL) $(DYNAMIC) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_INIH)
 
 # ---- manual pages ----------------------------------------------------------------------------------------------------
 
@@ -137,7 +140,7 @@ define test_program
 $(O)/$(basename $(1)): $(O)/$(basename $(1)).o \
 		$(patsubst %.c,$(O)/$(dir $(1))%.o,$(call test_link,$(1))) \
 		$(call lib,$(filter-out $(call test_without,$(1)),$(TEST_FOLDERS)))
-	$$(CC) $$(CFLAGS_ALL) $$(LDHARDEN) $$(LDFLAGS_ALL) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) \
+	$$(CC) $$(CFLAGS_ALL) $$(DYNAMIC) $$(LDHARDEN) $$(LDFLAGS_ALL) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) \
 		-Wl,--end-group $$(LIBS_MANAGER) $$(LIBS_CMOCKA)
 endef
 $(foreach t,$(TEST_SOURCES),$(eval $(call test_program,$(t))))
