@@ -2,22 +2,30 @@
 /*
  * What davit-init gives to davitd, davit-launch and davit-logd, and what it expects back.
  *
- * Environment of davitd: NOTIFY_SOCKET, WATCHDOG_USEC/WATCHDOG_PID (if a watchdog is wanted), LISTEN_PID, LISTEN_FDS,
- * LISTEN_FDNAMES as sd_listen_fds_with_names(3) reads them, and all DAVIT_* variables. The first names are fixed:
+ * Environment of davitd: NOTIFY_SOCKET, WATCHDOG_USEC/WATCHDOG_PID (if a watchdog is wanted), LISTEN_PID,
+ * LISTEN_FDS, LISTEN_FDNAMES as sd_listen_fds_with_names(3) reads them, and all DAVIT_* variables. The first
+ * names are fixed:
  *
  *   feed        read end of the exit feed: struct feed_record after struct feed_record
  *   launch0 ... launch<N-1>   davitd's end of each launcher's SOCK_SEQPACKET pair
  *   logd        davitd's end of davit-logd's SOCK_SEQPACKET pair
  *
- * then come the descriptors that an earlier davitd stored with FDSTORE=1 / FDNAME= (at most KEEPER_MAX_FDS; names of at
- * most KEEPER_NAME_MAX-1 bytes). FDSTOREREMOVE=1 with FDNAME= closes all of that name. FDPOLL=0 is always in force.
+ * then come the descriptors that an earlier davitd stored with FDSTORE=1 / FDNAME= (at most KEEPER_MAX_FDS;
+ * names of at most KEEPER_NAME_MAX-1 bytes). FDSTOREREMOVE=1 with FDNAME= closes all of that name. FDPOLL=0
+ * is always in force.
  *
- * davit-launch has its socket as fd 3, davit-logd as well. Argument 1 of davit-launch is its number.
+ * davit-launch has its socket as fd 3, davit-logd as well. Argument 1 of davit-launch is its number. davit-logd's fd 4
+ * is a memfd that outlives it (log/protocol.h).
  *
- * The exit feed. davit-init peeks at a dead child (waitid WNOWAIT), appends a record, and only then reaps it: while
- * davitd has not read that far the pid can be reused, but no record is ever lost, and never written twice. If the feed
- * is full the child stays a zombie until there is room. davitd must *copy* records (tee(2)), act, save its state, and
- * then consume them; sequence numbers tell a record that was handled before a crash from a new one.
+ * davitd starts with the signals that davit-init passes on blocked (SIGTERM: stop all units and exit with
+ * MANAGER_EXIT_DONE; SIGHUP, SIGUSR1, SIGUSR2, SIGRTMIN+22, +23, +25: init/signals.h), so that one sent early waits.
+ * Only messages of the davitd that runs now are listened to.
+ *
+ * The exit feed. davit-init peeks at a dead child (waitid WNOWAIT), appends a record, and only then reaps it:
+ * while davitd has not read that far the pid can be reused, but no record is ever lost, and never written
+ * twice. If the feed is full the child stays a zombie until there is room. davitd must *copy* records
+ * (tee(2)), act, save its state, and then consume them; sequence numbers tell a record that was handled
+ * before a crash from a new one.
  */
 #pragma once
 
@@ -41,5 +49,5 @@ enum {
     MANAGER_EXIT_DONE = 0,    /* asked to stop: davit-init ends too, with the status in EXIT_STATUS= or 0 */
     MANAGER_EXIT_REEXEC = 64, /* start again at once, not counted as a crash */
 };
-/* Besides sd_notify's words davitd may send: X_DAVIT_KILL_LAUNCHER=<n> (that launcher hangs: kill and restart it) and
- * EXIT_STATUS=<0..255> (what davit-init shall exit with once davitd is done). */
+/* Besides sd_notify's words davitd may send: X_DAVIT_KILL_LAUNCHER=<n> (that launcher hangs: kill and restart
+ * it) and EXIT_STATUS=<0..255> (what davit-init shall exit with once davitd is done). */

@@ -12,11 +12,16 @@
  *             + the FIFO (O_RDWR | O_NONBLOCK)                       also: new invocation for a known stream
  *     REMOVE  u64 stream     drain what is in the FIFO, flush a partial line, close, answer REMOVED
  *     REOPEN                 reopen files (after rotation by others)
+ *                            A davitd that has just started sends CONFIG and all ADDs unasked: the davit-logd that
+ *                            runs has said HELLO to its predecessor. What is known already is merely updated: a FIFO
+ *                            is recognised by its inode, whatever number it has.
  *   logd -> davitd
- *     HELLO   u32 pid        send CONFIG and all ADDs
+ *     HELLO   u32 pid        send CONFIG and all ADDs, and REMOVEs that were not answered
  *     REMOVED u64 stream
  *     STATS   u64 lines, u64 dropped
- *     PROBLEM string text    for `davit status`: sink not writable, disk full, ...
+ *     PROBLEM string text    for `davit status`: sink not writable, disk full, ...; "" = it is over
+ *
+ * max_files counts the file that is written to as well; 0 for either limit means the default.
  */
 #pragma once
 
@@ -32,3 +37,5 @@ enum logd_message {
 };
 #define LOGD_MESSAGE_MAX 4096
 enum { LOGD_FD_SOCKET = 3 };
+/* A memfd that davit-init keeps: what davit-logd must not forget when it is killed (log/state.h). */
+enum { LOGD_FD_STATE = 4 };

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/parse.h"
+#include "base/str.h"
+#include "init/run.h"
+
+/* So many zombies a turn, so that a fork storm cannot keep davitd's messages and the watchdog waiting. */
+#define REAP_TURN 2048
+/* davitd died so often while it was to stop the units: go on without it. */
+#define STOP_DEATHS_MAX 5
+
+void keeper_say(struct keeper *k, int priority, const char *fmt, ...) {
+    char text[512], status[560];
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    log_write(priority, "%s", text);
+    (void)snprintf(status, sizeof status, "STATUS=%s\n", text);
+    (void)notify_target_send(&k->up, status);
+}
+
+/* ---- parts ---- */
+
+void keeper_start_part(struct keeper *k, struct part *p) {
+    bool manager = p == &k->parts[PART_MANAGER];
+    int r = part_start(k->parts, p, &k->context);
+
+    if (r < 0) { /* no process or no memory to be had: that passes */
+        (void)log_errno(LOG_ERR, r, "cannot fork for %s", p->label);
+        p->start_at = usec_add(now_monotonic(), USEC_PER_SEC);
+        return;
+    }
+    if (!manager)
+        return;
+    k->manager_ready = false;
+    watchdog_start(&k->watchdog, p->started);
+    /* Until it says READY=1 nobody but us can tell the manager above that all is well. */
+    k->up_ping_at = k->up_watchdog_usec > 0 ? p->started : USEC_INFINITY;
+    if (k->phase == KEEPER_STOPPING)
+        (void)kill(p->pid, SIGTERM);
+}
+
+static void describe_end(const siginfo_t *info, char *buffer, size_t size) {
+    char name[16];
+
+    if (info->si_code == CLD_EXITED)
+        (void)snprintf(buffer, size, "exited with status %d", info->si_status);
+    else
+        (void)snprintf(buffer, size, "was killed by %s%s", signal_name(info->si_status, name),
+            info->si_code == CLD_DUMPED ? ", core dumped" : "");
+}
+
+static void restart_later(struct keeper *k, struct part *p, const siginfo_t *info) {
+    usec_t now = now_monotonic();
+    bool killed = info->si_code == CLD_KILLED && info->si_status == SIGKILL;
+    char end[64], delay_text[TIMESPAN_MAX];
+
+    p->quick_deaths = restart_count(p->quick_deaths, now - p->started, killed);
+    usec_t delay = restart_delay(p->quick_deaths);
+    p->start_at = usec_add(now, delay);
+
+    describe_end(info, end, sizeof end);
+    if (delay == 0)
+        log_warning("%s %s: starting it again", p->label, end);
+    else
+        log_warning("%s %s: starting it again in %s", p->label, end,
+            timespan_format(delay, USEC_PER_MSEC, delay_text));
+    if (p->quick_deaths >= RESTART_KEEPS_DYING)
+        keeper_say(k, LOG_CRIT,
+            "%s keeps dying (%u times in a row, last it %s); containers go on, trying again", p->label,
+            p->quick_deaths, end);
+}
+
+static void manager_ended(struct keeper *k, struct part *p, const siginfo_t *info) {
+    watchdog_stop(&k->watchdog);
+    k->manager_ready = false;
+    k->up_ping_at = k->up_watchdog_usec > 0 ? now_monotonic() : USEC_INFINITY;
+    if (k->phase == KEEPER_CLOSING)
+        return;
+
+    if (info->si_code == CLD_EXITED && info->si_status == MANAGER_EXIT_DONE) {
+        keeper_close(k);
+    } else if (info->si_code == CLD_EXITED && info->si_status == MANAGER_EXIT_REEXEC) {
+        p->start_at = now_monotonic();
+    } else {
+        restart_later(k, p, info);
+        if (k->phase == KEEPER_STOPPING && ++k->stop_deaths > STOP_DEATHS_MAX) {
+            log_error("davitd cannot stop the units: ending without it");
+            keeper_close(k);
+        }
+    }
+}
+
+/* A part is a zombie: info describes it, it is not reaped yet. */
+static void part_ended(struct keeper *k, struct part *p, const siginfo_t *info) {
+    bool manager = p == &k->parts[PART_MANAGER];
+
+    /* What it sent before its end still counts, and is only believed while its pid is taken. */
+    if (manager)
+        keeper_receive(k);
+    p->pid = 0;
+    (void)waitid(P_PID, (id_t)info->si_pid, NULL, WEXITED | WNOHANG | __WALL);
+    if (manager)
+        manager_ended(k, p, info);
+    else if (k->phase != KEEPER_CLOSING)
+        restart_later(k, p, info);
+}
+
+/* ---- reaping ---- */
+
+/* Parts that ended, wherever they stand in the queue of zombies. */
+static void reap_parts(struct keeper *k) {
+    for (int i = 0; i < PART_COUNT; i++) {
+        siginfo_t info = {};
+        pid_t pid = k->parts[i].pid;
+        if (pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 &&
+            info.si_pid == pid)
+            part_ended(k, &k->parts[i], &info);
+    }
+}
+
+static void wait_for_feed(struct keeper *k) {
+    struct epoll_event event = {.events = EPOLLOUT, .data.fd = k->feed.write_fd};
+
+    if (k->feed_full || epoll_ctl(k->epoll_fd, EPOLL_CTL_ADD, k->feed.write_fd, &event) < 0)
+        return;
+    k->feed_full = true;
+    log_notice("the exit feed is full: ended processes stay zombies until davitd reads on");
+}
+
+/* Peek, append, reap, in this order: whatever goes wrong in between, the end of a child is either still with
+ * the kernel or already in the feed. Until davitd reads it nothing else can happen to that record. */
+static void reap(struct keeper *k) {
+    k->reap_again = false;
+    for (int n = 0; n < REAP_TURN; n++) {
+        siginfo_t info = {};
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 || info.si_pid == 0)
+            return;
+
+        struct part *p = part_find(k->parts, info.si_pid);
+        if (p) {
+            part_ended(k, p, &info);
+            continue;
+        }
+        if (k->phase != KEEPER_CLOSING) { /* then there is nobody to read it */
+            int r = feed_append(&k->feed, &info);
+            if (r < 0) {
+                wait_for_feed(k);
+                reap_parts(k);
+                return;
+            }
+        }
+        (void)waitid(P_PID, (id_t)info.si_pid, NULL, WEXITED | WNOHANG | __WALL);
+    }
+    k->reap_again = true;
+}
+
+static void feed_writable(struct keeper *k) {
+    (void)epoll_ctl(k->epoll_fd, EPOLL_CTL_DEL, k->feed.write_fd, NULL);
+    k->feed_full = false;
+    reap(k);
+}
+
+/* ---- signals ---- */
+
+static void take_signal(struct keeper *k, const struct signalfd_siginfo *info) {
+    const struct signal_rule *rule = signal_rule_find((int)info->ssi_signo);
+    pid_t manager = k->parts[PART_MANAGER].pid;
+
+    if (!rule)
+        return;
+    switch (rule->action) {
+    case SIGNAL_REAP:
+        k->reap_again = true;
+        break;
+    case SIGNAL_STOP:
+        keeper_request_stop(k, rule);
+        break;
+    case SIGNAL_FORCE:
+        if (rule->status != 0)
+            k->signal_status = rule->status;
+        keeper_say(k, LOG_WARNING, "ending: %s", rule->meaning);
+        keeper_force(k);
+        break;
+    case SIGNAL_FORWARD:
+    case SIGNAL_REEXEC: /* the one that executes it again is davit-init, when it has ended with REEXEC */
+        if (manager > 0)
+            (void)kill(manager, (int)info->ssi_signo);
+        break;
+    }
+}
+
+static void take_signals(struct keeper *k) {
+    struct signalfd_siginfo infos[16];
+
+    for (;;) {
+        ssize_t n = read(k->signal_fd, infos, sizeof infos);
+        if (n <= 0)
+            break;
+        for (size_t i = 0; i < (size_t)n / sizeof infos[0]; i++)
+            take_signal(k, &infos[i]);
+    }
+}
+
+/* ---- time ---- */
+
+static void do_what_is_due(struct keeper *k) {
+    usec_t now = now_monotonic();
+
+    for (int i = 0; i < PART_COUNT; i++)
+        if (k->parts[i].pid == 0 && k->parts[i].start_at <= now)
+            keeper_start_part(k, &k->parts[i]);
+
+    int signal = watchdog_tick(&k->watchdog, now);
+    if (signal != 0 && k->parts[PART_MANAGER].pid > 0) {
+        keeper_say(
+            k, LOG_ERR, "davitd does not answer: sending %s", signal == SIGABRT ? "SIGABRT" : "SIGKILL");
+        (void)kill(k->parts[PART_MANAGER].pid, signal);
+    }
+    if (k->up_ping_at <= now) {
+        (void)notify_target_send(&k->up, "WATCHDOG=1\n");
+        k->up_ping_at = usec_add(now, k->up_watchdog_usec / 2);
+    }
+    if (k->phase == KEEPER_CLOSING && k->close_deadline <= now)
+        keeper_close_overdue(k);
+}
+
+/* Milliseconds until something is due; -1 = nothing ever will be, without an event. */
+static int time_to_sleep(const struct keeper *k) {
+    usec_t due = MIN(k->watchdog.deadline, k->up_ping_at);
+
+    if (k->reap_again)
+        return 0;
+    for (int i = 0; i < PART_COUNT; i++)
+        if (k->parts[i].pid == 0)
+            due = MIN(due, k->parts[i].start_at);
+    if (k->phase == KEEPER_CLOSING)
+        due = MIN(due, k->close_deadline);
+    if (due == USEC_INFINITY)
+        return -1;
+    usec_t now = now_monotonic();
+    if (due <= now)
+        return 0;
+    return (int)MIN((due - now + USEC_PER_MSEC - 1) / USEC_PER_MSEC, (usec_t)3600 * 1000);
+}
+
+/* One turn. The order matters: what davitd has said comes before news of its death, both before anything is
+ * found to be overdue. */
+static void turn(struct keeper *k) {
+    struct epoll_event events[4];
+    bool writable = false;
+
+    int n = epoll_wait(k->epoll_fd, events, ARRAY_SIZE(events), time_to_sleep(k));
+    for (int i = 0; i < n; i++) {
+        if (events[i].data.fd == k->notify_fd)
+            keeper_receive(k);
+        else if (events[i].data.fd == k->signal_fd)
+            take_signals(k);
+        else if (events[i].data.fd == k->feed.write_fd)
+            writable = true;
+    }
+    if (writable)
+        feed_writable(k);
+    else if (k->reap_again)
+        reap(k);
+    do_what_is_due(k);
+}
+
+/* ---- start ---- */
+
+/* A directory of ours, open to nobody else for writing; the lock on it makes sure that there is one
+ * davit-init for it. */
+static int open_runtime(struct keeper *k) {
+    struct stat st;
+
+    int r = mkdir_parents(AT_FDCWD, k->runtime, 0755);
+    if (r < 0)
+        return log_errno(LOG_ERR, r, "cannot make %s", k->runtime);
+    k->runtime_fd = open(k->runtime, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (k->runtime_fd < 0 || fstat(k->runtime_fd, &st) < 0)
+        return log_errno(LOG_ERR, errno, "cannot open %s", k->runtime);
+    if (st.st_uid != geteuid() || (st.st_mode & 022)) {
+        log_error("%s belongs to somebody else, or others may write to it", k->runtime);
+        return -EPERM;
+    }
+    if (flock(k->runtime_fd, LOCK_EX | LOCK_NB) < 0)
+        return log_errno(LOG_ERR, errno, "another davit-init runs in %s", k->runtime);
+    return 0;
+}
+
+static int open_signals(struct keeper *k) {
+    sigset_t all;
+
+    /* Whoever started us may have left signals ignored (nohup, a careless parent): an ignored SIGCHLD would
+     * take the children's ends away from us, and the parts would inherit the rest. */
+    for (int s = 1; s <= SIGRTMAX; s++)
+        if (s != SIGKILL && s != SIGSTOP)
+            (void)signal(s, SIG_DFL);
+
+    sigfillset(&all);
+    const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
+    for (size_t i = 0; i < ARRAY_SIZE(faults); i++)
+        sigdelset(&all, faults[i]);
+    if (sigprocmask(SIG_SETMASK, &all, NULL) < 0)
+        return log_errno(LOG_ERR, errno, "sigprocmask");
+    k->signal_fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+    return k->signal_fd < 0 ? log_errno(LOG_ERR, errno, "signalfd") : 0;
+}
+
+static int watch(struct keeper *k, int fd) {
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+
+    return epoll_ctl(k->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? negative_errno() : 0;
+}
+
+static int open_loop(struct keeper *k) {
+    k->notify_fd = notify_listen(k->runtime);
+    if (k->notify_fd < 0)
+        return log_errno(LOG_ERR, k->notify_fd, "cannot listen on %s/" NOTIFY_SOCKET_NAME, k->runtime);
+    (void)snprintf(k->notify_address, sizeof k->notify_address, "%s/" NOTIFY_SOCKET_NAME, k->runtime);
+
+    k->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (k->epoll_fd < 0)
+        return log_errno(LOG_ERR, errno, "epoll_create1");
+    int r = watch(k, k->notify_fd);
+    if (r >= 0)
+        r = watch(k, k->signal_fd);
+    if (r >= 0)
+        r = feed_open(&k->feed);
+    if (r >= 0)
+        r = parts_open(k->parts);
+    return r < 0 ? log_errno(LOG_ERR, r, "cannot make sockets and pipes for the parts") : 0;
+}
+
+/* The shorter of what is asked of davitd and what is asked of us: its pings are passed on. */
+static void choose_watchdog(struct keeper *k) {
+    uint64_t period = WATCHDOG_DEFAULT_USEC, above = 0, pid = 0;
+    const char *wanted = getenv("DAVIT_WATCHDOG_USEC"), *usec = getenv("WATCHDOG_USEC"),
+               *for_pid = getenv("WATCHDOG_PID");
+
+    if (wanted && parse_uint(wanted, 0, 3600 * USEC_PER_SEC, &period) < 0)
+        log_warning("DAVIT_WATCHDOG_USEC=%s is not a number of microseconds up to an hour: ignored", wanted);
+    if (k->up.fd >= 0 && usec && parse_uint(usec, 1, UINT64_MAX, &above) >= 0 &&
+        (!for_pid || (parse_uint(for_pid, 1, INT32_MAX, &pid) >= 0 && (pid_t)pid == getpid()))) {
+        k->up_watchdog_usec = above;
+        if (period == 0 || above < period)
+            period = above;
+    }
+    watchdog_init(&k->watchdog, period);
+    k->context.watchdog_usec = period;
+}
+
+/* Reports go up from here only: the parts have another notify socket, or none. */
+static void take_environment(struct keeper *k) {
+    const char *const ours[] = {
+        "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"};
+    int r = notify_target_open(&k->up, getenv("NOTIFY_SOCKET"));
+
+    if (r < 0)
+        (void)log_errno(LOG_WARNING, r, "NOTIFY_SOCKET=%s cannot be used", getenv("NOTIFY_SOCKET"));
+    choose_watchdog(k);
+    for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
+        (void)unsetenv(ours[i]);
+}
+
+/* Room for all descriptors that may be stored with us, here and in the parts. */
+static void raise_limits(struct keeper *k) {
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    k->context.files = limit;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* davit-init is the last one that the kernel should pick when memory runs out. Where this is not permitted it
+ * stays as it is. */
+static void lower_oom_score(struct keeper *k) {
+    _cleanup_close_ int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+    char *before = k->context.oom_score_adj;
+
+    if (fd < 0)
+        return;
+    ssize_t n = read(fd, before, sizeof k->context.oom_score_adj - 1);
+    before[MAX(n, 0)] = '\0';
+    (void)strstrip(before);
+    (void)!pwrite(fd, "-1000", 5, 0);
+}
+
+static int open_all(struct keeper *k, const char *runtime, const char *libexec) {
+    k->runtime = runtime;
+    k->context = (struct parts_context){
+        .libexec = libexec, .notify_address = k->notify_address, .feed = &k->feed, .store = &k->store};
+    k->up_ping_at = USEC_INFINITY;
+
+    /* Orphans of our children become ours, so that no end of a process is missed. PID 1 of a namespace is
+     * that anyway. */
+    if (getpid() != 1 && prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+        return log_errno(LOG_ERR, errno, "cannot become a subreaper");
+    take_environment(k);
+    int r = open_runtime(k);
+    if (r >= 0)
+        r = open_signals(k);
+    if (r >= 0)
+        r = open_loop(k);
+    if (r < 0)
+        return r;
+
+    k->context.null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (k->context.null_fd < 0)
+        return log_errno(LOG_ERR, errno, "cannot open /dev/null");
+    /* Without it davit-logd works too, but a line may come twice when it is killed. */
+    k->context.state_fd = memfd_create("davit-logd", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    raise_limits(k);
+    lower_oom_score(k);
+    return 0;
+}
+
+int keeper_run(const char *runtime, const char *libexec) {
+    static struct keeper k; /* the table of stored descriptors is large; untouched pages of it cost nothing */
+
+    if (open_all(&k, runtime, libexec) < 0)
+        return EXIT_FAILURE;
+
+    /* From here on nothing returns but the end. All parts are due now. */
+    while (k.phase != KEEPER_CLOSING || !keeper_closed(&k))
+        turn(&k);
+
+    (void)unlink(k.notify_address);
+    return k.signal_status != 0 ? k.signal_status : k.exit_status;
+}

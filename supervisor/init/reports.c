@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What davitd says to davit-init, word by word: a table of words, each with the function that answers it. */
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/parse.h"
+#include "base/str.h"
+#include "init/run.h"
+
+struct report {
+    struct keeper *keeper;
+    struct notify_message *message;
+    const char *fd_name;
+    bool store;       /* FDSTORE=1 */
+    bool remove;      /* FDSTOREREMOVE=1 */
+    size_t up_length; /* what is passed on to whoever started davit-init */
+    char up[NOTIFY_TEXT_MAX + 1];
+};
+
+static void on_store(struct report *r, const char *value) {
+    r->store = streq(value, "1");
+}
+
+static void on_remove(struct report *r, const char *value) {
+    r->remove = streq(value, "1");
+}
+
+static void on_name(struct report *r, const char *value) {
+    r->fd_name = value;
+}
+
+static void on_ready(struct report *r, const char *value) {
+    struct keeper *k = r->keeper;
+
+    if (!streq(value, "1"))
+        return;
+    k->manager_ready = true;
+    k->up_ping_at = USEC_INFINITY;
+    watchdog_ping(&k->watchdog, now_monotonic());
+    memory_trim(); /* all that there was to start has started */
+}
+
+static void on_watchdog(struct report *r, const char *value) {
+    struct keeper *k = r->keeper;
+
+    if (streq(value, "1"))
+        watchdog_ping(&k->watchdog, now_monotonic());
+    else if (streq(value, "trigger"))
+        watchdog_trigger(&k->watchdog, now_monotonic());
+}
+
+static void on_extend(struct report *r, const char *value) {
+    uint64_t usec;
+
+    if (parse_uint(value, 0, UINT64_MAX, &usec) >= 0)
+        watchdog_extend(&r->keeper->watchdog, now_monotonic(), usec);
+}
+
+static void on_exit_status(struct report *r, const char *value) {
+    uint64_t status;
+
+    if (parse_uint(value, 0, 255, &status) >= 0)
+        r->keeper->exit_status = (int)status;
+}
+
+static void on_kill_launcher(struct report *r, const char *value) {
+    uint64_t number;
+
+    if (parse_uint(value, 0, LAUNCH_COUNT - 1, &number) < 0)
+        return;
+    struct part *p = &r->keeper->parts[PART_LAUNCHER + number];
+    if (p->pid <= 0)
+        return;
+    log_warning("davitd reports that %s hangs: killing it", p->label);
+    (void)kill(p->pid, SIGKILL);
+}
+
+/* MAINPID is not here on purpose: our own pid is the main process, whatever davitd's is. */
+static const struct word {
+    const char *name;
+    bool up; /* passed on as it came */
+    void (*answer)(struct report *r, const char *value);
+} words[] = {
+    {"READY", true, on_ready},
+    {"STATUS", true, NULL},
+    {"RELOADING", true, NULL},
+    {"MONOTONIC_USEC", true, NULL}, /* belongs to RELOADING */
+    {"STOPPING", true, NULL},
+    {"ERRNO", true, NULL},
+    {"WATCHDOG", true, on_watchdog},
+    {"EXTEND_TIMEOUT_USEC", true, on_extend},
+    {"FDSTORE", false, on_store},
+    {"FDSTOREREMOVE", false, on_remove},
+    {"FDNAME", false, on_name},
+    {"EXIT_STATUS", false, on_exit_status},
+    {"X_DAVIT_KILL_LAUNCHER", false, on_kill_launcher},
+};
+
+static void pass_up(struct report *r, const char *name, const char *value) {
+    /* A hang that davitd reports is answered here; it is no reason for systemd to end everything. */
+    if (streq(name, "WATCHDOG") && !streq(value, "1"))
+        return;
+    int n = snprintf(r->up + r->up_length, sizeof r->up - r->up_length, "%s=%s\n", name, value);
+    if (n > 0 && (size_t)n < sizeof r->up - r->up_length)
+        r->up_length += (size_t)n;
+    else
+        r->up[r->up_length] = '\0';
+}
+
+static void take_line(struct report *r, char *line) {
+    char *value = strchr(line, '=');
+
+    if (!value)
+        return;
+    *value++ = '\0';
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+        if (!streq(line, words[i].name))
+            continue;
+        if (words[i].answer)
+            words[i].answer(r, value);
+        if (words[i].up)
+            pass_up(r, line, value);
+        return;
+    }
+}
+
+static void store_fds(struct report *r) {
+    struct notify_message *m = r->message;
+    const char *name = r->fd_name ? r->fd_name : "stored";
+
+    if (r->remove) {
+        if (r->fd_name)
+            (void)store_remove(&r->keeper->store, r->fd_name);
+        return;
+    }
+    for (size_t i = 0; r->store && i < m->n_fds; i++) {
+        int x = store_add(&r->keeper->store, TAKE_FD(m->fds[i]), name);
+        if (x < 0)
+            (void)log_errno(LOG_WARNING, x, "cannot store descriptor \"%.*s\"", KEEPER_NAME_MAX, name);
+    }
+}
+
+static void take_message(struct keeper *k, struct notify_message *m) {
+    static struct report r; /* 4 KiB: not on the stack of a process that counts its pages */
+    char *rest = m->text, *line;
+
+    r = (struct report){.keeper = k, .message = m};
+    while ((line = notify_next_line(&rest)))
+        take_line(&r, line);
+    store_fds(&r);
+    if (r.up_length > 0)
+        (void)notify_target_send(&k->up, r.up);
+}
+
+void keeper_receive(struct keeper *k) {
+    static struct notify_message m;
+
+    for (;;) {
+        int r = notify_receive(k->notify_fd, &m);
+        if (r == -EBADMSG)
+            continue;
+        if (r <= 0)
+            return;
+        /* Only the davitd that runs now, which davit-init itself has started. Its pid cannot be somebody
+         * else's: davit-init has not reaped it. A faked pid needs privileges in our user namespace (unix(7)).
+         */
+        if (m.pid > 0 && m.pid == k->parts[PART_MANAGER].pid && (m.uid == 0 || m.uid == geteuid()))
+            take_message(k, &m);
+        notify_message_done(&m);
+    }
+}

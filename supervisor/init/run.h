@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * davit-init's loop and everything it owns. One thread, one epoll, no timer but epoll's own time-out: when
+ * nothing is due it sleeps without end. After keeper_run() has said it is ready nothing is allocated any
+ * more, and there is no way out but the end of davitd by request (or SIGNAL_FORCE): an error of any kind is
+ * told and lived with.
+ *
+ *   RUNNING ──stop signal──▶ STOPPING ──davitd has ended──▶ CLOSING ──parts have ended──▶ exit
+ *      └────────────────davitd ends with MANAGER_EXIT_DONE─────▲
+ *
+ *   RUNNING   parts are started again whenever they die
+ *   STOPPING  davitd has been told (SIGTERM) and stops the units. If it dies it is started again and told
+ * again, a few times; the other parts are kept alive too, since stopping needs them CLOSING   no unit is
+ * left. davit-logd writes what is still in its FIFOs, launchers end; nobody is started again
+ */
+#pragma once
+
+#include "init/children.h"
+#include "init/notify.h"
+#include "init/signals.h"
+#include "init/watchdog.h"
+
+enum keeper_phase { KEEPER_RUNNING, KEEPER_STOPPING, KEEPER_CLOSING };
+
+struct keeper {
+    enum keeper_phase phase;
+    int epoll_fd, signal_fd, notify_fd;
+    const char *runtime;
+    int runtime_fd; /* the directory, and the lock on it */
+    char notify_address[128];
+
+    struct part parts[PART_COUNT];
+    struct parts_context context;
+    struct feed feed;
+    struct store store;
+
+    bool feed_full;     /* zombies wait until the feed can be written; its write end is in the epoll */
+    bool reap_again;    /* one turn's share of zombies was reaped, more may be there */
+    bool manager_ready; /* READY=1 from this davitd */
+    struct watchdog watchdog;
+
+    struct notify_target up; /* whoever started us */
+    usec_t up_watchdog_usec; /* what it expects, 0 = nothing */
+    usec_t up_ping_at;       /* our own WATCHDOG=1, while no davitd is ready to send it */
+
+    usec_t stop_requests[SIGNAL_FORCE_COUNT]; /* times of the last ones, a ring */
+    size_t stop_position;
+    unsigned stop_deaths;  /* of davitd while STOPPING */
+    usec_t close_deadline; /* CLOSING: SIGKILL to what is left */
+    int exit_status;       /* EXIT_STATUS= */
+    int signal_status;     /* of the signal's rule where it has one, else 0 */
+    bool parts_killed;     /* CLOSING: SIGKILL was sent to the parts */
+    bool forced;           /* everything is being killed, adopted children too */
+};
+
+/* Runs until all is over. Returns the exit status of the program. Both paths are absolute and live as long.
+ */
+int keeper_run(const char *runtime, const char *libexec);
+
+/* ---- between keeper.c, reports.c and stop.c ---- */
+
+/* Takes in everything that davitd has sent so far. */
+void keeper_receive(struct keeper *k);
+void keeper_start_part(struct keeper *k, struct part *p);
+/* A stop signal came. */
+void keeper_request_stop(struct keeper *k, const struct signal_rule *rule);
+/* All units are stopped, or nobody can stop them: end the other parts. */
+void keeper_close(struct keeper *k);
+/* Ends everything that davit-init has started or adopted, at once. */
+void keeper_force(struct keeper *k);
+/* CLOSING, when the time is up. */
+void keeper_close_overdue(struct keeper *k);
+/* CLOSING, after each child that ended: true when nothing is left to wait for. */
+bool keeper_closed(struct keeper *k);
+/* Tells the log, and whoever started us: STATUS= is what `systemctl status` shows. */
+void keeper_say(struct keeper *k, int priority, const char *fmt, ...) _printf_(3, 4);
