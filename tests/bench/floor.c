@@ -365,8 +365,9 @@ static double median(double *v, int n) {
     return v[n / 2];
 }
 
-static char *true_argv[] = {"/bin/true", NULL};
-static char *sleep_argv[] = {"/bin/sleep", "1000", NULL};
+static char true_path[] = "/bin/true", sleep_path[] = "/bin/sleep", sleep_time[] = "1000";
+static char *true_argv[] = {true_path, NULL};
+static char *sleep_argv[] = {sleep_path, sleep_time, NULL};
 
 static void measure_start(int n) {
     double *start = calloc((size_t)n, sizeof *start), *total = calloc((size_t)n, sizeof *total);
