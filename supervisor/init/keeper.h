@@ -14,16 +14,17 @@
  * names of at most KEEPER_NAME_MAX-1 bytes). FDSTOREREMOVE=1 with FDNAME= closes all of that name. FDPOLL=0
  * is always in force.
  *
- * davit-launch has its socket as fd 3, davit-logd as well. Argument 1 of davit-launch is its number. davit-logd's fd 4
- * is a memfd that outlives it (log/protocol.h).
+ * davit-launch has its socket as fd 3, davit-logd as well. Argument 1 of davit-launch is its number.
+ * davit-logd's fd 4 is a memfd that outlives it (log/protocol.h).
  *
  * davitd starts with the signals that davit-init passes on blocked (SIGTERM: stop all units and exit with
- * MANAGER_EXIT_DONE; SIGHUP, SIGUSR1, SIGUSR2, SIGRTMIN+22, +23, +25: init/signals.h), so that one sent early waits.
- * Only messages of the davitd that runs now are listened to.
+ * MANAGER_EXIT_DONE; SIGHUP, SIGUSR1, SIGUSR2, SIGRTMIN+22, +23, +25: init/signals.h), so that one sent early
+ * waits. Only messages of the davitd that runs now are listened to.
  *
  * The exit feed. davit-init peeks at a dead child (waitid WNOWAIT), appends a record, and only then reaps it:
  * while davitd has not read that far the pid can be reused, but no record is ever lost, and never written
- * twice. If the feed is full the child stays a zombie until there is room. davitd must *copy* records
+ * twice. If the feed is full the child stays a zombie until there is room. The ends of davitd, launchers and
+ * davit-logd are not in it. davitd must *copy* records
  * (tee(2)), act, save its state, and then consume them; sequence numbers tell a record that was handled
  * before a crash from a new one.
  */
