@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "image/image.h"
+
+#include <fcntl.h>
+#include <limits.h>
+
+#include "base/fs.h"
+#include "image/conf.h"
+
+#define LAYERS_FILE "layers"
+#define CONF_FILE "image.conf"
+#define IMAGE_FILE_MAX (1024U * 1024)
+#define DEFAULT_TAG ":latest"
+
+void image_done(struct image *i) {
+    strv_free(i->layers);
+    strv_free(i->entrypoint);
+    strv_free(i->cmd);
+    strv_free(i->environment);
+    free(i->working_dir);
+    free(i->user);
+    *i = (struct image){0};
+}
+
+static int check_directory(const char *path, struct error *e) {
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return error_set_errno(e, errno, "image layer %s", path);
+    if (!S_ISDIR(st.st_mode))
+        return error_set(e, ENOTDIR, "image layer %s is not a directory", path);
+    return 0;
+}
+
+/* Adds one layer on top. Takes over path, which may be NULL after a failed allocation. */
+static int add_layer(struct image *i, char *path, struct error *e) {
+    _cleanup_free_ char *layer = path;
+    int r;
+
+    if (!layer)
+        return error_set_errno(e, ENOMEM, "image layers");
+    path_simplify(layer);
+    if (!path_is_normalized(layer))
+        return error_set(e, EINVAL, "image layer %s: must be an absolute path without \"..\"", layer);
+    r = check_directory(layer, e);
+    if (r < 0)
+        return r;
+    /* overlayfs answers ELOOP to a directory that comes twice, which tells nobody anything. */
+    if (strv_contains(i->layers, layer))
+        return error_set(e, EINVAL, "image layer %s is listed twice", layer);
+    if (strv_length(i->layers) >= IMAGE_MAX_LAYERS)
+        return error_set(e, E2BIG, "more than %d image layers", IMAGE_MAX_LAYERS);
+    r = strv_consume(&i->layers, TAKE_PTR(layer));
+    return r < 0 ? error_set_errno(e, r, "image layers") : 0;
+}
+
+/* ---- absolute names ---- */
+
+static int resolve_absolute(const char *name, struct image *i, struct error *e) {
+    _cleanup_free_ char *copy = strdup(name);
+    char *rest = copy, *path;
+    struct stat st;
+    int r;
+
+    if (!copy)
+        return error_set_errno(e, ENOMEM, "image %s", name);
+    /* A colon separates layers, unless there is a directory of exactly this name. */
+    if (!strchr(name, ':') || (stat(name, &st) == 0 && S_ISDIR(st.st_mode)))
+        return add_layer(i, TAKE_PTR(copy), e);
+    while ((path = strsep(&rest, ":"))) {
+        if (*path != '/')
+            return error_set(
+                e, EINVAL, "image \"%s\": \"%s\" in the list of layers is not an absolute path", name, path);
+        r = add_layer(i, strdup(path), e);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* ---- names below an image root ---- */
+
+/* Components of printable bytes that do not begin with a dot: no "..", no hidden directory, nothing empty. */
+static int check_name(const char *name, struct error *e) {
+    if (isempty(name))
+        return error_set(e, EINVAL, "the name of an image is empty");
+    for (const char *p = name; *p; p++)
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            return error_set(e, EINVAL, "image name contains a control character");
+    if (strlen(name) >= PATH_MAX)
+        return error_set(e, ENAMETOOLONG, "image name is longer than %d bytes", PATH_MAX - 1);
+    if (*name == '/')
+        return 0;
+    for (const char *p = name;; p++) {
+        size_t n = strcspn(p, "/");
+
+        if (n == 0)
+            return error_set(e, EINVAL, "image \"%s\": a part between slashes is empty", name);
+        if (*p == '.')
+            return error_set(e, EINVAL, "image \"%s\": no part may begin with a dot", name);
+        p += n;
+        if (!*p)
+            return 0;
+    }
+}
+
+/* "layers": one directory a line, topmost last; relative to the image's directory. "#" begins a comment line.
+ */
+static int read_layers(const char *directory, struct image *i, struct error *e) {
+    _cleanup_free_ char *file = path_join(directory, LAYERS_FILE), *text = NULL;
+    char *rest, *line;
+    unsigned number = 0;
+    size_t size;
+    int r;
+
+    if (!file)
+        return error_set_errno(e, ENOMEM, "%s", directory);
+    r = file_read(AT_FDCWD, file, IMAGE_FILE_MAX, &text, &size);
+    if (r < 0)
+        return error_set_errno(e, r, "%s", file);
+    if (strlen(text) != size)
+        return error_set(e, EINVAL, "%s contains a NUL byte", file);
+    for (rest = text; (line = strsep(&rest, "\n"));) {
+        number++;
+        line = strstrip(line);
+        if (!*line || *line == '#')
+            continue;
+        r = add_layer(i, path_is_absolute(line) ? strdup(line) : path_join(directory, line), e);
+        if (r < 0)
+            return error_prefix(e, "%s:%u", file, number);
+    }
+    if (!i->layers)
+        return error_set(e, EINVAL, "%s names no layer", file);
+    return 0;
+}
+
+/* A regular file of that name, not a link: the directory may be a foreign root file system. */
+static bool has_file(const char *directory, const char *name) {
+    _cleanup_free_ char *path = path_join(directory, name);
+    struct stat st;
+
+    return path && lstat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+static int resolve_directory(const char *directory, struct image *i, struct error *e) {
+    _cleanup_free_ char *file = NULL, *text = NULL;
+    size_t size;
+    int r;
+
+    if (!has_file(directory, LAYERS_FILE))
+        return add_layer(i, strdup(directory), e);
+    r = read_layers(directory, i, e);
+    if (r < 0 || !has_file(directory, CONF_FILE))
+        return r;
+    file = path_join(directory, CONF_FILE);
+    if (!file)
+        return error_set_errno(e, ENOMEM, "%s", directory);
+    r = file_read(AT_FDCWD, file, IMAGE_FILE_MAX, &text, &size);
+    if (r < 0)
+        return error_set_errno(e, r, "%s", file);
+    r = image_conf_parse(text, size, i, e);
+    return r < 0 ? error_prefix(e, "%s", file) : 0;
+}
+
+/* The first root that has something of that name. 1 and its path, or 0. */
+static int find_below(char *const *roots, const char *name, char **ret, struct error *e) {
+    STRV_FOREACH (root, roots) {
+        _cleanup_free_ char *path = path_join(*root, name);
+        struct stat st;
+
+        if (!path)
+            return error_set_errno(e, ENOMEM, "image %s", name);
+        if (stat(path, &st) == 0) {
+            *ret = TAKE_PTR(path);
+            return 1;
+        }
+        /* ENOTDIR: a part of the name is a file in this root. Anything else is worth knowing, not worth
+         * skipping. */
+        if (errno != ENOENT && errno != ENOTDIR)
+            return error_set_errno(e, errno, "image %s: %s", name, path);
+    }
+    return 0;
+}
+
+static int resolve_below(char *const *roots, const char *name, struct image *i, struct error *e) {
+    _cleanup_free_ char *path = NULL, *untagged = NULL, *searched = NULL;
+    const char *tag = endswith(name, DEFAULT_TAG);
+    int r = find_below(roots, name, &path, e);
+
+    if (r == 0 && tag && tag > name) {
+        untagged = strndup(name, (size_t)(tag - name));
+        r = untagged ? find_below(roots, untagged, &path, e) : error_set_errno(e, ENOMEM, "image %s", name);
+    }
+    if (r < 0)
+        return r;
+    if (r > 0)
+        return resolve_directory(path, i, e);
+    searched = strv_join(roots, ", ");
+    if (isempty(searched))
+        return error_set(e, ENOENT,
+            "no image \"%s\": there is no image root to look in (image_roots in davit.conf)", name);
+    return error_set(e, ENOENT, "no image \"%s\": looked for a directory %s%s%s in %s", name, name,
+        untagged ? " or " : "", untagged ? untagged : "", searched);
+}
+
+int image_resolve(char *const *image_roots, const char *name, struct image *ret, struct error *e) {
+    _cleanup_(image_done) struct image i = {0};
+    int r = check_name(name, e);
+
+    if (r >= 0)
+        r = *name == '/' ? resolve_absolute(name, &i, e) : resolve_below(image_roots, name, &i, e);
+    if (r < 0)
+        return r;
+    *ret = i;
+    i = (struct image){0};
+    return 0;
+}
