@@ -7,6 +7,8 @@
 #include "manager/api.h"
 #include "manager/manager.h"
 
+enum { METHOD_NAME_MAX = 255 };
+
 /* ---- parameters ---- */
 
 enum parameter_kind { PARAMETER_STRING, PARAMETER_STRINGS, PARAMETER_BOOLEAN, PARAMETER_NUMBER };
@@ -292,6 +294,10 @@ static const struct method *method_find(const char *full, bool *ret_interface_kn
 static bool call_check(struct call *c, const char *full, bool interface_known) {
     const char *bad = NULL;
 
+    if (strlen(full) > METHOD_NAME_MAX) { /* not worth sending back */
+        call_error(c, "org.varlink.service.InvalidParameter", json_pack("{ss}", "parameter", "method"));
+        return false;
+    }
     if (!c->method && interface_known) {
         call_error(c, "org.varlink.service.MethodNotFound", json_pack("{ss}", "method", full));
         return false;

@@ -46,6 +46,11 @@ static void connection_free(struct connection *n) {
     free(n);
 }
 
+/* Anybody may use the status socket, so nobody can fill the log with it. */
+static int connection_log_level(const struct connection *n) {
+    return n->read_only ? LOG_DEBUG : LOG_NOTICE;
+}
+
 /* Asks for a turn of the run source. */
 static void connection_schedule(struct connection *n) {
     if (list_empty(&n->runnable))
@@ -83,7 +88,8 @@ void connection_send(struct connection *n, json_t *object, const int *fds, size_
         r = varlink_flush(&n->stream);
     if (r < 0) {
         if (r == -ENOBUFS)
-            log_notice("Dropped a client of the control socket (pid %d, uid %u) that left %zu bytes unread",
+            log_write(connection_log_level(n),
+                "Dropped a client of the control socket (pid %d, uid %u) that left %zu bytes unread",
                 (int)n->peer.pid, n->peer.uid, n->stream.output_bytes);
         connection_drop(n);
     } else
@@ -141,7 +147,8 @@ static int on_connection(sd_event_source *s _unused_, int fd _unused_, uint32_t 
     if ((revents & (EPOLLIN | EPOLLHUP | EPOLLERR)) && connection_may_read(n)) {
         int r = varlink_read(&n->stream);
         if (r == -EMSGSIZE || r == -EXFULL)
-            log_notice("Dropped a client of the control socket (pid %d, uid %u): its request is too large",
+            log_write(connection_log_level(n),
+                "Dropped a client of the control socket (pid %d, uid %u): its request is too large",
                 (int)n->peer.pid, n->peer.uid);
         if (r < 0 && r != -EAGAIN) {
             connection_free(n);
