@@ -78,10 +78,10 @@ static void spans(void **state) {
 static void bad_spans(void **state) {
     (void)state;
     static const char *const bad[] = {"", " ", " xyz ", ".", " 5. ", ".s ", "0.-0s", "3.-0s ", " infinity .7",
-        ".3 infinity", "3.+1s", "3. 1s", "3.s", "12.34.56", "12..34", "..1234", "1234..", "5S", "5Min", "5 5 x", "s5",
-        "infinityy", "1e3"};
-    static const char *const range[] = {"-5s", "-0.3s", "-0", "5s -3s", "11111111111111y", "18446744073709551616",
-        "18446744073709551615us", "584554y 584554y"};
+        ".3 infinity", "3.+1s", "3. 1s", "3.s", "12.34.56", "12..34", "..1234", "1234..", "5S", "5Min",
+        "5 5 x", "s5", "infinityy", "1e3"};
+    static const char *const range[] = {"-5s", "-0.3s", "-0", "5s -3s", "11111111111111y",
+        "18446744073709551616", "18446744073709551615us", "584554y 584554y"};
     usec_t span = 42;
 
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -123,8 +123,8 @@ static void spans_for_people(void **state) {
 
 static void formatted_spans_are_read_back(void **state) {
     (void)state;
-    static const usec_t spans_[] = {1, 12, 123, 1234, 12345, 123456, 1234567, 12345678, 999 * USEC_PER_MSEC, 1200000,
-        1234500, 986087, YEAR * 9 / 5 - 23, DAY - 1, UINT64_C(0x123456789abcdef), USEC_INFINITY - 1};
+    static const usec_t spans_[] = {1, 12, 123, 1234, 12345, 123456, 1234567, 12345678, 999 * USEC_PER_MSEC,
+        1200000, 1234500, 986087, YEAR * 9 / 5 - 23, DAY - 1, UINT64_C(0x123456789abcdef), USEC_INFINITY - 1};
     static const usec_t accuracies[] = {1, USEC_PER_MSEC, USEC_PER_SEC};
 
     for (size_t i = 0; i < ARRAY_SIZE(spans_); i++) {
@@ -152,7 +152,8 @@ static void timestamps_for_people(void **state) {
     usec_t t = UINT64_C(1795239971123456);
 
     assert_string_equal(timestamp_format(t, buffer), "Sat 2026-11-21 06:46:11 CET");
-    assert_string_equal(timestamp_format(UINT64_C(1784000000) * USEC_PER_SEC, buffer), "Tue 2026-07-14 05:33:20 CEST");
+    assert_string_equal(
+        timestamp_format(UINT64_C(1784000000) * USEC_PER_SEC, buffer), "Tue 2026-07-14 05:33:20 CEST");
     assert_string_equal(timestamp_format(0, buffer), "n/a");
     assert_string_equal(timestamp_format(USEC_INFINITY, buffer), "n/a");
     assert_string_equal(timestamp_format_rfc3339(t, buffer), "2026-11-21T05:46:11.123456000Z");
@@ -208,11 +209,11 @@ static void timestamps(void **state) {
 
 static void bad_timestamps(void **state) {
     (void)state;
-    static const char *const bad[] = {"", "tomorrowish", "2026", "2026-13-01", "2026-00-01", "2026-02-30", "2026-1-1",
-        "2023-02-29", "2026-11-21 24:00", "2026-11-21 1:00", "2026-11-21 10:60", "2026-11-21T10:00:61Z",
-        "2026-11-21T10:00:00+1:00", "2026-11-21T10:00:00.Z", "2026-11-21T10:00:00Zx", "2026-11-21 XYZ",
-        "1969-12-31T23:00:00Z", "@", "@-1", "@x", "5min", "-", "ago", " ago", "-5min ago", "--5min", "infinity ago",
-        "2026-11-21T"};
+    static const char *const bad[] = {"", "tomorrowish", "2026", "2026-13-01", "2026-00-01", "2026-02-30",
+        "2026-1-1", "2023-02-29", "2026-11-21 24:00", "2026-11-21 1:00", "2026-11-21 10:60",
+        "2026-11-21T10:00:61Z", "2026-11-21T10:00:00+1:00", "2026-11-21T10:00:00.Z", "2026-11-21T10:00:00Zx",
+        "2026-11-21 XYZ", "1969-12-31T23:00:00Z", "@", "@-1", "@x", "5min", "-", "ago", " ago", "-5min ago",
+        "--5min", "infinity ago", "2026-11-21T"};
     usec_t t = 42;
 
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {

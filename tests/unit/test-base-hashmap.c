@@ -55,7 +55,7 @@ static void null_map_reads_as_empty(void **state) {
 
     assert_int_equal(hashmap_size(none), 0);
     assert_null(hashmap_get(none, "x"));
-    HASHMAP_FOREACH(value, none)
+    HASHMAP_FOREACH (value, none)
         fail();
     hashmap_free(none);
 }
@@ -81,7 +81,7 @@ static void iteration_sees_each_entry_once(void **state) {
 
     for (unsigned i = 0; i < N; i++)
         hashmap_put(h, items[i].key, &items[i]);
-    HASHMAP_FOREACH(item, h)
+    HASHMAP_FOREACH (item, h)
         item->seen++;
     for (unsigned i = 0; i < N; i++)
         assert_int_equal(items[i].seen, 1);
@@ -96,7 +96,7 @@ static void removing_the_current_entry_skips_none(void **state) {
 
     for (unsigned i = 0; i < N; i++)
         hashmap_put(h, items[i].key, &items[i]);
-    HASHMAP_FOREACH(item, h) {
+    HASHMAP_FOREACH (item, h) {
         assert_ptr_equal(hashmap_remove(h, item->key), item);
         n++;
     }
@@ -104,7 +104,8 @@ static void removing_the_current_entry_skips_none(void **state) {
     assert_int_equal(hashmap_size(h), 0);
 }
 
-/* A unit that is loaded and dropped for days must not fill the table with marks: a look-up would never end. */
+/* A unit that is loaded and dropped for days must not fill the table with marks: a look-up would never end.
+ */
 static void endless_churn_stays_small(void **state) {
     (void)state;
     _cleanup_(hashmap_freep) struct hashmap *h = hashmap_new();
@@ -154,7 +155,7 @@ static void lists(void **state) {
     list_remove(&items[11].link);
     list_remove(&items[10].link);
 
-    LIST_FOREACH(i, &head, struct item, link) {
+    LIST_FOREACH (i, &head, struct item, link) {
         assert_ptr_equal(i, &items[n]);
         list_remove(&i->link);
         n++;

@@ -146,7 +146,8 @@ static void bad_sizes(void **state) {
     (void)state;
     static const char *const bad[] = {"", "K", "-1", "+1", "1X", "1KK", "1BB", "1.K", "1..5K", "1 2", "10%",
         " 1", "1e3", "infinit", "Infinity", "1iB", "0x10", "10Mi"};
-    static const char *const range[] = {"16E", "18446744073709551615", "99999999999999999999", "18014398509481984K"};
+    static const char *const range[] = {
+        "16E", "18446744073709551615", "99999999999999999999", "18014398509481984K"};
     uint64_t value = 42;
 
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
@@ -183,8 +184,8 @@ static void signal_numbers(void **state) {
     static const struct {
         const char *text;
         int number;
-    } good[] = {{"SIGTERM", SIGTERM}, {"TERM", SIGTERM}, {"15", 15}, {"KILL", SIGKILL}, {"SIGWINCH", SIGWINCH},
-        {"SIGPOLL", SIGIO}, {"64", 64}};
+    } good[] = {{"SIGTERM", SIGTERM}, {"TERM", SIGTERM}, {"15", 15}, {"KILL", SIGKILL},
+        {"SIGWINCH", SIGWINCH}, {"SIGPOLL", SIGIO}, {"64", 64}};
     static const char *const bad[] = {"", "SIG", "SIGFOO", "0", "65", "-1", "SIGSIGTERM", "term ", "RTMIN-1",
         "RTMAX+1", "RTMIN+31", "RTMIN+", "RTMINX", "15x"};
     int number;
@@ -224,9 +225,9 @@ static void exit_status_names(void **state) {
     static const struct {
         const char *text;
         uint8_t status;
-    } good[] = {{"SUCCESS", 0}, {"FAILURE", 1}, {"NOTRUNNING", 7}, {"USAGE", 64}, {"TEMPFAIL", 75}, {"CONFIG", 78},
-        {"CHDIR", 200}, {"EXEC", 203}, {"APPARMOR", 231}, {"CREDENTIALS", 243}, {"EXCEPTION", 255}, {"0", 0},
-        {"143", 143}, {"255", 255}};
+    } good[] = {{"SUCCESS", 0}, {"FAILURE", 1}, {"NOTRUNNING", 7}, {"USAGE", 64}, {"TEMPFAIL", 75},
+        {"CONFIG", 78}, {"CHDIR", 200}, {"EXEC", 203}, {"APPARMOR", 231}, {"CREDENTIALS", 243},
+        {"EXCEPTION", 255}, {"0", 0}, {"143", 143}, {"255", 255}};
     uint8_t status;
 
     for (size_t i = 0; i < ARRAY_SIZE(good); i++) {

@@ -47,7 +47,8 @@ static void everything_comes_back(void **state) {
     assert_int_equal(wire_get_u8(&r), 0xAB);
     assert_true(wire_get_u32(&r) == 0xDEADBEEF);
     assert_true(wire_get_u64(&r) == UINT64_C(0x0123456789ABCDEF));
-    _cleanup_free_ char *text = wire_get_string(&r), *empty = wire_get_string(&r), *none = wire_get_string(&r);
+    _cleanup_free_ char *text = wire_get_string(&r), *empty = wire_get_string(&r),
+                        *none = wire_get_string(&r);
     assert_string_equal(text, "text");
     assert_string_equal(empty, "");
     assert_null(none);

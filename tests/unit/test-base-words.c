@@ -90,8 +90,8 @@ static void hexadecimal_escape_is_a_byte(void **state) {
 
 static void bad_escapes(void **state) {
     (void)state;
-    static const char *const bad[] = {"\\q", "\\x4", "\\xg0", "\\x00", "\\000", "\\400", "\\12", "\\189", "\\u12",
-        "\\u0000", "\\ud800", "\\U00110000", "\\U0000000", "\\", "a\\", "'a\\", "a\\ b"};
+    static const char *const bad[] = {"\\q", "\\x4", "\\xg0", "\\x00", "\\000", "\\400", "\\12", "\\189",
+        "\\u12", "\\u0000", "\\ud800", "\\U00110000", "\\U0000000", "\\", "a\\", "'a\\", "a\\ b"};
 
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
         check(bad[i], COMMAND_LINE, NULL);
@@ -150,8 +150,9 @@ static void failure_leaves_the_position(void **state) {
 
 static void quoting_is_undone_by_splitting(void **state) {
     (void)state;
-    static const char *const texts[] = {"", "plain", "two words", "it's", "say \"x\"", "a\\b", "line\nbreak\t",
-        "\x01\x7f\x1b[31m", "\xE2\x82\xAC", "\xE2\x82\xAC and blanks", "\x81\xff", "$x %n #"};
+    static const char *const texts[] = {"", "plain", "two words", "it's", "say \"x\"", "a\\b",
+        "line\nbreak\t", "\x01\x7f\x1b[31m", "\xE2\x82\xAC", "\xE2\x82\xAC and blanks", "\x81\xff",
+        "$x %n #"};
 
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
         _cleanup_free_ char *quoted = words_quote(texts[i]);
