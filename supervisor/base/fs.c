@@ -181,7 +181,7 @@ static int fill(int fd, const void *data, size_t n, mode_t mode, bool sync) {
 
 int file_write_atomic(int dirfd, const char *path, const void *data, size_t n, mode_t mode, bool sync) {
     char temporary[NAME_MAX + 1];
-    const char *name;
+    const char *name = NULL;
 
     _cleanup_close_ int parent = open_parent(dirfd, path, &name);
     if (parent < 0)

@@ -69,7 +69,7 @@ static int whole_number(const char *s, unsigned base, uint64_t *ret) {
 }
 
 int parse_uint(const char *s, uint64_t low, uint64_t high, uint64_t *ret) {
-    uint64_t value;
+    uint64_t value = 0;
     int r = whole_number(s, 10, &value);
     if (r < 0)
         return r;
@@ -81,7 +81,7 @@ int parse_uint(const char *s, uint64_t low, uint64_t high, uint64_t *ret) {
 
 int parse_int(const char *s, int64_t low, int64_t high, int64_t *ret) {
     bool negative = *s == '-';
-    uint64_t magnitude;
+    uint64_t magnitude = 0;
 
     int r = whole_number(s + (*s == '-' || *s == '+'), 10, &magnitude);
     if (r < 0)
@@ -97,7 +97,7 @@ int parse_int(const char *s, int64_t low, int64_t high, int64_t *ret) {
 }
 
 int parse_mode(const char *s, mode_t *ret) {
-    uint64_t value;
+    uint64_t value = 0;
     int r = whole_number(s, 8, &value);
     if (r < 0)
         return r;
@@ -108,7 +108,7 @@ int parse_mode(const char *s, mode_t *ret) {
 }
 
 int parse_id(const char *s, uint32_t *ret) {
-    uint64_t value;
+    uint64_t value = 0;
     int r = parse_uint(s, 0, UINT32_MAX - 1, &value);
     if (r < 0)
         return r;

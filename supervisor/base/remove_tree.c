@@ -62,8 +62,9 @@ static void walk_free(struct walk *w) {
 }
 DEFINE_CLEANUP(struct walk *, walk_free)
 
+/* The directory that the walk is in; there is one while n_levels > 0. */
 static struct level *top(struct walk *w) {
-    return w->n_levels > 0 ? &w->levels[w->n_levels - 1] : NULL;
+    return &w->levels[w->n_levels - 1];
 }
 
 static void note_failure(struct walk *w, struct level *parent, int error) {
@@ -107,9 +108,8 @@ static int push(struct walk *w, const char *name, int fd) {
     if (!copy)
         return -ENOMEM;
 
-    struct level *parent = top(w);
-    if (parent && w->n_levels > OPEN_LEVELS)
-        close_and_reset(&parent->fd);
+    if (w->n_levels > OPEN_LEVELS)
+        close_and_reset(&top(w)->fd);
     w->levels[w->n_levels++] =
         (struct level){.name = copy, .fd = TAKE_FD(owned), .device = st.st_dev, .inode = st.st_ino};
     return 0;
@@ -192,12 +192,17 @@ static int reopen_parent(struct walk *w) {
 /* The top level has nothing left to try: removes it, or reads it again if it filled up meanwhile. */
 static int leave(struct walk *w) {
     struct level *l = top(w);
-    struct level *parent = w->n_levels > 1 ? l - 1 : NULL;
+    struct level *parent = NULL;
+    int parent_fd = w->root, r;
 
-    int r = parent ? reopen_parent(w) : 0;
-    if (r < 0)
-        return r;
-    if (unlinkat(parent ? parent->fd : w->root, l->name, AT_REMOVEDIR) < 0 && errno != ENOENT) {
+    if (w->n_levels > 1) {
+        r = reopen_parent(w);
+        if (r < 0)
+            return r;
+        parent = l - 1;
+        parent_fd = parent->fd;
+    }
+    if (unlinkat(parent_fd, l->name, AT_REMOVEDIR) < 0 && errno != ENOENT) {
         r = negative_errno();
         if (r == -ENOTEMPTY && !l->failed && l->passes++ < PASSES_MAX)
             return lseek(l->fd, 0, SEEK_SET) < 0 ? negative_errno() : 0;
