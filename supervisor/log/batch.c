@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "log/logd.h"
+
+#include <poll.h>
+#include <string.h>
+
+#include "log/cri.h"
+
+#define OUT_BYTES (128 * 1024)
+_Static_assert(OUT_BYTES > LINE_MAX_BYTES + CRI_HEAD_MAX + 3, "a record of the longest line fits");
+
+/* One batch at work. All streams share the two buffers, since only one is served at a time; pages of them
+ * that are never touched cost nothing. */
+struct batch {
+    struct logd *logd;
+    struct stream *stream;
+    struct state_batch *record;
+    struct line_cursor cursor; /* over the rest of the last time, followed by what the FIFO has */
+    size_t kept;               /* bytes of the former */
+    size_t taken;              /* bytes of the latter that are out of the FIFO already */
+    uint32_t skip;             /* lines that the journal has from a batch that was cut off */
+};
+static char in_buffer[LINE_MAX_BYTES + FIFO_PEEK_MAX];
+static char out_buffer[OUT_BYTES];
+
+static void batch_begin(struct batch *b, struct logd *l, struct stream *s, size_t peeked) {
+    size_t kept = s->slot->length;
+
+    *b = (struct batch){
+        .logd = l, .stream = s, .record = l->state.current, .kept = kept, .skip = s->slot->skip};
+    b->cursor = (struct line_cursor){
+        .data = in_buffer,
+        .length = kept + peeked,
+        .default_priority = s->priority,
+        .context = {.continued = s->slot->continued, .priority = s->slot->priority},
+    };
+}
+
+/* The record of what comes next: everything up to the cursor goes to the sink, `rest` bytes after it into the
+ * slot, all of it out of the FIFO. */
+static void record_prepare(struct batch *b, size_t rest) {
+    struct state_batch *r = b->record;
+    size_t end = b->cursor.position + rest;
+
+    r->fifo = b->stream->fifo_id;
+    r->take = end > b->kept + b->taken ? (uint32_t)(end - b->kept - b->taken) : 0;
+    r->last = (uint8_t)b->cursor.data[end > 0 ? end - 1 : 0];
+    r->sentinel = (uint8_t)~r->last;
+    memcpy(r->rest, b->cursor.data + b->cursor.position, rest);
+    r->rest_length = (uint32_t)rest;
+    r->rest_continued = b->cursor.context.continued;
+    r->rest_priority = b->cursor.context.priority;
+}
+
+/* The sink has the lines: what is left to do of a record. Consuming cannot fail but when somebody else reads
+ * the FIFO as well; what that one has taken is gone in any case. */
+static void record_finish(struct logd *l, struct stream *s, struct state_batch *r) {
+    if (r->take > 0 && r->phase != BATCH_STORING) {
+        state_phase(r, BATCH_CONSUMING);
+        (void)fifo_consume(s->fifo, r->take, &r->sentinel);
+    }
+    state_phase(r, BATCH_STORING);
+    state_store_rest(&l->state, r, s->slot);
+}
+
+static void commit(struct batch *b) {
+    b->taken += b->record->take;
+    record_finish(b->logd, b->stream, b->record);
+}
+
+/* ---- to a file: as many records as the buffer holds, with one write ---- */
+
+static int write_file(struct batch *b, size_t n, size_t rest) {
+    struct state_batch *r = b->record;
+    struct log_file *f = &b->stream->file;
+    uint64_t inode = 0, offset = 0;
+
+    record_prepare(b, rest);
+    if (n > 0) {
+        int x = log_file_prepare(&b->logd->files, f, n, &inode, &offset);
+        if (x < 0)
+            return x;
+        r->file_inode = inode;
+        r->file_offset = offset;
+        r->file_length = n;
+        state_phase(r, BATCH_WRITING);
+        x = log_file_append(f, offset, out_buffer, n);
+        if (x < 0) {
+            state_phase(r, BATCH_IDLE);
+            return x;
+        }
+    }
+    commit(b);
+    return 0;
+}
+
+/* Takes the next line, or with the last argument the rest as a line. */
+typedef bool (*next_line_t)(struct line_cursor *c, struct line *ret);
+
+static int to_file(struct batch *b, next_line_t next) {
+    char head[CRI_HEAD_MAX], *out = out_buffer;
+    size_t head_length = cri_head(now_realtime(), head);
+    struct line_cursor before = b->cursor;
+    uint64_t lines = 0;
+    struct line line;
+    int r;
+
+    while (next(&b->cursor, &line)) {
+        if (cri_length(head_length, &line) > (size_t)(out_buffer + OUT_BYTES - out)) {
+            b->cursor = before;
+            r = write_file(b, (size_t)(out - out_buffer), 0);
+            if (r < 0)
+                return r;
+            b->logd->lines += lines;
+            lines = 0;
+            out = out_buffer;
+            continue;
+        }
+        out = cri_append(out, head, head_length, &line);
+        before = b->cursor;
+        lines++;
+    }
+    r = write_file(b, (size_t)(out - out_buffer), b->cursor.length - b->cursor.position);
+    if (r >= 0)
+        b->logd->lines += lines;
+    return r;
+}
+
+/* ---- to the journal: an entry a line ---- */
+
+static int send_line(struct batch *b, const struct line *line) {
+    char priority[] = "\nPRIORITY=6\n";
+    const struct stream *s = b->stream;
+    static char message[] = "MESSAGE=", more[] = "LINE_BREAK=line-max\n";
+
+    priority[sizeof priority - 3] = (char)('0' + line->priority);
+    struct iovec parts[] = {
+        {message, sizeof message - 1},
+        {(char *)line->text, line->length},
+        {priority, sizeof priority - 1},
+        {s->fields, s->fields_length},
+        {more, sizeof more - 1},
+    };
+    return journal_send_raw(&b->logd->journal, parts, line->partial ? 5 : 4);
+}
+
+static int to_journal(struct batch *b, next_line_t next) {
+    struct state_batch *record = b->record;
+    struct line_cursor before = b->cursor;
+    uint32_t lines = 0;
+    struct line line;
+    int r = 0;
+
+    record->fifo = b->stream->fifo_id;
+    record->file_inode = 0;
+    record->sent = b->skip;
+    state_phase(record, BATCH_WRITING);
+    for (; next(&b->cursor, &line); lines++) {
+        if (lines >= b->skip) {
+            r = send_line(b, &line);
+            if (r < 0) {
+                b->cursor = before;
+                break;
+            }
+            b->logd->lines++;
+            __atomic_store_n(&record->sent, lines + 1, __ATOMIC_RELAXED);
+        }
+        before = b->cursor;
+    }
+    if (r < 0 && lines == 0) {
+        state_phase(record, BATCH_IDLE);
+        return r;
+    }
+    record_prepare(b, r < 0 ? 0 : b->cursor.length - b->cursor.position);
+    commit(b);
+    return r;
+}
+
+/* ---- what all batches have in common ---- */
+
+static int write_out(struct batch *b, next_line_t next) {
+    return b->logd->sink == SINK_FILE ? to_file(b, next) : to_journal(b, next);
+}
+
+static bool next_rest(struct line_cursor *c, struct line *ret) {
+    return line_rest(c, true, ret);
+}
+
+static bool next_last(struct line_cursor *c, struct line *ret) {
+    return line_rest(c, false, ret);
+}
+
+/* A line, or what stands there instead when all blocks for long rests are in use. */
+static bool next_any(struct line_cursor *c, struct line *ret) {
+    return line_next(c, ret) || line_rest(c, true, ret);
+}
+
+int batch_serve(struct logd *l, struct stream *s) {
+    size_t kept = s->slot->length;
+    struct batch b;
+
+    memcpy(in_buffer, state_slot_text(&l->state, s->slot), kept);
+    ssize_t n = fifo_peek(&l->peeker, s->fifo, in_buffer + kept, FIFO_PEEK_MAX);
+    if (n <= 0)
+        return (int)n;
+    batch_begin(&b, l, s, (size_t)n);
+
+    /* The longest rest there can be decides; it is at most what there is in all. */
+    size_t longest = MIN(b.cursor.length, (size_t)LINE_MAX_BYTES);
+    int r = write_out(&b, state_slot_fits(&l->state, s->slot, longest) ? line_next : next_any);
+    return r < 0 ? r : 1;
+}
+
+int batch_flush(struct logd *l, struct stream *s, bool partial) {
+    struct batch b;
+
+    if (s->slot->length == 0 && (partial || !s->slot->continued))
+        return 0;
+    memcpy(in_buffer, state_slot_text(&l->state, s->slot), s->slot->length);
+    batch_begin(&b, l, s, 0);
+    return write_out(&b, partial ? next_rest : next_last);
+}
+
+/* ---- after a kill ---- */
+
+int batch_recover(struct logd *l, struct stream *s) {
+    struct state_batch *r = state_unfinished(&l->state, s->fifo_id);
+
+    if (!r)
+        return 0;
+    if (r->phase == BATCH_WRITING && r->file_inode == 0) {
+        /* The journal has `sent` lines, all of them still in the FIFO: they are passed over when read again.
+         */
+        s->slot->skip = r->sent;
+        state_phase(r, BATCH_IDLE);
+        return 0;
+    }
+    if (r->phase == BATCH_WRITING) {
+        int x = log_file_written(&l->files, &s->file, r->file_inode, r->file_offset, r->file_length);
+        if (x < 0)
+            return x;
+        if (x == 0) { /* never happened */
+            state_phase(r, BATCH_IDLE);
+            return 0;
+        }
+    }
+    if (r->phase == BATCH_CONSUMING && r->sentinel == r->last)
+        state_phase(r, BATCH_STORING);
+    record_finish(l, s, r);
+    return 0;
+}
