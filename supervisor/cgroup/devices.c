@@ -44,11 +44,12 @@ static int32_t kernel_access(uint8_t access) {
            ((access & DEVICE_MKNOD) ? BPF_DEVCG_ACC_MKNOD : 0);
 }
 
-/* Registers: R2 type, R3 access wanted, R4 major, R5 minor. */
-static void emit_rule(struct program *p, const struct cgroup_device_rule *rule) {
+/* Registers: R2 type, R3 access wanted, R4 major, R5 minor. True if the rule has no condition, so that
+ * nothing that comes after it is reached. */
+static bool emit_rule(struct program *p, const struct cgroup_device_rule *rule) {
     const int32_t all = BPF_DEVCG_ACC_READ | BPF_DEVCG_ACC_WRITE | BPF_DEVCG_ACC_MKNOD;
     int32_t access = kernel_access(rule->access);
-    size_t start = p->n;
+    size_t start = p->n, end;
 
     if (rule->type != 'a')
         emit_unless_equal(p, BPF_REG_2, rule->type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR);
@@ -62,11 +63,13 @@ static void emit_rule(struct program *p, const struct cgroup_device_rule *rule) 
         emit_unless_equal(p, BPF_REG_4, (int32_t)rule->major);
     if (rule->minor >= 0)
         emit_unless_equal(p, BPF_REG_5, (int32_t)rule->minor);
+    end = p->n;
     emit(p, BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, 1);
     emit(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
-    for (size_t i = start; i < p->n; i++)
+    for (size_t i = start; i < end; i++)
         if (p->insns[i].code == (BPF_JMP | BPF_JNE | BPF_K))
             p->insns[i].off = (int16_t)(p->n - i - 1);
+    return end == start;
 }
 
 static bool rule_is_valid(const struct cgroup_device_rule *rule) {
@@ -77,6 +80,7 @@ static bool rule_is_valid(const struct cgroup_device_rule *rule) {
 int device_program_build(
     const struct cgroup_device_rule *rules, size_t n, struct bpf_insn **ret, size_t *ret_n) {
     struct program p = {0};
+    bool complete = false;
 
     if (n > DEVICE_RULES_MAX)
         return -E2BIG;
@@ -93,10 +97,13 @@ int device_program_build(
     emit(&p, BPF_ALU | BPF_AND | BPF_K, BPF_REG_2, 0, 0, 0xffff);
     emit(&p, BPF_LDX | BPF_MEM | BPF_W, BPF_REG_4, BPF_REG_1, offsetof(struct bpf_cgroup_dev_ctx, major), 0);
     emit(&p, BPF_LDX | BPF_MEM | BPF_W, BPF_REG_5, BPF_REG_1, offsetof(struct bpf_cgroup_dev_ctx, minor), 0);
-    for (size_t i = 0; i < n; i++)
-        emit_rule(&p, &rules[i]);
-    emit(&p, BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, 0);
-    emit(&p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+    /* The kernel refuses a program with instructions that cannot be reached (EINVAL). */
+    for (size_t i = 0; i < n && !complete; i++)
+        complete = emit_rule(&p, &rules[i]);
+    if (!complete) {
+        emit(&p, BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, 0);
+        emit(&p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+    }
     *ret = p.insns;
     *ret_n = p.n;
     return 0;
@@ -201,51 +208,49 @@ static int detach(int group_fd, uint32_t id) {
     return bpf(BPF_PROG_DETACH, &attr);
 }
 
+static int attach(int group_fd, const struct device_program *p) {
+    union bpf_attr attr = {.target_fd = (uint32_t)group_fd,
+        .attach_bpf_fd = (uint32_t)p->fd,
+        .attach_type = BPF_CGROUP_DEVICE,
+        .attach_flags = BPF_F_ALLOW_MULTI};
+
+    return bpf(BPF_PROG_ATTACH, &attr);
+}
+
 /* With several programs on a group all must allow. So the new one is attached before the old ones go: there
- * is no moment without a filter. wanted NULL: none shall stay. */
-static int replace_programs(int group_fd, const struct device_program *wanted) {
-    uint32_t ids[ATTACHED_MAX], n = 0;
+ * is no moment without a filter. -EOPNOTSUPP on a kernel that cannot even be asked for such programs. */
+static int apply_unified(struct cgroup_tree *t, const char *name, const struct cgroup_limits *l) {
+    _cleanup_close_ int fd = cgroup_group_open(t->unified, name, "", O_RDONLY | O_DIRECTORY);
+    uint32_t ids[ATTACHED_MAX], n = 0, wanted = 0; /* ids of programs begin at 1 */
     bool there = false;
-    int r = attached(group_fd, ids, &n);
+    int r;
 
-    if (r < 0)
-        return wanted ? r : 0; /* a kernel without such programs has none to take away */
-    for (uint32_t i = 0; wanted && i < n; i++)
-        there = there || ids[i] == wanted->id;
-    if (wanted && !there) {
-        union bpf_attr attr = {.target_fd = (uint32_t)group_fd,
-            .attach_bpf_fd = (uint32_t)wanted->fd,
-            .attach_type = BPF_CGROUP_DEVICE,
-            .attach_flags = BPF_F_ALLOW_MULTI};
+    if (fd < 0)
+        return fd;
+    if (attached(fd, ids, &n) < 0)
+        return -EOPNOTSUPP;
+    if (l->device_filter) {
+        const struct device_program *program;
 
-        r = bpf(BPF_PROG_ATTACH, &attr);
+        r = program_get(t, l, &program);
+        if (r < 0)
+            return r;
+        wanted = program->id;
+        for (uint32_t i = 0; i < n; i++)
+            there = there || ids[i] == wanted;
+        r = there ? 0 : attach(fd, program);
         if (r < 0)
             return r;
     }
     r = 0;
     for (uint32_t i = 0; i < n; i++)
-        if (!wanted || ids[i] != wanted->id) {
-            int k = detach(group_fd, ids[i]);
+        if (ids[i] != wanted) {
+            int k = detach(fd, ids[i]);
 
             if (k < 0 && k != -ENOENT)
                 r = k;
         }
     return r;
-}
-
-static int apply_unified(struct cgroup_tree *t, const char *name, const struct cgroup_limits *l) {
-    _cleanup_close_ int fd = cgroup_group_open(t->unified, name, "", O_RDONLY | O_DIRECTORY);
-    const struct device_program *program = NULL;
-    int r;
-
-    if (fd < 0)
-        return fd;
-    if (l->device_filter) {
-        r = program_get(t, l, &program);
-        if (r < 0)
-            return r;
-    }
-    return replace_programs(fd, program);
 }
 
 /* ---- v1 ---- */
@@ -303,9 +308,9 @@ int cgroup_apply_devices(struct cgroup_tree *t, const char *name, const struct c
     int r = t->unified ? apply_unified(t, name, l) : -EOPNOTSUPP;
 
     /* BPF may be missing from the kernel or be forbidden to us; the v1 controller does the same for less. */
-    if (v1 && (r == -EOPNOTSUPP || r == -ENOSYS || r == -EPERM || r == -EINVAL))
+    if (v1 && (r == -EOPNOTSUPP || r == -EPERM))
         r = apply_v1(t, v1, name, l);
-    *ret_unsupported = r == -EOPNOTSUPP || r == -ENOSYS || r == -EPERM;
+    *ret_unsupported = r == -EOPNOTSUPP || r == -EPERM;
     if (r >= 0 || (!l->device_filter && *ret_unsupported))
         return 0;
     return error_set_errno(e, r, "the device filter of group %s cannot be set", name);

@@ -96,21 +96,22 @@ int cgroup_group_read_key(
 
 int cgroup_group_make(const struct cgroup_hierarchy *h, const char *name) {
     _cleanup_close_ int fd = -1;
+    bool made;
     int r;
 
     if (!cgroup_name_is_valid(name))
         return -EINVAL;
-    if (mkdirat(h->fd, name, 0755) < 0)
-        return errno == EEXIST ? 0 : negative_errno();
+    made = mkdirat(h->fd, name, 0755) == 0;
+    if (!made && errno != EEXIST)
+        return negative_errno();
     if (h->unified || !(h->controllers & CONTROLLER_BIT(CONTROLLER_CPUSET)))
-        return 1;
+        return made;
+    /* Also when it was there: whoever made it may have died before filling it. */
     fd = cgroup_group_open(h, name, "", O_PATH | O_DIRECTORY);
     r = fd < 0 ? fd : cgroup_cpuset_inherit(h->fd, fd);
-    if (r < 0) {
+    if (r < 0 && made)
         (void)unlinkat(h->fd, name, AT_REMOVEDIR);
-        return r;
-    }
-    return 1;
+    return r < 0 ? r : made;
 }
 
 /* Tries to remove every directory in fd. 1 and its name in busy if one has children or processes, else 0. */
