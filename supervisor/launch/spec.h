@@ -162,3 +162,8 @@ void spec_done(struct container_spec *s);
 int spec_encode(const struct container_spec *s, void **ret, size_t *ret_size, struct error *e);
 /* Decodes and checks a message (enum ranges, counts, positions against n_fds, absolute paths). -EBADMSG. */
 int spec_decode(const void *data, size_t size, size_t n_fds, struct container_spec *ret, struct error *e);
+/* The checks alone, for a spec that did not travel. -EBADMSG. */
+int spec_check(const struct container_spec *s, size_t n_fds, struct error *e);
+/* Request id of a message, from its first SPEC_HEADER_SIZE bytes; -EBADMSG if it is no spec at all. */
+#define SPEC_HEADER_SIZE 12
+int spec_request(const void *data, size_t size, uint64_t *ret);

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The init layer: a small tmpfs between the image and the container's own changes, topmost of the read-only layers. It
+ * holds what belongs to this start and not to the image: hosts, hostname, resolv.conf, what the systemd container
+ * interface promises below /run/host, and mount points that the image lacks. As a layer it is seen and can be changed
+ * (by copy-up) like any file, a symbolic link of the image in the same place is covered instead of followed, and a commit
+ * of the upper directory does not contain it. It goes away with the overlay.
+ *
+ * A directory in it covers the image's directory of the same name, so it takes over mode and owner of that.
+ */
+#include <limits.h>
+
+#include "base/fs.h"
+#include "launch/internal.h"
+#include "launch/mount.h"
+#include "launch/resolve.h"
+
+/* Mount points that every container has. */
+static const struct {
+    const char *path;
+    mode_t mode;
+} standard_directories[] = {
+    {"/proc", 0555},
+    {"/sys", 0555},
+    {"/dev", 0755},
+};
+
+enum found { FOUND_NOTHING, FOUND_DIRECTORY, FOUND_LINK, FOUND_OTHER };
+
+/* What the image has at path, which has no symbolic link before its last component as far as we came. */
+static enum found image_look(const struct prepared *p, const char *path, struct stat *ret) {
+    path += strspn(path, "/");
+    bool top_level = !strchr(path, '/');
+
+    for (size_t i = p->n_layer_fds; i-- > 0;) {
+        struct stat st;
+
+        if (top_level) {
+            if (fstatat(p->layer_fds[i], path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                continue;
+        } else {
+            _cleanup_close_ int fd = root_open_strict(p->layer_fds[i], path, O_PATH | O_NOFOLLOW);
+            if (fd < 0 || fstat(fd, &st) < 0)
+                continue;
+        }
+        *ret = st;
+        if (S_ISDIR(st.st_mode))
+            return FOUND_DIRECTORY;
+        if (S_ISLNK(st.st_mode))
+            return FOUND_LINK;
+        /* A whiteout: whatever lies below is not there. */
+        return S_ISCHR(st.st_mode) && st.st_rdev == 0 ? FOUND_NOTHING : FOUND_OTHER;
+    }
+    return FOUND_NOTHING;
+}
+
+static int give(int layer, const char *path, uid_t uid, gid_t gid) {
+    if (uid == 0 && gid == 0)
+        return 0;
+    return fchownat(layer, path, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 ? negative_errno() : 0;
+}
+
+/* One directory, its parent is in the layer already. 0, -ENOTDIR, -ELOOP (a link in the image: not ours to cover). */
+static int make_directory(struct prepared *p, const char *path, mode_t mode) {
+    struct stat st, there;
+    uid_t uid = p->root_uid;
+    gid_t gid = p->root_gid;
+
+    if (fstatat(p->init_layer, path + 1, &there, AT_SYMLINK_NOFOLLOW) >= 0)
+        return S_ISDIR(there.st_mode) ? 0 : -ENOTDIR;
+    switch (image_look(p, path, &st)) {
+    case FOUND_DIRECTORY:
+        mode = st.st_mode & 07777;
+        uid = st.st_uid;
+        gid = st.st_gid;
+        break;
+    case FOUND_LINK:
+        return -ELOOP;
+    case FOUND_OTHER:
+        return -ENOTDIR;
+    case FOUND_NOTHING:
+        break;
+    }
+    if (mkdirat(p->init_layer, path + 1, mode) < 0)
+        return negative_errno();
+    return give(p->init_layer, path + 1, uid, gid);
+}
+
+/* path and all its parents; path has no double slashes. */
+static int make_directories(struct prepared *p, const char *path) {
+    char prefix[PATH_MAX];
+
+    for (const char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
+        size_t n = slash ? (size_t)(slash - path) : strlen(path);
+        if (n >= sizeof(prefix))
+            return -ENAMETOOLONG;
+        memcpy(prefix, path, n);
+        prefix[n] = '\0';
+        int r = n > 1 ? make_directory(p, prefix, 0755) : 0;
+        if (r < 0 || !slash)
+            return r;
+    }
+}
+
+static int make_parents(struct prepared *p, const char *path) {
+    char parent[PATH_MAX];
+    size_t n = (size_t)(path_basename(path) - path);
+
+    if (n <= 1)
+        return 0;
+    memcpy(parent, path, n - 1);
+    parent[n - 1] = '\0';
+    return make_directories(p, parent);
+}
+
+static int make_file(struct prepared *p, const char *path, const char *content, mode_t mode, struct error *e) {
+    int r = make_parents(p, path);
+    if (r == -ELOOP || r == -ENOTDIR)
+        return error_set(e, ENOTDIR, "%s: a parent of it is not a directory in the image", path);
+    if (r < 0)
+        return error_set_errno(e, r, "make the parents of %s", path);
+    _cleanup_close_ int fd =
+        openat(p->init_layer, path + 1, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, mode);
+    if (fd < 0)
+        return error_set_errno(e, errno, "create %s", path);
+    r = write_all(fd, content, strlen(content));
+    if (r >= 0)
+        r = give(p->init_layer, path + 1, p->root_uid, p->root_gid);
+    return r < 0 ? error_set_errno(e, r, "write %s", path) : 0;
+}
+
+/* ---- mount points ---- */
+
+/* True if path is at or below directory. */
+static bool is_within(const char *path, const char *directory) {
+    const char *rest = startswith(path, directory);
+    return rest && (*rest == '\0' || *rest == '/');
+}
+
+/* True if the child will find path on something that is mounted before it, not on the overlay. */
+static bool is_covered(const struct prepared *p, const char *path, uint32_t n_mounts) {
+    for (size_t i = 0; i < ARRAY_SIZE(standard_directories); i++)
+        if (is_within(path, standard_directories[i].path))
+            return true;
+    for (uint32_t i = 0; i < n_mounts; i++)
+        if (is_within(path, p->spec->mounts[i].target))
+            return true;
+    return false;
+}
+
+/* A missing mount point: made here rather than by the child in the upper directory, which a commit would contain. Where
+ * the image has links on the way it is left to the child, who resolves them inside the container's root. */
+static int make_mount_point(struct prepared *p, const char *path, bool directory, struct error *e) {
+    struct stat st;
+
+    if (image_look(p, path, &st) != FOUND_NOTHING)
+        return 0;
+    int r = directory ? make_directories(p, path) : make_parents(p, path);
+    if (r >= 0 && !directory) {
+        if (mknodat(p->init_layer, path + 1, S_IFREG | 0644, 0) < 0)
+            r = errno == EEXIST ? 0 : negative_errno();
+        else
+            r = give(p->init_layer, path + 1, p->root_uid, p->root_gid);
+    }
+    if (r == -ELOOP || r == -ENOTDIR)
+        return 0; /* the child knows better, or says why not */
+    return r < 0 ? error_set_errno(e, r, "make mount point %s", path) : 0;
+}
+
+static int make_mount_points(struct prepared *p, struct error *e) {
+    const struct container_spec *s = p->spec;
+
+    for (uint32_t i = 0; i < s->n_mounts; i++) {
+        const struct spec_mount *m = &s->mounts[i];
+        struct stat st = {.st_mode = S_IFDIR};
+
+        if (m->kind == MOUNT_BIND && (p->mount_fds[i] < 0 || fstat(p->mount_fds[i], &st) < 0))
+            continue;
+        if (is_within("/run/host/notify", m->target))
+            p->run_is_covered = true;
+        if (is_covered(p, m->target, i))
+            continue;
+        int r = make_mount_point(p, m->target, S_ISDIR(st.st_mode), e);
+        if (r < 0)
+            return r;
+    }
+    for (uint32_t i = 0; i < s->n_devices; i++) {
+        if (p->device_stats[i].st_rdev == 0 || is_covered(p, s->devices[i].target, s->n_mounts))
+            continue;
+        int r = make_mount_point(p, s->devices[i].target, false, e);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* ---- the layer ---- */
+
+static int make_standard_directories(struct prepared *p, struct error *e) {
+    for (size_t i = 0; i < ARRAY_SIZE(standard_directories); i++) {
+        struct stat st;
+
+        switch (image_look(p, standard_directories[i].path, &st)) {
+        case FOUND_NOTHING:
+            if (make_directory(p, standard_directories[i].path, standard_directories[i].mode) < 0)
+                return error_set_errno(e, errno, "mkdir %s", standard_directories[i].path);
+            break;
+        case FOUND_DIRECTORY:
+            break;
+        default:
+            /* CVE-2019-19921, CVE-2026-41579: an image whose /proc or /dev points somewhere else. */
+            return error_set(e, ENOTDIR, "%s in the image must be a directory", standard_directories[i].path);
+        }
+    }
+    return 0;
+}
+
+static int make_host_interface(struct prepared *p, struct error *e) {
+    int r = make_directories(p, "/run/host");
+    if (r == -ELOOP || r == -ENOTDIR) {
+        p->run_is_covered = true; /* left to the child */
+        return 0;
+    }
+    if (r < 0)
+        return error_set_errno(e, r, "make /run/host");
+    r = make_file(p, "/run/host/container-manager", "davit\n", 0444, e);
+    if (r >= 0 && p->notify_fd >= 0)
+        r = make_file(p, "/run/host/notify", "", 0666, e);
+    return r;
+}
+
+int init_layer_make(struct prepared *p, struct error *e) {
+    char options[96];
+    struct stat root;
+
+    if (fstat(p->layer_fds[p->n_layer_fds - 1], &root) < 0)
+        return error_set_errno(e, errno, "stat layer");
+    snprintf(options, sizeof(options), "size=4m,nr_inodes=4k,mode=%o,uid=%u,gid=%u", root.st_mode & 07777u, root.st_uid,
+        root.st_gid);
+    p->init_layer = mount_new("tmpfs", options, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID, e);
+    if (p->init_layer < 0)
+        return p->init_layer;
+
+    int r = make_standard_directories(p, e);
+    if (r >= 0)
+        r = make_host_interface(p, e);
+    for (uint32_t i = 0; r >= 0 && i < p->spec->n_files; i++)
+        r = make_file(p, p->spec->files[i].path, p->spec->files[i].content, p->spec->files[i].mode, e);
+    if (r >= 0)
+        r = make_mount_points(p, e);
+    return r;
+}

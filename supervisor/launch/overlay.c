@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The root file system: an overlay of read-only image layers, the init layer and an upper directory, made as a detached
+ * mount by the launcher and attached inside the container's namespaces by the child.
+ *
+ * With a user namespace the layers are idmapped clones, so that owners on disk stay as they are. Destroying a detached
+ * mount waits for an RCU grace period, so layers are not cloned one by one: their closest common parent directory is
+ * cloned once and the layers are opened below it. A layer that is not the same directory there (it is a mount point of
+ * its own) gets its own clone.
+ *
+ * The upper directory is never idmapped (overlay would turn read-only: EOVERFLOW in its work directory); it belongs to
+ * the container's root instead.
+ */
+#include <limits.h>
+
+#include "base/fs.h"
+#include "launch/internal.h"
+#include "launch/mount.h"
+
+/* ---- opening layers ---- */
+
+/* Length of the longest directory prefix that all paths share. */
+static size_t common_directory(char *const *paths) {
+    size_t n = strlen(paths[0]);
+
+    STRV_FOREACH (p, paths) {
+        size_t i = 0;
+        while (i < n && (*p)[i] == paths[0][i])
+            i++;
+        /* Back to a whole component on both sides. */
+        bool whole = ((*p)[i] == '\0' || (*p)[i] == '/') && (paths[0][i] == '\0' || paths[0][i] == '/');
+        while (!whole && i > 0 && paths[0][i] != '/')
+            i--;
+        n = i;
+    }
+    return n;
+}
+
+static int clone_idmapped(const char *path, int userns_fd, struct error *e) {
+    _cleanup_close_ int fd = mount_clone(AT_FDCWD, path, false);
+    if (fd < 0)
+        return error_set_errno(e, fd, "open_tree %s", path);
+    int r = mount_set(fd, false, MOUNT_ATTR_NODEV, 0, MS_PRIVATE, userns_fd);
+    if (r == -EINVAL)
+        return error_set(e, EOPNOTSUPP, "%s: its file system cannot be id-mapped on this kernel", path);
+    if (r < 0)
+        return error_set_errno(e, r, "mount_setattr %s", path);
+    return TAKE_FD(fd);
+}
+
+static bool same_directory(int a, int b) {
+    struct stat x, y;
+    return fstat(a, &x) >= 0 && fstat(b, &y) >= 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* Swaps the plainly opened layer i for the same directory seen through an id map. */
+static int map_layer(struct prepared *p, size_t i, size_t common, struct error *e) {
+    const char *layer = p->spec->layers[i], *below = layer + common;
+
+    below += strspn(below, "/");
+    int fd = openat(p->layers_clone, *below ? below : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || !same_directory(fd, p->layer_fds[i])) {
+        if (fd >= 0)
+            close(fd);
+        int clone = clone_idmapped(layer, p->userns_fd, e);
+        if (clone < 0)
+            return clone;
+        p->extra_clones[p->n_extra_clones++] = clone;
+        fd = openat(clone, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+            return error_set_errno(e, errno, "open layer %s", layer);
+    }
+    close(p->layer_fds[i]);
+    p->layer_fds[i] = fd;
+    return 0;
+}
+
+int layers_open(struct prepared *p, struct error *e) {
+    char *const *layers = p->spec->layers;
+    bool clone = p->userns_fd >= 0 || p->launcher->overlay != OVERLAY_FD;
+    char parent[PATH_MAX];
+
+    p->n_layer_fds = strv_length(layers);
+    int r = fds_new(p->n_layer_fds, &p->layer_fds);
+    if (r >= 0)
+        r = fds_new(p->n_layer_fds, &p->extra_clones);
+    if (r < 0)
+        return error_set(e, -r, "out of memory");
+
+    for (size_t i = 0; i < p->n_layer_fds; i++) {
+        p->layer_fds[i] = open(layers[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (p->layer_fds[i] < 0)
+            return error_set_errno(e, errno, "open layer %s", layers[i]);
+    }
+    if (!clone)
+        return 0;
+
+    size_t common = common_directory(layers);
+    snprintf(parent, sizeof(parent), "%.*s", common > 0 ? (int)common : 1, layers[0]);
+    p->layers_clone = clone_idmapped(parent, p->userns_fd, e);
+    if (p->layers_clone < 0)
+        return p->layers_clone;
+    for (size_t i = 0; i < p->n_layer_fds; i++) {
+        r = map_layer(p, i, common, e);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* ---- the upper directory ---- */
+
+static int make_owned_directory(int parent, const char *name, mode_t mode, uid_t uid, gid_t gid) {
+    if (mkdirat(parent, name, mode) < 0)
+        return errno == EEXIST ? 0 : negative_errno();
+    if ((uid != 0 || gid != 0) && fchownat(parent, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
+        return negative_errno();
+    return 0;
+}
+
+/* What is there already stays as it is: a container may keep its upper directory. */
+int upper_make(struct prepared *p, struct error *e) {
+    const char *path = p->spec->upper_dir;
+    struct stat image_root;
+
+    if (!path)
+        return 0;
+    /* "/" of the container gets mode and owner from the image. */
+    if (fstat(p->layer_fds[p->n_layer_fds - 1], &image_root) < 0)
+        return error_set_errno(e, errno, "stat layer");
+    int r = mkdir_parents(AT_FDCWD, path, 0711);
+    if (r < 0)
+        return error_set_errno(e, r, "mkdir %s", path);
+
+    if (p->launcher->overlay == OVERLAY_FD)
+        p->upper_clone = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    else
+        p->upper_clone = mount_clone(AT_FDCWD, path, false);
+    if (p->upper_clone < 0)
+        return error_set_errno(e, errno, "open %s", path);
+    r = make_owned_directory(p->upper_clone, "upper", image_root.st_mode & 07777, image_root.st_uid, image_root.st_gid);
+    if (r >= 0)
+        r = make_owned_directory(p->upper_clone, "work", 0700, p->root_uid, p->root_gid);
+    if (r < 0)
+        return error_set_errno(e, r, "mkdir %s/upper or work", path);
+    p->upper_fd = openat(p->upper_clone, "upper", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    p->work_fd = openat(p->upper_clone, "work", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (p->upper_fd < 0 || p->work_fd < 0)
+        return error_set_errno(e, errno, "open %s/upper or work", path);
+    return 0;
+}
+
+/* ---- the overlay ---- */
+
+static unsigned root_attributes(const struct prepared *p) {
+    /* With a user namespace nobody inside can make a device node, so one that works can only come from the image. */
+    return p->userns_fd >= 0 ? MOUNT_ATTR_NODEV : 0;
+}
+
+/* All layers of the overlay, topmost first: the init layer, then the image's. */
+static int nth_layer(const struct prepared *p, size_t i) {
+    return i == 0 ? p->init_layer : p->layer_fds[p->n_layer_fds - i];
+}
+
+/* By descriptor, or as a path that leads to the descriptor (both of our mount namespaces have a /proc). */
+static int set_directory(const struct prepared *p, int fs, const char *key, int fd, struct error *e) {
+    char path[32];
+
+    if (p->launcher->overlay == OVERLAY_FD)
+        return filesystem_set_fd(fs, key, fd, e);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return filesystem_set(fs, key, path, e);
+}
+
+static int overlay_by_context(struct prepared *p, struct error *e) {
+    _cleanup_close_ int fs = filesystem_open("overlay", e);
+    if (fs < 0)
+        return fs;
+
+    int r = filesystem_set(fs, "source", "davit", e);
+    for (size_t i = 0; r >= 0 && i <= p->n_layer_fds; i++)
+        r = set_directory(p, fs, "lowerdir+", nth_layer(p, i), e);
+    if (r >= 0 && p->upper_fd >= 0) {
+        r = set_directory(p, fs, "upperdir", p->upper_fd, e);
+        if (r >= 0)
+            r = set_directory(p, fs, "workdir", p->work_fd, e);
+        if (r >= 0 && p->spec->volatile_upper)
+            r = filesystem_set(fs, "volatile", NULL, e);
+    }
+    if (r < 0)
+        return r;
+    int fd = filesystem_mount(fs, root_attributes(p), e);
+    if (fd < 0)
+        return fd;
+    p->root_fd = fd;
+    return 0;
+}
+
+/* For kernels whose fsconfig(2) takes 255 bytes of lowerdir=: mount(2) takes a page. Standing in /proc/self/fd the
+ * layers have names of a few digits. The mount is made at /scratch/root of our own namespace and a clone of it taken. */
+static int overlay_by_mount(struct prepared *p, struct error *e) {
+    _cleanup_strbuf_ struct strbuf b = {};
+    const char *where = "/scratch/root";
+
+    strbuf_puts(&b, "lowerdir=");
+    for (size_t i = 0; i <= p->n_layer_fds; i++)
+        strbuf_printf(&b, "%s%d", i > 0 ? ":" : "", nth_layer(p, i));
+    if (p->upper_fd >= 0)
+        strbuf_printf(&b, ",upperdir=%d,workdir=%d%s", p->upper_fd, p->work_fd,
+            p->spec->volatile_upper ? ",volatile" : "");
+    size_t n = b.length;
+    _cleanup_free_ char *options = strbuf_take(&b);
+    if (!options)
+        return error_set(e, ENOMEM, "out of memory");
+    if (n >= (size_t)sysconf(_SC_PAGESIZE))
+        return error_set(e, E2BIG, "%zu layers are too many for this kernel", p->n_layer_fds);
+
+    if ((mkdir(where, 0755) < 0 && errno != EEXIST) || chdir("/proc/self/fd") < 0)
+        return error_set_errno(e, errno, "mkdir %s", where);
+    int r = mount("davit", where, "overlay", 0, options) < 0 ? negative_errno() : 0;
+    (void)!chdir("/");
+    if (r < 0)
+        return error_set_errno(e, r, "mount overlay of %zu layers", p->n_layer_fds);
+    int fd = mount_clone(AT_FDCWD, where, false);
+    (void)umount2(where, MNT_DETACH);
+    if (fd < 0)
+        return error_set_errno(e, fd, "open_tree %s", where);
+    p->root_fd = fd;
+    r = mount_set(fd, false, root_attributes(p), 0, 0, -1);
+    return r < 0 ? error_set_errno(e, r, "mount_setattr of the root file system") : 0;
+}
+
+/* Before 6.15 a layer must be attached in the caller's mount namespace: at /scratch/N. Returns how many are, and leaves
+ * those attached on failure too. */
+static int scratch_attach(struct prepared *p, size_t *ret_n, struct error *e) {
+    size_t n = 0, n_all = 3 + p->n_extra_clones;
+    char path[32];
+
+    for (size_t i = 0; i < n_all; i++) {
+        int fd = i == 0 ? p->layers_clone : i == 1 ? p->init_layer : i == 2 ? p->upper_clone : p->extra_clones[i - 3];
+        if (fd < 0)
+            continue;
+        snprintf(path, sizeof(path), "/scratch/%zu", n);
+        if (mkdir(path, 0755) < 0 && errno != EEXIST)
+            return error_set_errno(e, errno, "mkdir %s", path);
+        int r = mount_attach(fd, AT_FDCWD, path);
+        if (r < 0)
+            return error_set_errno(e, r, "move_mount to %s", path);
+        *ret_n = ++n;
+    }
+    return 0;
+}
+
+static void scratch_detach(size_t n) {
+    char path[32];
+
+    while (n-- > 0) {
+        snprintf(path, sizeof(path), "/scratch/%zu", n);
+        (void)umount2(path, MNT_DETACH);
+    }
+}
+
+int overlay_make(struct prepared *p, struct error *e) {
+    size_t n_attached = 0;
+
+    if (p->launcher->overlay == OVERLAY_FD)
+        return overlay_by_context(p, e);
+    int r = scratch_attach(p, &n_attached, e);
+    if (r >= 0)
+        r = p->launcher->overlay == OVERLAY_APPEND ? overlay_by_context(p, e) : overlay_by_mount(p, e);
+    scratch_detach(n_attached);
+    return r;
+}

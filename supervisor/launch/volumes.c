@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Volumes: the sources of bind mounts, opened in the host's mount namespace as detached clones with their final
+ * attributes, so that the child only has to attach them. A source path is the administrator's and is followed as given; a
+ * target is the container's and is resolved by the child.
+ */
+#include "base/fs.h"
+#include "launch/internal.h"
+#include "launch/mount.h"
+#include "launch/resolve.h"
+
+/* Mount flags and what they are to mount_setattr(2). */
+static const struct {
+    uint32_t flag;
+    uint64_t attribute;
+} attributes[] = {
+    {MOUNT_READ_ONLY, MOUNT_ATTR_RDONLY},
+    {MOUNT_NOSUID, MOUNT_ATTR_NOSUID},
+    {MOUNT_NODEV, MOUNT_ATTR_NODEV},
+    {MOUNT_NOEXEC, MOUNT_ATTR_NOEXEC},
+    {MOUNT_NOATIME, MOUNT_ATTR_NOATIME},
+};
+
+uint64_t mount_attributes(uint32_t flags) {
+    uint64_t a = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(attributes); i++)
+        if (flags & attributes[i].flag)
+            a |= attributes[i].attribute;
+    return a;
+}
+
+static uint64_t propagation(uint32_t flags) {
+    if (flags & MOUNT_SHARED)
+        return MS_SHARED;
+    if (flags & MOUNT_SLAVE)
+        return MS_SLAVE;
+    return flags & MOUNT_UNBINDABLE ? MS_UNBINDABLE : MS_PRIVATE;
+}
+
+/* Whose the source's root directory shall be, as ids on disk. */
+static int owner_on_disk(const struct prepared *p, const struct spec_mount *m, uid_t *ret_uid, gid_t *ret_gid,
+    struct error *e) {
+    const struct container_spec *s = p->spec;
+    uint32_t uid = m->owner_uid == SPEC_ID_UNSET ? 0 : m->owner_uid;
+    uint32_t gid = m->owner_gid == SPEC_ID_UNSET ? 0 : m->owner_gid;
+
+    /* Seen through an id map the disk holds the ids of inside. */
+    if (!(m->flags & MOUNT_IDMAP) || p->userns_fd < 0) {
+        uint32_t u = idmap_outside(s->uid_map, s->n_uid_map, uid), g = idmap_outside(s->gid_map, s->n_gid_map, gid);
+        if (u == SPEC_ID_UNSET || g == SPEC_ID_UNSET)
+            return error_set(e, EINVAL, "owner %u:%u of %s is not in the container's id range", uid, gid, m->source);
+        uid = u;
+        gid = g;
+    }
+    *ret_uid = uid;
+    *ret_gid = gid;
+    return 0;
+}
+
+static int create_source(const struct prepared *p, const struct spec_mount *m, struct error *e) {
+    uid_t uid;
+    gid_t gid;
+    struct stat st;
+
+    if (stat(m->source, &st) >= 0 || errno != ENOENT)
+        return 0; /* open_tree has the better message */
+    int r = owner_on_disk(p, m, &uid, &gid, e);
+    if (r < 0)
+        return r;
+    r = mkdir_parents(AT_FDCWD, m->source, 0755);
+    if (r < 0)
+        return error_set_errno(e, r, "mkdir %s", m->source);
+    if ((uid != 0 || gid != 0) && chown(m->source, uid, gid) < 0)
+        return error_set_errno(e, errno, "chown %s", m->source);
+    return 0;
+}
+
+/* podman's "U": only the root of the volume, and only if it is not so already. */
+static int chown_source(const struct prepared *p, const struct spec_mount *m, int fd, struct error *e) {
+    struct stat st;
+    uid_t uid;
+    gid_t gid;
+
+    int r = owner_on_disk(p, m, &uid, &gid, e);
+    if (r < 0)
+        return r;
+    if (fstat(fd, &st) >= 0 && st.st_uid == uid && st.st_gid == gid)
+        return 0;
+    if (fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0)
+        return error_set_errno(e, errno, "chown %s", m->source);
+    return 0;
+}
+
+static int open_bind(struct prepared *p, size_t i, struct error *e) {
+    const struct spec_mount *m = &p->spec->mounts[i];
+    bool recursive = m->flags & MOUNT_RECURSIVE;
+    int r = 0;
+
+    if (m->flags & MOUNT_CREATE_SOURCE)
+        r = create_source(p, m, e);
+    if (r < 0)
+        return r;
+    _cleanup_close_ int fd = mount_clone(AT_FDCWD, m->source, recursive);
+    if (fd == -ENOENT && (m->flags & MOUNT_OPTIONAL)) {
+        fd = -1;
+        return 0;
+    }
+    if (fd < 0)
+        return error_set_errno(e, fd, "open_tree %s", m->source);
+    if (m->flags & MOUNT_CHOWN)
+        r = chown_source(p, m, fd, e);
+    if (r < 0)
+        return r;
+
+    int userns_fd = m->flags & MOUNT_IDMAP ? p->userns_fd : -1;
+    uint64_t clear = m->flags & MOUNT_NOATIME ? MOUNT_ATTR__ATIME : 0;
+    r = mount_set(fd, recursive, mount_attributes(m->flags), clear, propagation(m->flags), userns_fd);
+    if (r == -EINVAL && userns_fd >= 0)
+        return error_set(e, EOPNOTSUPP, "%s: its file system cannot be id-mapped on this kernel", m->source);
+    if (r < 0)
+        return error_set_errno(e, r, "mount_setattr %s", m->source);
+    p->mount_fds[i] = TAKE_FD(fd);
+    return 0;
+}
+
+int volumes_open(struct prepared *p, struct error *e) {
+    const struct container_spec *s = p->spec;
+
+    if (fds_new(s->n_mounts, &p->mount_fds) < 0)
+        return error_set(e, ENOMEM, "out of memory");
+    for (uint32_t i = 0; i < s->n_mounts; i++) {
+        int r = s->mounts[i].kind == MOUNT_BIND ? open_bind(p, i, e) : 0;
+        if (r < 0)
+            return r;
+    }
+    if (!s->notify_socket)
+        return 0;
+    p->notify_fd = mount_clone(AT_FDCWD, s->notify_socket, false);
+    if (p->notify_fd < 0)
+        return error_set_errno(e, p->notify_fd, "open_tree %s", s->notify_socket);
+    int r = mount_set(p->notify_fd, false, 0, 0, MS_PRIVATE, -1);
+    return r < 0 ? error_set_errno(e, r, "mount_setattr %s", s->notify_socket) : 0;
+}
+
+/* ---- first filling ---- */
+
+/* An empty volume gets what the image has at its place, once. The volume is written through its plain directory (its
+ * clone may be read-only), so ids are turned from outside, as the overlay shows them, to what belongs on disk. */
+static int fill(struct prepared *p, size_t i, struct error *e) {
+    const struct spec_mount *m = &p->spec->mounts[i];
+
+    _cleanup_close_ int to = open(m->source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (to < 0)
+        return errno == ENOTDIR ? 0 : error_set_errno(e, errno, "open %s", m->source);
+    int r = directory_is_empty(to);
+    if (r <= 0)
+        return r < 0 ? error_set_errno(e, r, "read %s", m->source) : 0;
+
+    _cleanup_close_ int from = root_open(p->root_fd, m->target, O_RDONLY | O_DIRECTORY);
+    if (from == -ENOENT || from == -ENOTDIR) {
+        from = -1;
+        return 0;
+    }
+    if (from < 0)
+        return error_set_errno(e, from, "open %s in the image", m->target);
+    bool mapped = p->userns_fd >= 0 && (m->flags & MOUNT_IDMAP);
+    r = copy_tree(from, to, mapped ? p->spec : NULL, e);
+    if (r < 0)
+        return error_prefix(e, "copy %s to %s", m->target, m->source);
+    /* The copy took over the owner of the image's directory. */
+    return m->flags & MOUNT_CHOWN ? chown_source(p, m, to, e) : 0;
+}
+
+int volumes_fill(struct prepared *p, struct error *e) {
+    for (uint32_t i = 0; i < p->spec->n_mounts; i++) {
+        if (p->mount_fds[i] < 0 || !(p->spec->mounts[i].flags & MOUNT_COPY_UP))
+            continue;
+        int r = host_enter(p->launcher, e);
+        if (r < 0)
+            return r;
+        r = fill(p, i, e);
+        host_leave(p->launcher);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
