@@ -183,6 +183,7 @@ struct volume_mount { /* Volume=, Mount=, Tmpfs= in one form */
     char *options; /* tmpfs options */
     bool read_only, no_exec, no_suid, no_dev, recursive, chown, idmap, no_copy, create_source, optional;
     char propagation; /* 0, 's'hared, s'l'ave, 'u'nbindable */
+    char origin;      /* the key it was written as: 'V'olume=, 'M'ount=, 'T'mpfs= */
 };
 struct device_entry { /* AddDevice= */
     char *source, *target;
