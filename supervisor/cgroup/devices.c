@@ -221,7 +221,7 @@ static int attach(int group_fd, const struct device_program *p) {
  * is no moment without a filter. -EOPNOTSUPP on a kernel that cannot even be asked for such programs. */
 static int apply_unified(struct cgroup_tree *t, const char *name, const struct cgroup_limits *l) {
     _cleanup_close_ int fd = cgroup_group_open(t->unified, name, "", O_RDONLY | O_DIRECTORY);
-    uint32_t ids[ATTACHED_MAX], n = 0, wanted = 0; /* ids of programs begin at 1 */
+    uint32_t ids[ATTACHED_MAX] = {0}, n = 0, wanted = 0; /* ids of programs begin at 1 */
     bool there = false;
     int r;
 

@@ -100,7 +100,7 @@ static int apply_io_max(const struct limit_call *call, const struct limit_backen
     for (size_t i = 0; i < call->limits->n_io; i++) {
         uint64_t value = io_number(call, i);
         char number[24], text[80];
-        dev_t device;
+        dev_t device = 0;
         int r;
 
         if (value == CGROUP_UNSET)

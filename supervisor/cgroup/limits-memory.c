@@ -42,7 +42,7 @@ static uint64_t sum(uint64_t memory, uint64_t swap) {
 /* Makes room for a higher memory limit: with a swap limit asked for, to that; else keeps as much swap as
  * there was. */
 static int raise_memsw(const struct limit_call *call, uint64_t memory) {
-    uint64_t swap = call->limits->memory_swap_max, memory_now, memsw_now;
+    uint64_t swap = call->limits->memory_swap_max, memory_now = 0, memsw_now = 0;
     char text[24];
     int r;
 

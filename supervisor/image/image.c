@@ -193,7 +193,7 @@ static int resolve_below(char *const *roots, const char *name, struct image *i, 
     }
     if (r < 0)
         return r;
-    if (r > 0)
+    if (path)
         return resolve_directory(path, i, e);
     searched = strv_join(roots, ", ");
     if (isempty(searched))
