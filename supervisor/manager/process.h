@@ -68,6 +68,8 @@ struct process {
     size_t message_size;
     int fds[SPEC_MAX_FDS];
     unsigned n_fds, launcher;
+    int pending_signal; /* asked for before there was a pid */
+    bool sent, taken, withdrawn, probe;
 };
 
 /* Sends the spec (request is filled in). fds are duplicated and stay the caller's. 0 and *ret, or -errno with *e

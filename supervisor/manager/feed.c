@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The exit feed (init/keeper.h): copied with tee(2), acted on, saved, and only then consumed.
+ *
+ * Before the records are acted on the launchers' sockets are emptied: whoever can appear in the feed has a
+ * BEGUN in one of them. Pids that nobody knows are orphans of containers and processes of a davitd that is
+ * gone: ignored.
+ */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "manager/process_internal.h"
+
+/* Copies what is in the feed, whole records, without taking it out. Count or -errno; 0 = nothing there. */
+static ssize_t copy_records(struct feed *f, struct feed_record *records) {
+    ssize_t n = tee(f->fd, f->copy[1], FEED_BATCH * sizeof(*records), SPLICE_F_NONBLOCK);
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : negative_errno();
+    if (n == 0)
+        return -EPIPE;
+    ssize_t got = read(f->copy[0], records, (size_t)n);
+    if (got != n || n % (ssize_t)sizeof(*records) != 0)
+        return got < 0 ? negative_errno() : -EBADMSG;
+    return n / (ssize_t)sizeof(*records);
+}
+
+static void consume_records(struct feed *f, size_t count) {
+    struct feed_record discarded[FEED_BATCH];
+
+    ssize_t n = read(f->fd, discarded, count * sizeof(*discarded));
+    if (n != (ssize_t)(count * sizeof(*discarded)))
+        log_error("Exit feed: %zu records were copied, %zd bytes consumed", count, n);
+}
+
+static void act_on(struct manager *m, const struct feed_record *record) {
+    struct feed *f = &m->processes->feed;
+
+    if (record->sequence <= f->sequence)
+        return; /* handled by a davitd that died before it consumed it */
+    f->sequence = record->sequence;
+
+    struct process *p = process_by_pid(m->processes, record->pid);
+    if (!p)
+        return;
+    struct process_exit x = {.code = record->code, .status = record->status, .when = record->usec};
+    process_has_exited(p, &x);
+}
+
+/* Adopted processes that nobody can find: neither alive nor in the feed. Only after all of the feed was read.
+ */
+static void settle_lost(struct manager *m) {
+    struct processes *ps = m->processes;
+
+    for (size_t i = 0; i < PID_BUCKETS; i++) {
+        LIST_FOREACH (p, &ps->by_pid[i], struct process, by_manager) {
+            if (p->pidfd >= 0)
+                continue;
+            log_warning("%s: process %d ended, and nobody knows how", p->unit ? p->unit->name : "davitd",
+                (int)p->pid);
+            process_has_exited(p, &(struct process_exit){CLD_KILLED, SIGKILL, now_monotonic()});
+        }
+    }
+}
+
+/* One batch. False when the feed is empty. */
+static bool handle_batch(struct manager *m) {
+    struct feed *f = &m->processes->feed;
+    struct feed_record records[FEED_BATCH];
+
+    ssize_t count = copy_records(f, records);
+    if (count < 0) {
+        log_error("Exit feed: %s; ends of processes are no longer learned", errno_text((int)count));
+        (void)sd_event_source_set_enabled(f->source, SD_EVENT_OFF);
+        return false;
+    }
+    if (count == 0)
+        return false;
+
+    launchers_drain(m);
+    for (ssize_t i = 0; i < count; i++)
+        act_on(m, &records[i]);
+    saved_flush(m);
+    (void)saved_write_feed_sequence(m, f->sequence);
+    consume_records(f, (size_t)count);
+    return true;
+}
+
+static int on_feed(_unused_ sd_event_source *s, _unused_ int fd, _unused_ uint32_t events, void *userdata) {
+    (void)handle_batch(userdata);
+    return 0;
+}
+
+int feed_new(struct manager *m, struct error *e) {
+    struct feed *f = &m->processes->feed;
+
+    f->fd = keeper_take(m, "feed");
+    if (f->fd < 0)
+        return error_set(e, ENOENT, "no exit feed was passed in: davitd is started by davit-init");
+    if (pipe2(f->copy, O_CLOEXEC | O_NONBLOCK) < 0)
+        return error_set_errno(e, errno, "pipe for the exit feed");
+    /* O_NONBLOCK belongs to the open file, which davit-init shares only for reading: its own end is another
+     * one. */
+    (void)fd_set_nonblock(f->fd, true);
+    int r = sd_event_add_io(m->event, &f->source, f->fd, EPOLLIN, on_feed, m);
+    if (r < 0)
+        return error_set_errno(e, r, "watching the exit feed");
+    (void)sd_event_source_set_priority(f->source, PRIORITY_FEED);
+    (void)sd_event_source_set_enabled(f->source, SD_EVENT_OFF);
+    return 0;
+}
+
+int feed_go(struct manager *m, struct error *e) {
+    struct feed *f = &m->processes->feed;
+
+    f->sequence = saved_feed_sequence(m);
+    while (handle_batch(m))
+        ;
+    settle_lost(m);
+    saved_flush(m);
+    int r = sd_event_source_set_enabled(f->source, SD_EVENT_ON);
+    return r < 0 ? error_set_errno(e, r, "exit feed") : 0;
+}
+
+void feed_free(struct feed *f) {
+    f->source = sd_event_source_unref(f->source);
+    close_and_reset(&f->fd);
+    close_and_reset(&f->copy[0]);
+    close_and_reset(&f->copy[1]);
+}

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * davitd's end of the launchers' sockets (launch/protocol.h): which request goes to which launcher and when,
+ * and what an answer means. An answer is peeked at, acted on, saved, and only then consumed: at whatever
+ * instruction davitd dies, the next one finds it again.
+ */
+#include <inttypes.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "manager/process_internal.h"
+
+#define SOCKET_BUFFER (4 * 1024 * 1024)
+
+/* ---- sending ---- */
+
+void launchers_dispatch_soon(struct processes *ps) {
+    if (ps->dispatch)
+        (void)sd_event_source_set_enabled(ps->dispatch, SD_EVENT_ONESHOT);
+}
+
+void launcher_drop(struct process *p) {
+    struct processes *ps = p->manager->processes;
+
+    if (p->sent && p->launcher < ps->n_launchers && !list_empty(&p->by_launcher) && p->message) {
+        ps->launchers[p->launcher].n_in_flight--;
+        launchers_dispatch_soon(ps);
+    }
+    list_remove(&p->by_launcher);
+}
+
+static struct launcher *least_busy(struct processes *ps) {
+    struct launcher *best = NULL;
+
+    for (unsigned i = 0; i < ps->n_launchers; i++) {
+        struct launcher *l = &ps->launchers[i];
+        if (l->blocked || l->n_in_flight >= LAUNCHER_WINDOW)
+            continue;
+        if (!best || l->n_in_flight < best->n_in_flight)
+            best = l;
+    }
+    return best;
+}
+
+static void set_blocked(struct launcher *l, bool blocked) {
+    l->blocked = blocked;
+    (void)sd_event_source_set_io_events(l->source, blocked ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+/* 0 sent; -EAGAIN the launcher's queue is full; else the request can never be sent. */
+static int send_request(struct launcher *l, struct process *p) {
+    ssize_t n = socket_send_fds(l->fd, p->message, p->message_size, p->fds, p->n_fds, MSG_DONTWAIT);
+    if (n < 0)
+        return (int)n;
+
+    list_remove(&p->by_launcher);
+    list_append(&l->in_flight, &p->by_launcher);
+    l->n_in_flight++;
+    p->launcher = l->index;
+    p->sent = true;
+    p->taken = false;
+    p->attempts++;
+    return 0;
+}
+
+static void fail_withdrawn(struct processes *ps) {
+    for (bool found = true; found;) {
+        found = false;
+        LIST_FOREACH (p, &ps->queue, struct process, by_launcher) {
+            struct error e = {};
+            if (!p->withdrawn)
+                continue;
+            (void)error_set(&e, ECANCELED, "given up before it was launched");
+            process_has_failed(p, &e);
+            found = true; /* the call may have changed the list */
+            break;
+        }
+    }
+}
+
+static int on_dispatch(_unused_ sd_event_source *s, void *userdata) {
+    struct manager *m = userdata;
+    struct processes *ps = m->processes;
+
+    fail_withdrawn(ps);
+    if (list_empty(&ps->queue))
+        return 0;
+
+    saved_flush(m);
+    while (!list_empty(&ps->queue)) {
+        struct launcher *l = least_busy(ps);
+        if (!l)
+            break;
+        struct process *p = LIST_ENTRY(ps->queue.next, struct process, by_launcher);
+        int r = send_request(l, p);
+        if (r == -EAGAIN) {
+            set_blocked(l, true);
+        } else if (r < 0) {
+            struct error e = {};
+            (void)error_set_errno(
+                &e, r, "sending the request (%zu bytes) to launcher %u", p->message_size, l->index);
+            process_has_failed(p, &e);
+        }
+    }
+    return 0;
+}
+
+/* ---- answers ---- */
+
+static struct process *by_request(struct processes *ps, uint64_t request) {
+    for (unsigned i = 0; i < ps->n_launchers; i++) {
+        LIST_FOREACH (p, &ps->launchers[i].in_flight, struct process, by_launcher) {
+            if (p->request == request)
+                return p;
+        }
+    }
+    LIST_FOREACH (p, &ps->unassigned, struct process, by_launcher) {
+        if (p->request == request)
+            return p;
+    }
+    return NULL;
+}
+
+/* Taken, but neither begun nor failed when its launcher died: no child runs (protocol.h says why). */
+static void request_lost(struct processes *ps, struct launcher *l, struct process *p) {
+    struct error e = {};
+
+    list_remove(&p->by_launcher);
+    l->n_in_flight--;
+    p->sent = p->taken = false;
+    if (p->pending_signal != 0)
+        p->withdrawn = true;
+    else if (p->attempts >= MAX_ATTEMPTS) {
+        (void)error_set(&e, EIO, "the launcher died %u times while it prepared this", p->attempts);
+        process_has_failed(p, &e);
+        return;
+    }
+    list_prepend(&ps->queue, &p->by_launcher);
+}
+
+static void on_hello(struct manager *m, struct launcher *l, const struct launch_answer *a) {
+    struct processes *ps = m->processes;
+
+    for (bool changed = true; changed;) {
+        changed = false;
+        LIST_FOREACH (p, &l->in_flight, struct process, by_launcher) {
+            if (!p->taken)
+                continue;
+            if (p->request == a->request) {
+                p->taken = false; /* it died between the two; the request still waits in its queue */
+                continue;
+            }
+            log_notice("Launcher %u died on a request of %s", l->index, p->unit ? p->unit->name : "davitd");
+            request_lost(ps, l, p);
+            changed = true;
+            break;
+        }
+    }
+    launchers_dispatch_soon(ps);
+}
+
+static void on_begun(struct manager *m, const struct launch_answer *a, int *fds, size_t n_fds) {
+    struct process *p = by_request(m->processes, a->request);
+
+    if (!p) {
+        /* Either handled before davitd died, then only the descriptors may have been lost on the way to the
+         * store, or asked for by a davitd that is gone and by nobody any more. */
+        p = process_by_pid(m->processes, a->pid);
+        if (!p || p->request != a->request || p->pidfd >= 0)
+            return;
+        p->pidfd = n_fds > 0 ? TAKE_FD(fds[0]) : -1;
+        return;
+    }
+    process_has_begun(p, a->pid, n_fds > 0 ? TAKE_FD(fds[0]) : -1, n_fds > 1 ? TAKE_FD(fds[1]) : -1);
+}
+
+static void on_failed(struct manager *m, const struct launch_answer *a) {
+    struct process *p = by_request(m->processes, a->request);
+
+    if (p)
+        process_has_failed(p, &a->error);
+}
+
+static void act_on(
+    struct manager *m, struct launcher *l, const struct launch_answer *a, int *fds, size_t n_fds) {
+    struct process *p;
+
+    switch (a->type) {
+    case LAUNCH_HELLO:
+        on_hello(m, l, a);
+        break;
+    case LAUNCH_TAKEN:
+        p = by_request(m->processes, a->request);
+        if (p) {
+            p->taken = true;
+            p->launcher = l->index;
+        }
+        break;
+    case LAUNCH_BEGUN:
+        on_begun(m, a, fds, n_fds);
+        break;
+    case LAUNCH_FAILED:
+        on_failed(m, a);
+        break;
+    default:
+        log_warning("Launcher %u sent an answer of unknown type %" PRIu32, l->index, a->type);
+    }
+}
+
+/* One answer. False when there is none. */
+static bool handle_answer(struct manager *m, struct launcher *l) {
+    struct launch_answer a;
+    int fds[2] = {-1, -1};
+    size_t n_fds = ARRAY_SIZE(fds);
+
+    ssize_t n = socket_recv_fds(l->fd, &a, sizeof(a), fds, &n_fds, MSG_PEEK | MSG_DONTWAIT);
+    if (n == -EAGAIN || n == -EINTR)
+        return false;
+    if (n == 0 || (n < 0 && n != -EMSGSIZE && n != -EXFULL)) {
+        /* davit-init keeps the other end open, so this cannot be; a socket that is always ready would spin.
+         */
+        log_error("Socket of launcher %u: %s", l->index, n == 0 ? "closed" : errno_text((int)n));
+        (void)sd_event_source_set_enabled(l->source, SD_EVENT_OFF);
+        l->blocked = true;
+        return false;
+    }
+    if (n == (ssize_t)sizeof(a)) {
+        a.error.step[sizeof(a.error.step) - 1] = '\0';
+        a.error.text[sizeof(a.error.text) - 1] = '\0';
+        act_on(m, l, &a, fds, n_fds);
+        saved_flush(m);
+    } else {
+        log_warning("Launcher %u sent a message of %zd bytes", l->index, n);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+        closep(&fds[i]);
+    /* Consumed: without room for them the kernel drops the descriptors that were peeked at. */
+    (void)recv(l->fd, &a, sizeof(a), MSG_DONTWAIT);
+    return true;
+}
+
+static int on_launcher(_unused_ sd_event_source *s, _unused_ int fd, uint32_t events, void *userdata) {
+    struct launcher *l = userdata;
+
+    if (events & EPOLLOUT) {
+        set_blocked(l, false);
+        launchers_dispatch_soon(l->manager->processes);
+    }
+    while (handle_answer(l->manager, l))
+        ;
+    return 0;
+}
+
+void launchers_drain(struct manager *m) {
+    struct processes *ps = m->processes;
+
+    for (unsigned i = 0; i < ps->n_launchers; i++)
+        while (handle_answer(m, &ps->launchers[i]))
+            ;
+}
+
+/* ---- requests of an earlier davitd ---- */
+
+/* The main process of a start is simply asked for again, under the same number. What else it may be belongs
+ * to a step whose command only the core knows: it fails, and the unit's restart policy decides. */
+static int ask_again(struct process *p, struct error *e) {
+    struct processes *ps = p->manager->processes;
+    struct container_spec spec;
+    int fds[SPEC_MAX_FDS];
+    size_t n_fds = 0;
+
+    if (p->role != PROCESS_MAIN || !p->unit)
+        return error_set(e, ECONNRESET, "the request was lost when davitd was restarted");
+    spec_init(&spec);
+    int r = prepare_main_spec(p->unit, &spec, fds, &n_fds, e);
+    spec.request = p->request;
+    if (r >= 0)
+        r = spec_encode(&spec, &p->message, &p->message_size, e);
+    for (size_t i = 0; i < n_fds; i++) /* ours now, see spec_hand_over() */
+        p->fds[p->n_fds++] = fds[i];
+    spec_done(&spec);
+    if (r < 0)
+        return r;
+    list_remove(&p->by_launcher);
+    p->sent = false;
+    list_append(&ps->queue, &p->by_launcher);
+    launchers_dispatch_soon(ps);
+    return 0;
+}
+
+static void settle_unassigned(struct processes *ps) {
+    while (!list_empty(&ps->unassigned)) {
+        struct process *p = LIST_ENTRY(ps->unassigned.next, struct process, by_launcher);
+        struct error e = {};
+
+        if (p->pending_signal != 0)
+            (void)error_set(&e, ECANCELED, "given up before it was launched");
+        else if (ask_again(p, &e) >= 0)
+            continue;
+        process_has_failed(p, &e);
+    }
+}
+
+static void probe_answered(struct process *p) {
+    struct processes *ps = p->manager->processes;
+
+    if (!p->probe)
+        return;
+    p->probe = false;
+    if (--ps->probes == 0)
+        settle_unassigned(ps);
+}
+static void probe_failed(struct process *p, _unused_ const struct error *e) {
+    probe_answered(p);
+    if (p->pid == 0)
+        process_free(p);
+}
+static void probe_exited(struct process *p, _unused_ const struct process_exit *x) {
+    process_free(p);
+}
+static const struct process_callbacks probe_calls = {
+    .begun = probe_answered,
+    .failed = probe_failed,
+    .exited = probe_exited,
+};
+
+static int probe_one(struct manager *m, struct launcher *l) {
+    char *arguments[] = {m->paths.runtime, (char *)(uintptr_t) ".no-such-file", NULL};
+    struct container_spec spec;
+    struct process *p;
+
+    spec_init(&spec);
+    spec.kind = SPEC_TASK;
+    spec.task = TASK_REMOVE_TREE;
+    spec.argv = arguments;
+    int r = process_start(m, NULL, PROCESS_CHORE, &spec, NULL, 0, &probe_calls, NULL, &p, NULL);
+    if (r < 0)
+        return r;
+    p->probe = true;
+    m->processes->probes++;
+    r = send_request(l, p);
+    if (r < 0) {
+        m->processes->probes--;
+        process_free(p);
+    }
+    return r;
+}
+
+void launcher_probe(struct manager *m) {
+    struct processes *ps = m->processes;
+
+    if (ps->probes > 0)
+        return;
+    for (unsigned i = 0; i < ps->n_launchers; i++)
+        (void)probe_one(m, &ps->launchers[i]);
+}
+
+/* ---- making ---- */
+
+int launchers_new(struct manager *m, struct error *e) {
+    struct processes *ps = m->processes;
+    int size = SOCKET_BUFFER;
+
+    for (unsigned i = 0; i < MAX_LAUNCHERS; i++) {
+        char name[KEEPER_NAME_MAX];
+        (void)snprintf(name, sizeof(name), "launch%u", i);
+        int fd = keeper_take(m, name);
+        if (fd < 0)
+            break;
+        struct launcher *l = &ps->launchers[ps->n_launchers++];
+        *l = (struct launcher){.manager = m, .fd = fd, .index = i};
+        list_init(&l->in_flight);
+        /* The largest request has to fit as one message. Unprivileged, the plain call does what it may. */
+        if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
+            (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+        int r = sd_event_add_io(m->event, &l->source, fd, EPOLLIN, on_launcher, l);
+        if (r < 0)
+            return error_set_errno(e, r, "watching launcher %u", i);
+        (void)sd_event_source_set_priority(l->source, PRIORITY_LAUNCHER);
+        (void)sd_event_source_set_enabled(l->source, SD_EVENT_OFF);
+    }
+    if (ps->n_launchers == 0)
+        return error_set(e, ENOENT, "no launcher was passed in: davitd is started by davit-init");
+
+    int r = sd_event_add_defer(m->event, &ps->dispatch, on_dispatch, m);
+    if (r < 0)
+        return error_set_errno(e, r, "dispatch source");
+    /* Behind the run queue, so that all starts of one round are saved together, and then sent. */
+    (void)sd_event_source_set_priority(ps->dispatch, PRIORITY_RUN_QUEUE + 5);
+    (void)sd_event_source_set_enabled(ps->dispatch, SD_EVENT_OFF);
+    return 0;
+}
+
+void launchers_free(struct processes *ps) {
+    for (unsigned i = 0; i < ps->n_launchers; i++) {
+        (void)sd_event_source_unref(ps->launchers[i].source);
+        closep(&ps->launchers[i].fd);
+    }
+    ps->dispatch = sd_event_source_unref(ps->dispatch);
+    ps->n_launchers = 0;
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Taking over from an earlier davitd: saved state and the keeper's descriptors become managed units again.
+ *
+ * A unit whose state cannot be read is never started a second time: if its group has processes, the oldest
+ * child of our keeper among them is its main process, and the unit is taken to be running. What belongs to
+ * nobody is swept afterwards (cleanup.c).
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+
+#include "base/fs.h"
+#include "base/log.h"
+#include "init/keeper.h"
+#include "manager/rooms.h"
+
+#define FILE_MAX (64 * 1024)
+#define GROUP_PIDS_MAX 4096
+
+/* ---- descriptors and directories ---- */
+
+static int take_named(struct manager *m, char kind, uint64_t id) {
+    char name[KEEPER_NAME_MAX];
+
+    (void)snprintf(name, sizeof(name), "%c-%" PRIx64, kind, id);
+    return keeper_take(m, name);
+}
+
+static void take_resources(struct managed_unit *u) {
+    struct unit_resources *res = &u->resources;
+
+    res->notify_fd = take_named(u->manager, 'n', res->id);
+    res->log_fd = take_named(u->manager, 'l', res->id);
+    if (res->log_fd < 0 && u->recovered_main.request != 0) {
+        _cleanup_free_ char *path = NULL;
+        if (logs_path(u, &path) >= 0)
+            res->log_fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+    }
+}
+
+/* ---- adoption by control group ---- */
+
+struct candidate {
+    pid_t pid;
+    unsigned long long started; /* clock ticks since boot */
+};
+
+/* Parent and start time from /proc/PID/stat; the name in it may hold blanks and brackets. */
+static int read_stat(pid_t pid, pid_t *ret_parent, unsigned long long *ret_started) {
+    _cleanup_free_ char *text = NULL;
+    char path[64];
+    int parent;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    int r = file_read(AT_FDCWD, path, 4096, &text, NULL);
+    if (r < 0)
+        return r;
+    const char *p = strrchr(text, ')');
+    if (!p || sscanf(p + 1, " %*c %d", &parent) != 1)
+        return -EBADMSG;
+    for (int i = 0; p && i < 20; i++)
+        p = strchr(p + 1, ' ');
+    if (!p)
+        return -EBADMSG;
+    *ret_started = strtoull(p + 1, NULL, 10);
+    *ret_parent = parent;
+    return 0;
+}
+
+static int find_main(struct managed_unit *u, struct candidate *ret) {
+    _cleanup_free_ pid_t *pids = malloc(GROUP_PIDS_MAX * sizeof(pid_t));
+    struct candidate best = {};
+
+    if (!pids)
+        return -ENOMEM;
+    ssize_t n = cgroup_pids(u->manager->cgroups, u->name, pids, GROUP_PIDS_MAX);
+    for (ssize_t i = 0; i < n; i++) {
+        unsigned long long started;
+        pid_t parent;
+        if (read_stat(pids[i], &parent, &started) < 0 || parent != getppid())
+            continue;
+        if (best.pid == 0 || started < best.started)
+            best = (struct candidate){pids[i], started};
+    }
+    if (best.pid == 0)
+        return -ESRCH;
+    *ret = best;
+    return 0;
+}
+
+/* INVOCATION_ID= of the running program: it leads to the upper layer, which has its name. */
+static void find_invocation(struct managed_unit *u, pid_t pid) {
+    _cleanup_free_ char *text = NULL;
+    char path[64];
+    size_t n;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
+    if (file_read(AT_FDCWD, path, 1024 * 1024, &text, &n) < 0)
+        return;
+    for (const char *p = text; p < text + n; p += strlen(p) + 1) {
+        const char *id = startswith(p, "INVOCATION_ID=");
+        if (id && id128_is_valid(id))
+            (void)snprintf(u->invocation, sizeof(u->invocation), "%s", id);
+    }
+    if (u->invocation[0] && u->config && u->config->type == UNIT_CONTAINER)
+        u->resources.upper_dir = strf("%s/containers/%s/%s", u->manager->paths.state, u->name, u->invocation);
+}
+
+static bool adopt_by_cgroup(struct managed_unit *u) {
+    struct candidate found;
+
+    if (cgroup_is_populated(u->manager->cgroups, u->name) <= 0 || find_main(u, &found) < 0)
+        return false;
+    log_warning("%s: no saved state, taking over process %d from its control group", u->name, (int)found.pid);
+    u->state = STATE_RUNNING;
+    u->step = STEP_NONE;
+    u->result = RESULT_SUCCESS;
+    u->resources.cgroup = true;
+    u->state_since = u->active_since = (usec_t)found.started * (USEC_PER_SEC / (usec_t)sysconf(_SC_CLK_TCK));
+    u->state_since_realtime =
+        now_realtime() - (clock_usec(CLOCK_BOOTTIME) - MIN(u->state_since, clock_usec(CLOCK_BOOTTIME)));
+    u->recovered_main = (struct recovered_process){
+        .request = clock_usec(CLOCK_BOOTTIME),
+        .pid = found.pid,
+        .stage = PROCESS_STARTED,
+        .begun_at = u->state_since,
+    };
+    find_invocation(u, found.pid);
+    return true;
+}
+
+/* ---- reading ---- */
+
+/* Parsed aside: a file that turns out bad in its last line must leave nothing behind. */
+static int parse_into(struct managed_unit *u, const char *text) {
+    struct managed_unit *copy = calloc(1, sizeof(*copy));
+    if (!copy)
+        return -ENOMEM;
+    copy->name = u->name;
+    int r = saved_parse(copy, text);
+    if (r >= 0)
+        r = saved_parse(u, text);
+    free(copy->status_text);
+    free(copy->resources.upper_dir);
+    strv_free(copy->resources.anonymous_volumes);
+    free(copy);
+    return r;
+}
+
+static bool read_one(struct manager *m, struct managed_unit *u) {
+    _cleanup_free_ char *text = NULL, *name = strf("state/%s", u->name);
+
+    int r = name ? file_read(m->runtime_fd, name, FILE_MAX, &text, NULL) : -ENOMEM;
+    if (r >= 0)
+        r = parse_into(u, text);
+    if (r >= 0)
+        return true;
+    if (r != -ENOENT)
+        (void)log_errno(LOG_WARNING, r, "%s: saved state is unreadable", u->name);
+    return adopt_by_cgroup(u);
+}
+
+/* State of another davit-init's time: its processes are nobody's children any more, and their ends would
+ * never be learned. cleanup_sweep() ends them. */
+static void discard_all(struct manager *m) {
+    int fd = openat(m->runtime_fd, "state", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+
+    if (!d) {
+        closep(&fd);
+        return;
+    }
+    for (const struct dirent *entry = readdir(d); entry; entry = readdir(d)) {
+        if (entry->d_name[0] != '.')
+            (void)unlinkat(dirfd(d), entry->d_name, 0);
+    }
+    (void)closedir(d);
+}
+
+/* Units that run although their files are gone: made again, so that their end is handled as any other. */
+static void add_unknown(struct manager *m) {
+    int fd = openat(m->runtime_fd, "state", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+
+    if (!d) {
+        closep(&fd);
+        return;
+    }
+    for (const struct dirent *entry = readdir(d); entry; entry = readdir(d)) {
+        struct managed_unit *u;
+        if (entry->d_name[0] == '.' || !unit_name_is_valid(entry->d_name) || manager_find(m, entry->d_name))
+            continue;
+        int r = manager_add_unit(m, entry->d_name, &u);
+        if (r < 0)
+            (void)log_errno(LOG_WARNING, r, "%s: has saved state but cannot be taken over", entry->d_name);
+    }
+    (void)closedir(d);
+}
+
+bool saved_exists(struct manager *m) {
+    bool found = faccessat(m->runtime_fd, "state/.manager", F_OK, 0) == 0;
+    int fd = openat(m->runtime_fd, "state", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+
+    if (!d) {
+        closep(&fd);
+        return found;
+    }
+    for (const struct dirent *entry = readdir(d); entry && !found; entry = readdir(d))
+        found = entry->d_name[0] != '.';
+    (void)closedir(d);
+    return found;
+}
+
+int saved_read_all(struct manager *m) {
+    struct managed_unit *u;
+    uint64_t sequence;
+
+    if (saved_feed_position(m, &sequence) == -ESTALE) {
+        log_notice("Saved state belongs to an earlier davit-init, starting anew");
+        discard_all(m);
+        return saved_write_feed_sequence(m, 0);
+    }
+    add_unknown(m);
+    HASHMAP_FOREACH (u, m->units) {
+        if (!read_one(m, u))
+            continue;
+        take_resources(u);
+        if (u->resources.log_fd >= 0)
+            (void)logs_add(u);
+        int r = unit_recover(u);
+        if (r < 0)
+            (void)log_errno(LOG_ERR, r, "%s: taking it over", u->name);
+        (void)notify_watch(u);
+    }
+    return 0;
+}

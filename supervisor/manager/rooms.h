@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the I/O rooms of the manager (keeper, process, feed, saved, prepare, cleanup, idmap, volumes, notify, logs, config,
+ * report) offer each other and main/davitd.c, beyond what manager.h offers the core.
+ */
+#pragma once
+
+#include "manager/manager.h"
+
+struct image;
+
+/* ---- keeper.c ---- */
+/* Closes and unstores what nobody took after recovery; dropped is told each name. */
+void keeper_drop_leftovers(struct manager *m, void (*dropped)(struct manager *m, const char *name));
+/* Something that STATUS= counts has changed: it is sent in a moment. */
+void keeper_status_changed(struct manager *m);
+/* Before the end of davitd: sends what waits, blocking. */
+void keeper_flush(struct manager *m);
+void keeper_free(struct manager *m);
+
+/* ---- process.c, feed.c ---- */
+/* From here on answers and exits are read. Before it units are recovered, else their exits would be nobody's. */
+int processes_go(struct manager *m, struct error *e);
+void processes_free(struct manager *m);
+/* The service's own word (MAINPID=): p goes on as another process of the same group. */
+int process_move(struct process *p, pid_t pid);
+
+/* ---- saved.c, recover.c ---- */
+/* The same, or why there is none: -ENOENT, -EBADMSG, -ESTALE (another davit-init or another boot). */
+int saved_feed_position(struct manager *m, uint64_t *ret_sequence);
+/* The last sequence number of the exit feed that was handled; 0 if none, or another davit-init numbered it. */
+uint64_t saved_feed_sequence(struct manager *m);
+/* Keeps it. Called after the units' own state is on disk, before the records are consumed. */
+int saved_write_feed_sequence(struct manager *m, uint64_t sequence);
+/* True if an earlier davitd left anything behind in the state directory. */
+bool saved_exists(struct manager *m);
+/* The settings in force, so that a davitd that comes back needs no worker before it can take over. -ENOENT, -EBADMSG. */
+int saved_write_settings(struct manager *m);
+int saved_read_settings(struct manager *m, struct settings *ret);
+/* Text form of one unit and back, for tests and for the functions above. text is NUL-terminated. */
+char *saved_format(const struct managed_unit *u);
+int saved_parse(struct managed_unit *u, const char *text);
+
+/* ---- cleanup.c ---- */
+/* Before a unit is freed, or started while the clean-up of its last run still goes on: nobody waits for it any more. */
+void cleanup_cancel(struct managed_unit *u);
+/* Removes one directory of the state directory in a chore; nobody waits for it. */
+void cleanup_remove_tree(struct manager *m, const char *directory, const char *name);
+/* After recovery: groups, upper layers, sockets and FIFOs that belong to no unit. */
+void cleanup_sweep(struct manager *m);
+
+/* ---- idmap.c ---- */
+int idmaps_new(struct manager *m, struct error *e);
+void idmaps_free(struct manager *m);
+/* The range of a unit: the one it had, or a new one. -ENOSPC with *e. */
+int idmap_get(struct manager *m, const char *unit, uint32_t size, uint32_t *ret_base, struct error *e);
+void idmap_release(struct manager *m, const char *unit);
+/* Releases the ranges of names that exist() does not know. */
+void idmap_prune(struct manager *m, bool (*exists)(struct manager *m, const char *unit));
+
+/* ---- volumes.c ---- */
+struct volume_source {
+    char *path;    /* host directory to bind; NULL: a tmpfs with options */
+    char *options; /* of the tmpfs */
+    uint32_t uid, gid;
+    bool copy;     /* fill it from the image while it is empty */
+};
+/* Where a name of Volume= is, made if it is missing. name: "data.volume" or a plain volume name. */
+int volume_resolve(struct manager *m, const char *name, struct volume_source *ret, struct error *e);
+void volume_source_done(struct volume_source *v);
+/* What starting a .volume unit does. */
+int volume_prepare(struct managed_unit *u, struct error *e);
+/* A new anonymous volume: its name and its directory. */
+int volume_new_anonymous(struct manager *m, char **ret_name, char **ret_path, struct error *e);
+void volume_remove(struct manager *m, const char *name);
+
+/* ---- limits.c ---- */
+/* Makes the unit's group and applies its limits; what could not be applied goes to u->cgroup_problems. */
+int limits_apply(struct managed_unit *u, struct error *e);
+/* Adds one entry to u->cgroup_problems, for what is not a limit ("UserNS"). key is static. */
+void limits_add_problem(struct managed_unit *u, const char *key, const struct error *e);
+
+/* ---- notify.c ---- */
+int notify_path(const struct managed_unit *u, char **ret);
+/* Makes and opens the socket, u->resources.notify_fd. */
+int notify_create(struct managed_unit *u, struct error *e);
+void notify_close(struct managed_unit *u);
+
+/* ---- logs.c ---- */
+int logs_path(const struct managed_unit *u, char **ret);
+int logs_create(struct managed_unit *u, struct error *e); /* the FIFO */
+void logs_keep(struct managed_unit *u);   /* nobody waits for REMOVED any more, the FIFO is used again */
+void logs_forget(struct managed_unit *u); /* the same, and it is closed */
+/* A stream that an earlier davitd left behind. */
+void logs_remove_stream(struct manager *m, uint64_t id);
+void logs_settings_changed(struct manager *m);
+void logs_free(struct manager *m);
+
+/* ---- report.c ---- */
+void report_close(void);

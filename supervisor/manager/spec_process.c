@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Specs of host processes: the program of a .service, and the ExecStartPre= ... ExecStopPost= hooks of every
+ * unit. */
+#include "base/fs.h"
+#include "manager/spec_internal.h"
+#include "unit/expand.h"
+
+static int command_of(const struct exec_command *c, char *const *env, char ***ret, struct error *e) {
+    _cleanup_strv_free_ char **argv = NULL;
+
+    int r = c->flags & EXEC_NO_ENV_EXPAND ? 0 : command_expand(c->argv, env, &argv);
+    if (r >= 0 && !argv) {
+        argv = strv_copy(c->argv);
+        r = argv ? 0 : -ENOMEM;
+    }
+    /* What is executed is argv[0]; a name for the program to see (@) would need one more field in the spec.
+     */
+    if (r >= 0 && argv[0] && c->path)
+        r = free_and_strdup(&argv[0], c->path);
+    if (r < 0)
+        return error_set_errno(e, r, "%s", c->path ? c->path : "command");
+    *ret = TAKE_PTR(argv);
+    return 0;
+}
+
+static int identity_of(
+    const struct service_section *service, const struct exec_command *c, struct container_spec *s) {
+    s->capabilities = spec_own_capabilities();
+    s->ignore_sigpipe = true;
+    int r = free_and_strdup(&s->working_dir, service->working_directory);
+    if (r < 0 || (c->flags & EXEC_FULLY_PRIVILEGED))
+        return r;
+    r = free_and_strdup(&s->user, service->user);
+    return r < 0 ? r : free_and_strdup(&s->group, service->group);
+}
+
+static int build(struct managed_unit *u, const struct exec_command *c, bool hook, struct container_spec *s,
+    int *fds, size_t *n_fds, struct error *e) {
+    s->kind = SPEC_PROCESS;
+    int r = spec_common(u, s, fds, n_fds, e);
+    if (r >= 0)
+        r = environment_of_process(u, hook, &s->environment, e);
+    if (r >= 0)
+        r = command_of(c, s->environment, &s->argv, e);
+    if (r < 0)
+        return r;
+    if (identity_of(&u->config->service, c, s) < 0 || spec_add_rlimits(s, NULL, 0) < 0)
+        return error_set(e, ENOMEM, "out of memory");
+    return 0;
+}
+
+int spec_of_service(
+    struct managed_unit *u, struct container_spec *s, int *fds, size_t *n_fds, struct error *e) {
+    const struct exec_list *list = &u->config->service.start;
+
+    if (u->main_index >= list->count)
+        return error_set(e, EINVAL, "%s has no ExecStart=", u->name);
+    return build(u, &list->commands[u->main_index], false, s, fds, n_fds, e);
+}
+
+int prepare_control_spec(struct managed_unit *u, const struct exec_command *c, struct container_spec *ret,
+    int fds[static SPEC_MAX_FDS], size_t *ret_n_fds, struct error *e) {
+    struct container_spec s;
+    size_t n_fds = 0;
+
+    spec_init(&s);
+    int r = build(u, c, true, &s, fds, &n_fds, e);
+    return spec_hand_over(&s, r, ret, fds, n_fds, ret_n_fds, e);
+}
