@@ -153,10 +153,15 @@ unit-programs: $(UNIT_PROGRAMS)
 check: ## install what is needed, build, lint, and run all tests; the last line counts them
 	@DAVIT_SOURCE=$(CURDIR) tests/check
 
+.PHONY: check-vm
+VM_TESTS ?= test-cgroup test-launch .bats
+check-vm: programs test-programs ## the same tests in a booted machine (QEMU) on pure cgroup v2; VM_TESTS picks
+	tests/vm/run --build $(O) $(VM_TESTS)
+
 # ---- quality ---------------------------------------------------------------------------------------------------------
 
 C_FILES = $(shell git ls-files '*.c' '*.h' 2>/dev/null || find supervisor tests -name '*.[ch]')
-SHELL_FILES = .ci/run tests/check tests/run $(wildcard supervisor/control/embed.sh packaging/completions/davit tests/demo/demo \
+SHELL_FILES = .ci/run tests/check tests/run tests/vm/run $(wildcard supervisor/control/embed.sh packaging/completions/davit tests/demo/demo \
 	tests/bench/run tests/lib.bash tests/integration/*.bash tests/integration/*.bats)
 
 .PHONY: format lint lint-format lint-tidy lint-cppcheck lint-shell
