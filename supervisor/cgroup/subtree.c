@@ -82,30 +82,34 @@ static int evacuate(int fd) {
 }
 
 /* Enables what is available and not yet enabled, each by a write of its own, so that one that cannot be had
- * does not cost the others. What came of it is read back at the end, by the caller. */
-static int enable_controllers(int fd, bool may_evacuate) {
-    uint32_t available = 0, enabled = 0;
+ * does not cost the others. What came of it is read back at the end, by the caller.
+ *
+ * A group with processes of its own cannot hand on controllers (no-internal-processes rule; EBUSY). To wait
+ * for that error would be too late: cpu and pids can be enabled all the same, but make the group "threaded",
+ * and then it is EOPNOTSUPP for memory. So processes that are in the way are moved first. The machine's root
+ * is exempt and has no cgroup.type. */
+static int enable_controllers(int fd, bool own) {
+    uint32_t available = 0, enabled = 0, missing = 0;
     int r = read_controllers(fd, "cgroup.controllers", &available);
 
     if (r >= 0)
         r = read_controllers(fd, "cgroup.subtree_control", &enabled);
     if (r < 0)
         return r;
+    for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
+        missing |= available & ~enabled & CONTROLLER_BIT(wanted[i]);
+    if (missing && own && faccessat(fd, "cgroup.type", F_OK, 0) == 0) {
+        r = evacuate(fd);
+        if (r < 0)
+            return r;
+    }
     for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
         char text[32];
 
-        if (!(available & ~enabled & CONTROLLER_BIT(wanted[i])))
+        if (!(missing & CONTROLLER_BIT(wanted[i])))
             continue;
         (void)snprintf(text, sizeof(text), "+%s", controller_name_in(wanted[i], true));
-        r = file_write(fd, "cgroup.subtree_control", text);
-        if (r == -EBUSY && may_evacuate) {
-            /* A group with processes of its own cannot hand on controllers: the no-internal-processes rule.
-             */
-            may_evacuate = false;
-            r = evacuate(fd);
-            if (r >= 0)
-                (void)file_write(fd, "cgroup.subtree_control", text);
-        }
+        (void)file_write(fd, "cgroup.subtree_control", text);
     }
     return 0;
 }

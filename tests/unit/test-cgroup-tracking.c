@@ -245,7 +245,8 @@ static int open_delegated(void) {
 static int in_own_group(int (*run)(void), bool delegate) {
     _cleanup_free_ char *own = strf("%s/davit-test-own-%d", tree->unified->mount, (int)getpid());
     _cleanup_free_ char *procs = path_join(own, "cgroup.procs"), *leaf = path_join(own, CGROUP_OWN_LEAF);
-    int status = -1;
+    _cleanup_free_ char *fleet = path_join(own, "fleet");
+    int status;
     pid_t pid;
 
     assert_int_equal(mkdir(own, 0755), 0);
@@ -257,9 +258,11 @@ static int in_own_group(int (*run)(void), bool delegate) {
     if (pid == 0)
         _exit(file_write(AT_FDCWD, procs, "0") < 0 ? 9 : run());
     status = end_of(pid);
+    (void)rmdir(fleet);
     (void)rmdir(leaf);
-    assert_int_equal(rmdir(own), 0);
+    (void)rmdir(own);
     assert_true(WIFEXITED(status));
+    assert_int_equal(access(own, F_OK), -1);
     return WEXITSTATUS(status);
 }
 
