@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The narrow door between "a name in Image= or Rootfs=" and "directories to mount": name -> ordered read-only layer
- * directories and the image's defaults. The content-addressed store will stand behind the same door; today a name is
+ * The narrow door between "a name in Image= or Rootfs=" and "directories to mount": name -> ordered read-only
+ * layer directories and the image's defaults. The content-addressed store will stand behind the same door;
+ * today a name is
  *
  *   - an absolute directory, taken as the root file system;
- *   - a name below an image root (davit.conf image_roots, default <state>/images): <root>/NAME, which is either a
- *     root file system directory, or a directory with a file "layers" (one layer directory a line, topmost last,
- *     relative to it) and optionally "image.conf" (INI, section [Image]: Entrypoint= Cmd= Environment= WorkingDir=
- *     User= StopSignal=);
+ *   - a name below an image root (davit.conf image_roots, default <state>/images): <root>/NAME (NAME:latest
+ * also without its tag), which is either a root file system directory, or a directory with a file "layers"
+ * (one layer directory a line, topmost last, absolute or relative to it; # comments) and optionally
+ * "image.conf" (INI, section [Image]: Entrypoint= Cmd= Environment= WorkingDir= User= StopSignal=);
  *   - a colon list of absolute directories, lowest layer first.
  *
  * May read files and so may block on a sick disk: in davitd it is called while the unit is *preparing*.
@@ -25,6 +26,7 @@ struct image {
 };
 #define IMAGE_MAX_LAYERS 500
 
-/* 0; -ENOENT with a hint (what was looked for where), -ENOTDIR, -EINVAL, -E2BIG. ret is untouched on failure. */
+/* 0; -ENOENT with a hint (what was looked for where), -ENOTDIR, -EINVAL, -E2BIG. ret is untouched
+ * on failure. */
 int image_resolve(char *const *image_roots, const char *name, struct image *ret, struct error *e);
 void image_done(struct image *i);

@@ -179,7 +179,6 @@ static void processes_in_nested_groups_count(void **state) {
 
 static void delegated_to_the_containers_root(void **state) {
     struct stat directory, procs, freeze;
-    _cleanup_free_ char *path = NULL;
     _cleanup_close_ int fd = -1;
 
     (void)state;
