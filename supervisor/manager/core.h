@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the files of the manager's core (unit_*.c, load.c, startlimit.c, api*.c) share. Nobody else includes this. */
+/* What the files of the manager's core (unit_*.c, load.c, startlimit.c, api*.c) share. Nobody else includes
+ * this. */
 #pragma once
 
 #include "base/log.h"
@@ -18,7 +19,8 @@
 #define MESSAGE_FAILURE_RESULT "d9b373ed55a64feb8242e02dbe79a49c"
 #define MESSAGE_PROCESS_EXIT "98e322203f7a4ed290d09fe03c09fe15"
 #define MESSAGE_OUT_OF_MEMORY "fe6faa94e7774663a0da52717891d8ef"
-#define MESSAGE_START_LIMIT "1d2f4bca0c3b4d0f9a5a3f4f0c4b7a11" /* ours: the limit was hit, and it goes on at the cap */
+#define MESSAGE_START_LIMIT \
+    "1d2f4bca0c3b4d0f9a5a3f4f0c4b7a11" /* ours: the limit was hit, and it goes on at the cap */
 
 /* ---- unit_timer.c: the only place that knows the clock ---- */
 usec_t core_now(void);
@@ -33,9 +35,10 @@ struct managed_unit *managed_unit_new(struct manager *m, const char *name);
 void managed_unit_free(struct managed_unit *u); /* takes it out of the table and all queues */
 /* The first failure of a run stays. */
 void unit_fail(struct managed_unit *u, enum unit_result result);
-bool unit_is_active(const struct managed_unit *u);   /* running or reloading */
-bool unit_is_idle(const struct managed_unit *u);     /* inactive or failed */
-bool unit_has_processes(const struct managed_unit *u); /* a container or service: starting it means launching */
+bool unit_is_active(const struct managed_unit *u); /* running or reloading */
+bool unit_is_idle(const struct managed_unit *u);   /* inactive or failed */
+bool unit_has_processes(
+    const struct managed_unit *u); /* a container or service: starting it means launching */
 enum service_type unit_service_type(const struct managed_unit *u);
 bool unit_can_reload(const struct managed_unit *u);
 /* When a timer fires. */
@@ -63,10 +66,13 @@ bool unit_conditions_hold(struct managed_unit *u);
 
 /* ---- unit_control.c: the hooks ---- */
 /* The list that a step runs; NULL if it runs none. */
-const struct exec_list *unit_step_commands(const struct managed_unit *u, enum unit_state state, enum unit_step step);
-/* Starts the first command of the current step's list; false if the list is empty. A command that cannot even be asked
- * for counts as failed: *ret_failed. */
+const struct exec_list *unit_step_commands(
+    const struct managed_unit *u, enum unit_state state, enum unit_step step);
+/* Starts the first command of the current step's list; false if the list is empty. A command that cannot even
+ * be asked for counts as failed: *ret_failed. */
 bool unit_run_commands(struct managed_unit *u, bool *ret_failed);
+/* The one that control_index says, which was lost with an earlier davitd. */
+bool unit_run_current_command(struct managed_unit *u, bool *ret_failed);
 /* The next of them; false if there is none. */
 bool unit_run_next_command(struct managed_unit *u, bool *ret_failed);
 int unit_spawn_main(struct managed_unit *u);
@@ -114,7 +120,6 @@ bool start_limit_allows(struct start_limit *l, usec_t interval, unsigned burst, 
 usec_t start_limit_cap(const struct service_section *s);
 
 /* ---- load.c ---- */
-int unit_environment_of(struct manager *m, struct unit_environment *ret); /* borrowed pointers; see load.c */
 /* Loads a unit that nobody has loaded yet, with what it needs. -ENOENT. */
 int manager_load_one(struct manager *m, const char *name, struct managed_unit **ret, struct error *e);
 void unit_take_next_config(struct managed_unit *u);
@@ -126,4 +131,8 @@ void run_session_started(struct managed_unit *u);
 void run_session_failed(struct managed_unit *u);
 void run_session_exited(struct managed_unit *u, const struct process_exit *x);
 void run_session_free(struct managed_unit *u);
+void exec_forget_client(struct manager *m, void *userdata);
+
+/* ---- api.c ---- */
+void api_reload_forget(void *userdata);
 void api_event_job(struct manager *m, const struct job *j, enum job_result result, const char *message);

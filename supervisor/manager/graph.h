@@ -4,14 +4,14 @@
 
 #include "manager/manager.h"
 
-/* Resolves the names of all units anew. Names of units that do not exist are left out. -ENOMEM: then the old graph is
- * gone and units have fewer dependencies than they should; the caller reports it. */
+/* Resolves the names of all units anew. Names of units that do not exist are left out. -ENOMEM: then the old
+ * graph is gone and units have fewer dependencies than they should; the caller reports it. */
 int graph_build(struct manager *m);
 void graph_forget(struct managed_unit *u); /* frees u's own arrays */
 /* The next of u's dependencies of that kind; NULL-terminated iteration that takes NULL as empty. */
-#define GRAPH_FOREACH(other, array)                                                                          \
-    for (struct managed_unit **other##_at = (array), *other = other##_at ? *other##_at : NULL; other;        \
+#define GRAPH_FOREACH(other, array) \
+    for (struct managed_unit **other##_at = (array), *other = other##_at ? *other##_at : NULL; other; \
          other = *++other##_at)
-/* Names that u's files mention for this kind and that are no unit here; static storage is not used: index counts up from 0,
- * NULL at the end. */
+/* Names that u's files mention for this kind and that are no unit here; static storage is not used: index
+ * counts up from 0, NULL at the end. */
 const char *graph_missing(struct managed_unit *u, enum dependency_kind kind, size_t *index);

@@ -2,13 +2,14 @@
 /*
  * Jobs: what has been asked of units and is not yet done.
  *
- * Two phases. First transaction.c finds out, with a queue and no recursion, which jobs one request means for which units
- * (Requires= pulls in a start, a stop takes dependents along), drops what is only wanted and cannot be, and refuses the
- * rest with an explanation; nothing has changed until then. Then the jobs are installed, one a unit at most, merged
- * with what was there. The run queue starts each job once nothing that is ordered before it is left.
+ * Two phases. First transaction.c finds out, with a queue and no recursion, which jobs one request means for
+ * which units (Requires= pulls in a start, a stop takes dependents along), drops what is only wanted and
+ * cannot be, and refuses the rest with an explanation; nothing has changed until then. Then the jobs are
+ * installed, one a unit at most, merged with what was there. The run queue starts each job once nothing that
+ * is ordered before it is left.
  *
- * A job never waits for anything but unit_set_state(): each change of state is told to job_unit_changed(), which finishes
- * jobs and lets others go on.
+ * A job never waits for anything but unit_set_state(): each change of state is told to job_unit_changed(),
+ * which finishes jobs and lets others go on.
  */
 #pragma once
 
@@ -25,19 +26,22 @@ struct job_waiter {
 
 struct job {
     struct managed_unit *unit;
-    enum job_type type; /* what is still to be done; JOB_RESTART becomes JOB_START when the unit has stopped */
-    bool running;       /* its unit is at it; false: waits for its turn */
-    bool by_person;     /* or pulled in by what a person asked for: start limits do not count, back-off is cut short */
-    bool automatic;     /* an automatic restart: may start a unit that is in back-off */
+    enum job_type
+        type;       /* what is still to be done; JOB_RESTART becomes JOB_START when the unit has stopped */
+    bool running;   /* its unit is at it; false: waits for its turn */
+    bool by_person; /* or pulled in by what a person asked for: start limits do not count, back-off is cut
+                       short */
+    bool automatic; /* an automatic restart: may start a unit that is in back-off */
     bool ignore_order;
-    bool needs_slot;    /* could run, but start_concurrency launches are under way; in slot_queue */
+    bool needs_slot; /* could run, but start_concurrency launches are under way; in slot_queue */
     uint32_t id;
     struct list link;      /* jobs.all */
     struct list run_queue; /* jobs.run_queue or jobs.slot_queue */
     struct list waiters;   /* struct job_waiter */
 };
 
-/* Things that a change of state leads to and that must not happen inside it. Bits in managed_unit.followups. */
+/* Things that a change of state leads to and that must not happen inside it. Bits in managed_unit.followups.
+ */
 enum followup {
     FOLLOW_STOP_BOUND = 1 << 0, /* what binds to this unit must stop: it went away by itself */
     FOLLOW_ON_FAILURE = 1 << 1,
@@ -63,13 +67,15 @@ enum transaction_flags {
     TRANSACTION_BY_PERSON = 1 << 0,
     TRANSACTION_AUTOMATIC = 1 << 1, /* an automatic restart */
 };
-/* Makes the jobs for one request. ret_job: that of u itself, NULL if there is nothing to do. Errors: see api_queue_job(). */
-int transaction_run(struct manager *m, struct managed_unit *u, enum job_type type, enum job_mode mode, unsigned flags,
-    struct job **ret_job, struct error *e);
+/* Makes the jobs for one request. ret_job: that of u itself, NULL if there is nothing to do. Errors: see
+ * api_queue_job(). */
+int transaction_run(struct manager *m, struct managed_unit *u, enum job_type type, enum job_mode mode,
+    unsigned flags, struct job **ret_job, struct error *e);
 
 /* ---- job.c ---- */
 /* Puts a job on the unit, merged with the one it has or replacing it. *ret may be the old one. */
-int job_install(struct managed_unit *u, enum job_type type, unsigned flags, bool ignore_order, struct job **ret);
+int job_install(
+    struct managed_unit *u, enum job_type type, unsigned flags, bool ignore_order, struct job **ret);
 int job_add_waiter(struct job *j, job_done_t done, void *userdata);
 void job_forget_waiters(struct manager *m, void *userdata);
 /* Ends the job, tells its waiters and, for a start that failed, fails the starts that require it. */
@@ -78,8 +84,10 @@ void job_unit_changed(struct managed_unit *u, enum unit_state old, enum unit_sta
 /* True if a is to be done before b, by After=/Before= between their units. */
 bool job_comes_before(const struct job *a, const struct job *b);
 void job_enqueue(struct job *j);
-/* A launch slot is free again, or more are allowed. */
+/* A launch slot is free again. */
 void jobs_slot_freed(struct manager *m);
+/* start_concurrency may have changed. */
+void jobs_slot_changed(struct manager *m);
 bool jobs_slot_available(struct manager *m);
 void unit_follow_up(struct managed_unit *u, enum followup what);
 /* Does what waits in the queues now; the event loop calls it. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * struct managed_unit: a unit as the manager runs it. config says what its files want and may be swapped by a reload;
- * everything else is what is so. Only manager/unit_*.c write to it; state changes only through unit_set_state().
+ * struct managed_unit: a unit as the manager runs it. config says what its files want and may be swapped by a
+ * reload; everything else is what is so. Only manager/unit_*.c write to it; state changes only through
+ * unit_set_state().
  */
 #pragma once
 
@@ -18,8 +19,8 @@ struct manager;
 struct job;
 struct run_session;
 
-/* What a unit waits for in time. Each is armed for a state and cancelled by unit_set_state() when the new one has no use
- * for it; see unit_timer.c. */
+/* What a unit waits for in time. Each is armed for a state and cancelled by unit_set_state() when the new one
+ * has no use for it; see unit_timer.c. */
 enum unit_timer {
     TIMER_STATE,    /* time-out of the state or step, end of a back-off: EVENT_TIMEOUT */
     TIMER_WATCHDOG, /* WatchdogSec=: EVENT_WATCHDOG */
@@ -32,17 +33,21 @@ enum unit_timer {
 
 /* What a start made and the stop must take away again, besides processes. */
 struct unit_resources {
-    bool cgroup;          /* group of the unit's name exists */
-    char *upper_dir;      /* <state>/containers/<unit>/<invocation>, removed by a chore */
-    int notify_fd;        /* our end of <runtime>/notify/<unit>; in the store as "n-<id>" */
-    int log_fd;           /* the FIFO <runtime>/log/<unit>; in the store as "l-<id>"; known to davit-logd by the same id */
-    uint64_t id;          /* stable number of this unit in store and logd: siphash_stable(name) */
+    bool cgroup;     /* group of the unit's name exists */
+    char *upper_dir; /* <state>/containers/<unit>/<invocation>, removed by a chore */
+    int notify_fd;   /* our end of <runtime>/notify/<unit>; in the store as "n-<id>" */
+    int log_fd; /* the FIFO <runtime>/log/<unit>; in the store as "l-<id>"; known to davit-logd by the same id
+                 */
+    uint64_t id; /* stable number of this unit in store and logd: siphash_stable(name) */
     char **anonymous_volumes;
-    struct image *image;     /* resolved by prepare_start(), used by prepare_main_spec(), freed after the launch */
+    uint32_t id_base, id_count; /* host ids of the user namespace; count 0 = the host's */
+    struct image
+        *image; /* resolved by prepare_start(), used by prepare_main_spec(), freed after the launch */
     struct cleanup *cleanup; /* cleanup.c: what is still being taken away; NULL = nothing */
 };
 
-/* What saved state knows of a process, for unit_recover() to hand to process_adopt(). request 0 = there is none. */
+/* What saved state knows of a process, for unit_recover() to hand to process_adopt(). request 0 = there is
+ * none. */
 struct recovered_process {
     uint64_t request;
     usec_t begun_at;
@@ -65,57 +70,59 @@ struct managed_unit {
     char *name;
     struct unit *config;      /* in force: what the running start was made from */
     struct unit *next_config; /* read by a reload while this one runs; taken at the next start; NULL = same */
+    usec_t loaded_at;         /* realtime: when the files were last read */
     struct problem *load_problems; /* the file no longer loads: why; config stays the old one */
-    bool gone;                /* its file was removed; the unit goes when it stops */
-    bool transient;           /* made by api_run */
+    bool gone;                     /* its file was removed; the unit goes when it stops */
+    bool transient;                /* made by api_run */
 
     enum unit_state state;
     enum unit_step step;
-    enum unit_result result;      /* of the last run that has ended; RESULT_SUCCESS while one is under way */
-    enum unit_result pending_result; /* of the run under way: the first failure stays. $SERVICE_RESULT */
-    char *status_text;            /* STATUS= from the program */
-    struct error error;           /* why preparing or launching failed */
+    enum unit_result result; /* of the last run that has ended; RESULT_SUCCESS while one is under way */
+    enum unit_result pending_result;  /* of the run under way: the first failure stays. $SERVICE_RESULT */
+    char *status_text;                /* STATUS= from the program */
+    struct error error;               /* why preparing or launching failed */
     usec_t state_since, active_since; /* monotonic */
     usec_t state_since_realtime;
     char invocation[ID128_TEXT];
-    unsigned restarts;            /* automatic ones, NRestarts */
-    unsigned backoff_step;        /* grows with each, back to 0 after RestartResetSec= of running */
+    unsigned restarts;     /* automatic ones, NRestarts */
+    unsigned backoff_step; /* grows with each, back to 0 after RestartResetSec= of running */
     usec_t backoff_until;
     struct start_limit start_limit;
     bool stop_requested, stop_by_dependency, frozen, start_limited;
     bool ready_received;
     uint64_t oom_kills_seen;
-    unsigned oom_kills;           /* over all runs */
-    int main_code, main_status;   /* of the last main process; code 0 = none yet */
-    const char *restart_reason;   /* static text of the last decision */
+    unsigned oom_kills;         /* over all runs */
+    int main_code, main_status; /* of the last main process; code 0 = none yet */
+    const char *restart_reason; /* static text of the last decision */
     struct cgroup_problem *cgroup_problems;
     size_t n_cgroup_problems;
 
     struct process *main, *control;
     struct recovered_process recovered_main, recovered_control; /* set by saved_read_all() only */
-    struct unit_stdio *stdio; /* NULL = output goes to the log */
-    size_t control_index;         /* which command of the step's list is under way */
-    size_t main_index;            /* which ExecStart= is under way; more than 0 only for oneshot services */
-    struct list extra;            /* chores of this unit */
-    struct list sessions;         /* `davit exec`: struct exec_session, api_exec.c */
+    struct unit_stdio *stdio;                                   /* NULL = output goes to the log */
+    size_t control_index; /* which command of the step's list is under way */
+    size_t main_index;    /* which ExecStart= is under way; more than 0 only for oneshot services */
+    struct list extra;    /* chores of this unit */
+    struct list sessions; /* `davit exec`: struct exec_session, api_exec.c */
     struct unit_resources resources;
 
-    struct job *job;              /* at most one; see job.h */
+    struct job *job; /* at most one; see job.h */
     sd_event_source *timers[_TIMER_COUNT];
     sd_event_source *notify_source, *cgroup_source, *oom_source;
-    usec_t timeout_at;            /* of TIMER_STATE, USEC_INFINITY = none; EXTEND_TIMEOUT_USEC= moves it */
+    usec_t timeout_at; /* of TIMER_STATE, USEC_INFINITY = none; EXTEND_TIMEOUT_USEC= moves it */
 
-    struct list save_queue;       /* linked when the saved state is out of date */
-    struct run_session *run;      /* `davit run`: its waiting client, api_exec.c */
-    /* Resolved, NULL-terminated (NULL = none); rebuilt by graph_build(). dependents[k]: the units whose dependencies[k]
-     * has this one. After/Before and Wants/WantedBy, Requires/RequiredBy are complete in both directions. */
+    struct list save_queue;  /* linked when the saved state is out of date */
+    struct run_session *run; /* `davit run`: its waiting client, api_exec.c */
+    /* Resolved, NULL-terminated (NULL = none); rebuilt by graph_build(). dependents[k]: the units whose
+     * dependencies[k] has this one. After/Before and Wants/WantedBy, Requires/RequiredBy are complete in both
+     * directions. */
     struct managed_unit **dependencies[_DEP_COUNT];
     struct managed_unit **dependents[_DEP_COUNT];
 
     /* ---- the core's own. What has to outlive davitd is marked "saved". ---- */
-    int saved_job;                /* saved: enum job_type of u->job, -1 = none; unit_recover() makes the job again */
-    bool will_restart;            /* saved: decided on the way to STEP_CLEANUP */
-    bool start_again;             /* saved: the launch was lost with a launcher: start once more, without a new count */
+    int saved_job;     /* saved: enum job_type of u->job, -1 = none; unit_recover() makes the job again */
+    bool will_restart; /* saved: decided on the way to STEP_CLEANUP */
+    bool start_again;  /* saved: the launch was lost with a launcher: start once more, without a new count */
     bool returns_with_dependency; /* saved: stopped because what it binds to went away to be restarted */
     bool exec_failed;             /* saved: the program was never reached; u->error says why */
     bool stop_by_notify;          /* saved: STOPPING=1 instead of a signal */
@@ -124,20 +131,24 @@ struct managed_unit {
     bool automatic;               /* this start was not asked for by a person */
     bool condition_failed;        /* the last start was skipped; condition says which */
     char *condition;
-    bool recovered;               /* came from saved state, not from a start of this davitd */
-    bool launching;               /* holds one of settings.start_concurrency */
+    bool recovered; /* came from saved state, not from a start of this davitd */
+    bool launching; /* holds one of settings.start_concurrency */
     bool reload_failed;
+    enum unit_result control_result; /* of the hook that has just ended */
+    bool kept_for_restart;           /* the clean-up under way left the group in place */
+    bool stopped_in_backoff;         /* then it is inactive and not failed, whatever the last run was */
     unsigned prepare_attempts;
-    bool prepare_waits;           /* for the next attempt */
+    bool prepare_waits; /* for the next attempt */
     usec_t prepare_deadline;
-    usec_t oom_last;              /* when the kernel last killed something */
+    usec_t oom_last; /* when the kernel last killed something */
     unsigned oom_checks;
     usec_t poll_delay;
-    int image_stop_signal;        /* saved: what the image says, set by prepare_start(); 0 = nothing */
+    int image_stop_signal; /* saved: what the image says, set by prepare_start(); 0 = nothing */
     int stop_signal_sent;
     uint8_t events[_EVENT_COUNT]; /* not yet handled, in order; each at most once */
     unsigned n_events;
-    struct list event_link;       /* in the manager's queue of units with events */
-    unsigned followups;           /* enum followup, job.h */
+    struct list event_link; /* in the manager's queue of units with events */
+    unsigned followups;     /* enum followup, job.h */
     struct list followup_link;
+    struct list dependency_queue; /* job.c, while the failure of a start spreads */
 };

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The run queue: starts jobs whose turn it is, and does what changes of state have led to. Runs from the
+ * event loop at PRIORITY_RUN_QUEUE, after everything that has happened is known. */
+#include "manager/core.h"
+
+/* ---- running a job ---- */
+
+static const char *requisite_missing(struct managed_unit *u) {
+    static const enum dependency_kind kinds[] = {DEP_REQUISITE, DEP_BINDS_TO};
+
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+        GRAPH_FOREACH(other, u->dependencies[kinds[i]]) {
+            bool ordered = false;
+
+            GRAPH_FOREACH(before, u->dependencies[DEP_AFTER])
+            ordered |= before == other;
+            /* BindsTo= without After= says nothing about now. */
+            if ((ordered || kinds[i] == DEP_REQUISITE) && !unit_is_active(other))
+                return other->name;
+        }
+    return NULL;
+}
+
+static void run_start(struct managed_unit *u, struct job *j) {
+    const char *missing;
+
+    switch (u->state) {
+    case STATE_RUNNING:
+    case STATE_RELOADING:
+        job_finish(j, JOB_DONE, NULL);
+        return;
+    case STATE_PREPARING:
+    case STATE_STARTING:
+        j->running = true;
+        return;
+    case STATE_STOPPING:
+        return; /* job_changed() comes back to it */
+    case STATE_BACKOFF:
+        /* A dependency's wish is no reason to cut a back-off short; a person's is. */
+        if (!j->by_person && !j->automatic)
+            return;
+        break;
+    default:
+        break;
+    }
+    missing = j->ignore_order ? NULL : requisite_missing(u);
+    if (missing) {
+        u->result = RESULT_DEPENDENCY;
+        error_set_step(&u->error, "dependency");
+        error_set(&u->error, ECANCELED, "%s is not active", missing);
+        job_finish(j, JOB_DEPENDENCY, u->error.text);
+        if (u->state == STATE_BACKOFF)
+            unit_event(u, EVENT_STOP);
+        else
+            unit_set_state(u, STATE_FAILED, STEP_NONE);
+        return;
+    }
+    if (unit_has_processes(u) && !jobs_slot_available(u->manager)) {
+        list_remove(&j->run_queue);
+        list_append(&u->manager->jobs->slot_queue, &j->run_queue);
+        return;
+    }
+    j->running = true;
+    u->automatic = !j->by_person;
+    unit_event(u, EVENT_START);
+}
+
+static void run_stop(struct managed_unit *u, struct job *j) {
+    if (unit_is_idle(u)) {
+        job_finish(j, JOB_DONE, NULL);
+        return;
+    }
+    j->running = true;
+    unit_event(u, EVENT_STOP);
+}
+
+static void run_restart(struct managed_unit *u, struct job *j) {
+    if (unit_is_idle(u) || u->state == STATE_WAITING) {
+        j->type = JOB_START;
+        u->saved_job = JOB_START;
+        if (unit_is_idle(u))
+            unit_set_state(u, STATE_WAITING, STEP_NONE);
+        job_enqueue(j);
+        return;
+    }
+    j->running = true;
+    unit_event(u, EVENT_STOP);
+}
+
+static void run_reload(struct managed_unit *u, struct job *j) {
+    switch (u->state) {
+    case STATE_RUNNING:
+        j->running = true;
+        unit_event(u, EVENT_RELOAD);
+        return;
+    case STATE_WAITING:
+    case STATE_PREPARING:
+    case STATE_STARTING:
+    case STATE_RELOADING:
+        return; /* after that */
+    default:
+        job_finish(j, JOB_FAILED, "it is not running");
+        return;
+    }
+}
+
+static bool order_allows(const struct job *j) {
+    if (j->ignore_order)
+        return true;
+    GRAPH_FOREACH(after, j->unit->dependencies[DEP_AFTER])
+    if (after->job && job_comes_before(after->job, j))
+        return false;
+    GRAPH_FOREACH(before, j->unit->dependencies[DEP_BEFORE])
+    if (before->job && job_comes_before(before->job, j))
+        return false;
+    return true;
+}
+
+static void run_job(struct job *j) {
+    struct managed_unit *u = j->unit;
+
+    list_remove(&j->run_queue);
+    if (j->running || !order_allows(j))
+        return; /* whoever is before it wakes it when it is done */
+    switch (j->type) {
+    case JOB_START:
+        run_start(u, j);
+        break;
+    case JOB_STOP:
+        run_stop(u, j);
+        break;
+    case JOB_RESTART:
+        run_restart(u, j);
+        break;
+    case JOB_RELOAD:
+        run_reload(u, j);
+        break;
+    default:
+        job_finish(j, JOB_FAILED, "unknown type");
+        break;
+    }
+}
+
+/* ---- what changes of state lead to ---- */
+
+static void start_all(struct managed_unit *u, struct managed_unit **units, const char *why) {
+    GRAPH_FOREACH(other, units) {
+        struct error e = {};
+        struct job *j;
+
+        if (transaction_run(u->manager, other, JOB_START, JOB_MODE_REPLACE, 0, &j, &e) < 0)
+            report_unit(u, LOG_ERR, NULL, "%s=%s: %s", why, other->name, e.text);
+    }
+}
+
+/* BindsTo=: stronger than Requires=, it also follows a unit that ends by itself. If that unit is about to be
+ * started again, so are those that it took along. */
+static void stop_bound(struct managed_unit *u) {
+    bool returns = u->state == STATE_BACKOFF || u->state == STATE_STOPPING;
+
+    if (unit_is_active(u))
+        return;
+    GRAPH_FOREACH(other, u->dependents[DEP_BINDS_TO]) {
+        struct error e = {};
+        struct job *j;
+
+        if (unit_is_idle(other) || (other->job && other->job->type == JOB_STOP))
+            continue;
+        if (transaction_run(u->manager, other, JOB_STOP, JOB_MODE_REPLACE, 0, &j, &e) < 0)
+            report_unit(other, LOG_ERR, NULL, "Cannot stop with %s: %s", u->name, e.text);
+        else {
+            other->returns_with_dependency = returns;
+            other->stop_by_dependency = true;
+            unit_mark_dirty(other);
+        }
+    }
+}
+
+static void start_returning(struct managed_unit *u) {
+    GRAPH_FOREACH(other, u->dependents[DEP_BINDS_TO]) {
+        struct error e = {};
+        struct job *j;
+
+        if (!other->returns_with_dependency)
+            continue;
+        other->returns_with_dependency = false;
+        unit_mark_dirty(other);
+        if (transaction_run(u->manager, other, JOB_START, JOB_MODE_REPLACE, 0, &j, &e) < 0)
+            report_unit(other, LOG_ERR, NULL, "Cannot start again with %s: %s", u->name, e.text);
+    }
+}
+
+/* It will not be started again by itself: then nobody comes back with it either. */
+static void forget_returning(struct managed_unit *u) {
+    GRAPH_FOREACH(other, u->dependents[DEP_BINDS_TO])
+    other->returns_with_dependency = false;
+}
+
+static void restart(struct managed_unit *u) {
+    struct error e = {};
+    struct job *j;
+    int r;
+
+    if (u->state != STATE_BACKOFF || (u->job && u->job->type == JOB_STOP) ||
+        u->manager->phase == PHASE_STOPPING)
+        return;
+    u->restarts++;
+    u->backoff_step++;
+    unit_mark_dirty(u);
+    report_unit(u, LOG_INFO, MESSAGE_RESTART_SCHEDULED, "Restarting, counter is at %u (%s).", u->restarts,
+        u->restart_reason ? u->restart_reason : "Restart=");
+    r = transaction_run(u->manager, u, JOB_START, JOB_MODE_REPLACE, TRANSACTION_AUTOMATIC, &j, &e);
+    if (r < 0) {
+        u->error = e;
+        u->result = RESULT_DEPENDENCY;
+        report_unit(u, LOG_ERR, MESSAGE_FAILED, "Cannot be restarted: %s", e.text);
+        prepare_cleanup(u, false);
+        unit_set_state(u, STATE_FAILED, STEP_NONE);
+        return;
+    }
+    start_returning(u);
+}
+
+static void follow_up(struct managed_unit *u) {
+    unsigned what = u->followups;
+
+    u->followups = 0;
+    if (what & FOLLOW_STOP_BOUND)
+        stop_bound(u);
+    if (what & FOLLOW_RESTART)
+        restart(u);
+    if (u->manager->phase != PHASE_STOPPING) {
+        if ((what & FOLLOW_ON_FAILURE) && u->state == STATE_FAILED)
+            start_all(u, u->dependencies[DEP_ON_FAILURE], "OnFailure");
+        if ((what & FOLLOW_ON_SUCCESS) && u->result == RESULT_SUCCESS)
+            start_all(u, u->dependencies[DEP_ON_SUCCESS], "OnSuccess");
+    }
+    if ((what & FOLLOW_COLLECT) && unit_is_idle(u))
+        forget_returning(u);
+    if (what & FOLLOW_COLLECT)
+        unit_collect(u); /* u may be gone now */
+}
+
+/* ---- the queues ---- */
+
+static void refill_from_slots(struct jobs *js) {
+    struct list *l;
+
+    if (!jobs_slot_available(js->manager) || list_empty(&js->slot_queue))
+        return;
+    l = js->slot_queue.next;
+    list_remove(l);
+    list_append(&js->run_queue, l);
+}
+
+void jobs_run(struct manager *m) {
+    struct jobs *js = m->jobs;
+
+    for (;;) {
+        while (!list_empty(&js->followups)) {
+            struct managed_unit *u = LIST_ENTRY(js->followups.next, struct managed_unit, followup_link);
+
+            list_remove(&u->followup_link);
+            follow_up(u);
+        }
+        if (list_empty(&js->run_queue))
+            refill_from_slots(js);
+        if (list_empty(&js->run_queue))
+            break;
+        run_job(LIST_ENTRY(js->run_queue.next, struct job, run_queue));
+    }
+    if (m->phase == PHASE_STOPPING && js->count == 0)
+        (void)manager_stop_all(m); /* looks whether anything is left */
+}
+
+/* ---- after a restart of davitd ---- */
+
+void jobs_recover(struct manager *m) {
+    struct managed_unit *u;
+
+    HASHMAP_FOREACH (u, m->units) {
+        struct job *j;
+
+        if (u->saved_job < 0 || u->job)
+            continue;
+        if (job_install(u, u->saved_job, 0, false, &j) < 0)
+            report_unit(u, LOG_ERR, NULL, "Its %s job is lost: out of memory.", job_type_name(u->saved_job));
+        u->saved_job = -1;
+    }
+}
