@@ -128,46 +128,61 @@ static int to_file(struct batch *b, next_line_t next) {
 
 /* ---- to the journal: an entry a line ---- */
 
-static int send_line(struct batch *b, const struct line *line) {
-    char priority[] = "\nPRIORITY=6\n";
-    const struct stream *s = b->stream;
-    static char message[] = "MESSAGE=", more[] = "LINE_BREAK=line-max\n";
+#define ENTRY_PARTS 5
+static struct iovec entry_parts[BATCH_SENDS][ENTRY_PARTS];
+static struct line_cursor entry_ends[BATCH_SENDS];
 
-    priority[sizeof priority - 3] = (char)('0' + line->priority);
-    struct iovec parts[] = {
-        {message, sizeof message - 1},
-        {(char *)line->text, line->length},
-        {priority, sizeof priority - 1},
-        {s->fields, s->fields_length},
-        {more, sizeof more - 1},
-    };
-    return journal_send_raw(&b->logd->journal, parts, line->partial ? 5 : 4);
+static void make_entry(
+    const struct stream *s, const struct line *line, struct iovec *parts, struct msghdr *message) {
+    static char begin[] = "MESSAGE=", more[] = "LINE_BREAK=line-max\n";
+    static char priorities[8][sizeof "\nPRIORITY=0\n"] = {"\nPRIORITY=0\n", "\nPRIORITY=1\n",
+        "\nPRIORITY=2\n", "\nPRIORITY=3\n", "\nPRIORITY=4\n", "\nPRIORITY=5\n", "\nPRIORITY=6\n",
+        "\nPRIORITY=7\n"};
+
+    parts[0] = (struct iovec){begin, sizeof begin - 1};
+    parts[1] = (struct iovec){(char *)line->text, line->length};
+    parts[2] = (struct iovec){priorities[line->priority & 7], sizeof priorities[0] - 1};
+    parts[3] = (struct iovec){s->fields, s->fields_length};
+    parts[4] = (struct iovec){more, sizeof more - 1};
+    message->msg_iov = parts;
+    message->msg_iovlen = line->partial ? ENTRY_PARTS : ENTRY_PARTS - 1;
+}
+
+/* Sends the next lines, as many as go with one call. Moves the cursor behind those that went out. Returns how
+ * many, 0 if there was none, -errno if not one could be sent. */
+static int send_lines(struct batch *b, next_line_t next, uint32_t before) {
+    struct mmsghdr *messages = state_sends_begin(b->record, before);
+    struct line_cursor start = b->cursor;
+    struct line line;
+    int n = 0;
+
+    for (; n < BATCH_SENDS && next(&b->cursor, &line); n++) {
+        make_entry(b->stream, &line, entry_parts[n], &messages[n].msg_hdr);
+        entry_ends[n] = b->cursor;
+    }
+    int sent = n > 0 ? journal_send_many(&b->logd->journal, messages, (unsigned)n) : 0;
+    if (n > 0 && sent < n)
+        b->cursor = sent > 0 ? entry_ends[sent - 1] : start;
+    return sent;
 }
 
 static int to_journal(struct batch *b, next_line_t next) {
     struct state_batch *record = b->record;
-    struct line_cursor before = b->cursor;
-    uint32_t lines = 0;
     struct line line;
-    int r = 0;
+    uint32_t done = 0;
+    int r;
 
     record->fifo = b->stream->fifo_id;
     record->file_inode = 0;
-    record->sent = b->skip;
+    (void)state_sends_begin(record, b->skip);
     state_phase(record, BATCH_WRITING);
-    for (; next(&b->cursor, &line); lines++) {
-        if (lines >= b->skip) {
-            r = send_line(b, &line);
-            if (r < 0) {
-                b->cursor = before;
-                break;
-            }
-            b->logd->lines++;
-            __atomic_store_n(&record->sent, lines + 1, __ATOMIC_RELAXED);
-        }
-        before = b->cursor;
+    while (done < b->skip && next(&b->cursor, &line)) /* the journal has them */
+        done++;
+    while ((r = send_lines(b, next, done)) > 0) {
+        done += (uint32_t)r;
+        b->logd->lines += (uint64_t)r;
     }
-    if (r < 0 && lines == 0) {
+    if (r < 0 && done == 0) {
         state_phase(record, BATCH_IDLE);
         return r;
     }
@@ -229,9 +244,8 @@ int batch_recover(struct logd *l, struct stream *s) {
     if (!r)
         return 0;
     if (r->phase == BATCH_WRITING && r->file_inode == 0) {
-        /* The journal has `sent` lines, all of them still in the FIFO: they are passed over when read again.
-         */
-        s->slot->skip = r->sent;
+        /* What the journal has is still in the FIFO: it is passed over when read again. */
+        s->slot->skip = state_sends_done(r);
         state_phase(r, BATCH_IDLE);
         return 0;
     }

@@ -84,36 +84,47 @@ static int send_memfd(struct journal *j, const struct iovec *parts, size_t n) {
     return s < 0 ? (int)s : 0;
 }
 
-static int try_send(struct journal *j, const struct iovec *parts, size_t n) {
-    struct msghdr message = {.msg_iov = (struct iovec *)parts, .msg_iovlen = n};
-
-    if (j->fd < 0) {
-        int r = journal_open(j);
-        if (r < 0)
-            return r;
+static int send_one(struct journal *j, struct mmsghdr *message, unsigned n _unused_) {
+    if (sendmsg(j->fd, &message->msg_hdr, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+        return 1;
+    if (errno == EMSGSIZE || errno == ENOBUFS) {
+        int r = send_memfd(j, message->msg_hdr.msg_iov, message->msg_hdr.msg_iovlen);
+        return r < 0 ? r : 1;
     }
-    if (sendmsg(j->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
-        return 0;
-    if (errno == EMSGSIZE || errno == ENOBUFS)
-        return send_memfd(j, parts, n);
     return negative_errno();
 }
 
-int journal_send_raw(struct journal *j, const struct iovec *parts, size_t n) {
-    bool fresh = j->fd < 0;
-    int r = try_send(j, parts, n);
+static int send_many(struct journal *j, struct mmsghdr *messages, unsigned n) {
+    int r = sendmmsg(j->fd, messages, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return r < 0 ? negative_errno() : r;
+}
 
-    /* A restarted journald has a new socket at the same path. */
-    if ((r == -ECONNREFUSED || r == -ENOTCONN || r == -ECONNRESET || r == -EPIPE) && !fresh) {
-        journal_close(j);
-        r = try_send(j, parts, n);
+static bool is_gone(int r) {
+    return r == -ECONNREFUSED || r == -ENOTCONN || r == -ECONNRESET || r == -EPIPE;
+}
+
+typedef int (*send_t)(struct journal *j, struct mmsghdr *messages, unsigned n);
+
+/* Once more on a new connection when the old one is dead: a restarted journald has a new socket at the same
+ * path. */
+static int send_connected(struct journal *j, send_t send, struct mmsghdr *messages, unsigned n) {
+    int r = j->fd >= 0 ? send(j, messages, n) : -ENOTCONN;
+
+    if (is_gone(r)) {
+        r = journal_open(j);
+        if (r >= 0)
+            r = send(j, messages, n);
     }
     if (r < 0) {
-        if (r != -EAGAIN)
+        if (is_gone(r))
             journal_close(j);
         j->failed++;
     }
     return r;
+}
+
+int journal_send_many(struct journal *j, struct mmsghdr *messages, unsigned n) {
+    return send_connected(j, send_many, messages, n);
 }
 
 int journal_send(struct journal *j, const struct iovec *fields, size_t n) {
@@ -129,5 +140,7 @@ int journal_send(struct journal *j, const struct iovec *fields, size_t n) {
             return r;
         used += (size_t)r;
     }
-    return journal_send_raw(j, parts, used);
+    struct mmsghdr message = {.msg_hdr = {.msg_iov = parts, .msg_iovlen = used}};
+    int r = send_connected(j, send_one, &message, 1);
+    return r < 0 ? r : 0;
 }

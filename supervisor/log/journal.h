@@ -30,8 +30,12 @@ void journal_close(struct journal *j);
  * -ENOENT or -ECONNREFUSED (no journal), -E2BIG (more than JOURNAL_FIELDS_MAX), -EINVAL (a field without
  * '='). */
 int journal_send(struct journal *j, const struct iovec *fields, size_t n);
-/* The same for an entry that is in the protocol's form already. */
-int journal_send_raw(struct journal *j, const struct iovec *parts, size_t n);
+/* Sends entries that are in the protocol's form already, each small enough for a datagram. Returns how many
+ * went out (at least one), or -errno as above. The kernel notes in msg_len of each message that it has been
+ * sent, before anything can kill the caller: with the messages in memory that outlives it, its successor can
+ * tell (log/state.h). */
+struct mmsghdr;
+int journal_send_many(struct journal *j, struct mmsghdr *messages, unsigned n);
 
 /* Puts one field into the protocol's form: as "NAME=value\n", or, where the value has a newline, as name,
  * newline, 64-bit little-endian length, value, newline. Writes at most 5 elements at out, which point into

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define STATE_MAGIC 0x6461766974310001ULL /* the last digits are the version of the layout */
+#define STATE_MAGIC 0x6461766974310002ULL /* the last digits are the version of the layout */
 
 /* Sparse: a page takes memory only when it has been used. */
 struct state_memory {
@@ -140,6 +140,27 @@ void state_phase(struct state_batch *b, enum batch_phase phase) {
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     __atomic_store_n(&b->phase, (uint32_t)phase, __ATOMIC_RELAXED);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+struct mmsghdr *state_sends_begin(struct state_batch *b, uint32_t before) {
+    struct batch_sends *s = &b->sends;
+    unsigned set = (s->before_and_set & 1) ^ 1;
+
+    memset(s->messages[set], 0, sizeof s->messages[set]);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_store_n(&s->before_and_set, (uint64_t)before * 2 + set, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    return s->messages[set];
+}
+
+uint32_t state_sends_done(const struct state_batch *b) {
+    const struct batch_sends *s = &b->sends;
+    const struct mmsghdr *messages = s->messages[s->before_and_set & 1];
+    uint32_t done = (uint32_t)(s->before_and_set / 2);
+
+    for (size_t i = 0; i < BATCH_SENDS && messages[i].msg_len > 0; i++)
+        done++;
+    return done;
 }
 
 /* May be cut off anywhere and done again by the successor: nothing that it reads is changed by it. */

@@ -25,6 +25,7 @@
  */
 #pragma once
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "log/lines.h"
@@ -50,17 +51,26 @@ _Static_assert(sizeof(struct state_slot) == 256, "slots do not straddle pages");
 
 enum batch_phase { BATCH_IDLE, BATCH_WRITING, BATCH_CONSUMING, BATCH_STORING };
 
+#define BATCH_SENDS 64
+
+/* Lines on their way to the journal, at most BATCH_SENDS with one call. Two sets of messages in turn: one
+ * word says which of them counts, and how many lines had been sent before it. */
+struct batch_sends {
+    uint64_t before_and_set; /* lines * 2 + set */
+    struct mmsghdr messages[2][BATCH_SENDS];
+};
+
 struct state_batch {
     uint32_t phase;
     uint32_t take; /* bytes to consume */
     struct fifo_id fifo;
     uint64_t file_inode; /* 0: the sink is the journal */
     uint64_t file_offset, file_length;
-    uint32_t sent; /* lines the journal has */
     uint32_t rest_length;
     uint8_t rest_continued, rest_priority;
     uint8_t last, sentinel;
     char rest[LINE_MAX_BYTES];
+    struct batch_sends sends;
 };
 
 struct state_memory;
@@ -89,6 +99,11 @@ const char *state_slot_text(const struct state *s, const struct state_slot *slot
 
 /* Moves s->current to the next phase: nothing before it is reordered after it, nor the other way round. */
 void state_phase(struct state_batch *b, enum batch_phase phase);
+/* The messages for the next call: so many lines of the batch have been sent (or need not be). All msg_len are
+ * 0. */
+struct mmsghdr *state_sends_begin(struct state_batch *b, uint32_t before);
+/* Lines of the batch that have been sent, from a predecessor's record. */
+uint32_t state_sends_done(const struct state_batch *b);
 /* STORING: the batch's rest into the slot; the batch is idle afterwards. */
 void state_store_rest(struct state *s, struct state_batch *b, struct state_slot *slot);
 /* The batch that a predecessor left unfinished for this FIFO, or NULL. */
