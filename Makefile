@@ -29,7 +29,8 @@ COVERAGE ?=
 WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wundef \
 	-Wpointer-arith -Wwrite-strings -Werror
 OPTIMIZE := -O2 -g
-HARDEN := -fstack-protector-strong -fPIE -fcf-protection -fno-strict-aliasing
+# Hidden: libconfig has a strbuf_append() of its own, and a symbol that a program exports takes the place of a library's.
+HARDEN := -fvisibility=hidden -fstack-protector-strong -fPIE -fcf-protection -fno-strict-aliasing
 FORTIFY := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 SECTIONS := -ffunction-sections -fdata-sections
 LDHARDEN := -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed -Wl,--gc-sections
