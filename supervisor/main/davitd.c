@@ -148,7 +148,6 @@ static int make_directories(struct manager *m, struct error *e) {
 
 static int set_up(struct manager *m, struct error *e) {
     m->runtime_fd = m->state_fd = -1;
-    m->started_at = now_monotonic();
     settings_init(&m->settings);
 
     int r = paths_load(&m->paths);

@@ -284,3 +284,12 @@ void prepare_cleanup(struct managed_unit *u, bool restart_follows) {
     c->building = false;
     check_done(c);
 }
+
+void resources_free(struct managed_unit *u) {
+    cleanup_cancel(u);
+    notify_close(u);
+    logs_forget(u);
+    forget_image(u);
+    free(TAKE_PTR(u->resources.upper_dir));
+    strv_free(TAKE_PTR(u->resources.anonymous_volumes));
+}

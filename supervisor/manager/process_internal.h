@@ -8,8 +8,9 @@
 #include "manager/rooms.h"
 
 #define MAX_LAUNCHERS 8
-/* Sent and not yet answered. A SEQPACKET queue holds net.unix.max_dgram_qlen (10) messages; a launcher answers each
- * request with at most two and says HELLO once, so it never waits for us in the middle of its work. */
+/* Sent and not yet answered. A SEQPACKET queue holds net.unix.max_dgram_qlen (10) messages; a launcher
+ * answers each request with at most two and says HELLO once, so it never waits for us in the middle of its
+ * work. */
 #define LAUNCHER_WINDOW 4
 #define MAX_ATTEMPTS 3
 #define PID_BUCKETS 256
@@ -35,8 +36,8 @@ struct feed {
 struct processes {
     struct launcher launchers[MAX_LAUNCHERS];
     unsigned n_launchers;
-    struct list queue;      /* by_launcher: not sent yet, oldest first */
-    struct list unassigned; /* by_launcher: asked for by an earlier davitd; no launcher is known */
+    struct list queue;               /* by_launcher: not sent yet, oldest first */
+    struct list unassigned;          /* by_launcher: asked for by an earlier davitd; no launcher is known */
     struct list by_pid[PID_BUCKETS]; /* by_manager */
     struct list no_pid;              /* by_manager */
     uint64_t next_request;
@@ -50,12 +51,13 @@ static inline struct list *pid_bucket(struct processes *ps, pid_t pid) {
 }
 
 /* ---- process.c ---- */
-struct process *process_new(struct manager *m, struct managed_unit *unit, enum process_role role, uint64_t request,
-    const struct process_callbacks *callbacks, void *userdata);
+struct process *process_new(struct manager *m, struct managed_unit *unit, enum process_role role,
+    uint64_t request, const struct process_callbacks *callbacks, void *userdata);
 struct process *process_by_pid(struct processes *ps, pid_t pid);
 /* The request was answered: the child exists. Takes over the descriptors (-1 = none). */
 void process_has_begun(struct process *p, pid_t pid, int pidfd, int status_fd);
-/* No child was made, or it failed in a step; without a pid this is the last call and p may be gone afterwards. */
+/* No child was made, or it failed in a step; without a pid this is the last call and p may be gone
+ * afterwards. */
 void process_has_failed(struct process *p, const struct error *e);
 void process_has_exited(struct process *p, const struct process_exit *x);
 /* Reads the status pipe and makes the call that follows from it. */
@@ -68,8 +70,8 @@ void launcher_drop(struct process *p); /* takes p off its launcher's list or the
 /* Handles every answer that is in the sockets. */
 void launchers_drain(struct manager *m);
 void launchers_dispatch_soon(struct processes *ps);
-/* Each launcher is asked for something harmless. Requests are handled in order, so once all have answered, a request of
- * an earlier davitd that is still unanswered was never sent (or its launcher died with it). */
+/* Each launcher is asked for something harmless. Requests are handled in order, so once all have answered, a
+ * request of an earlier davitd that is still unanswered was never sent (or its launcher died with it). */
 void launcher_probe(struct manager *m);
 
 /* ---- feed.c ---- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the I/O rooms of the manager (keeper, process, feed, saved, prepare, cleanup, idmap, volumes, notify, logs, config,
- * report) offer each other and main/davitd.c, beyond what manager.h offers the core.
+ * What the I/O rooms of the manager (keeper, process, feed, saved, prepare, cleanup, idmap, volumes, notify,
+ * logs, config, report) offer each other and main/davitd.c, beyond what manager.h offers the core.
  */
 #pragma once
 
@@ -19,7 +19,8 @@ void keeper_flush(struct manager *m);
 void keeper_free(struct manager *m);
 
 /* ---- process.c, feed.c ---- */
-/* From here on answers and exits are read. Before it units are recovered, else their exits would be nobody's. */
+/* From here on answers and exits are read. Before it units are recovered, else their exits would be nobody's.
+ */
 int processes_go(struct manager *m, struct error *e);
 void processes_free(struct manager *m);
 /* The service's own word (MAINPID=): p goes on as another process of the same group. */
@@ -28,13 +29,15 @@ int process_move(struct process *p, pid_t pid);
 /* ---- saved.c, recover.c ---- */
 /* The same, or why there is none: -ENOENT, -EBADMSG, -ESTALE (another davit-init or another boot). */
 int saved_feed_position(struct manager *m, uint64_t *ret_sequence);
-/* The last sequence number of the exit feed that was handled; 0 if none, or another davit-init numbered it. */
+/* The last sequence number of the exit feed that was handled; 0 if none, or another davit-init numbered it.
+ */
 uint64_t saved_feed_sequence(struct manager *m);
 /* Keeps it. Called after the units' own state is on disk, before the records are consumed. */
 int saved_write_feed_sequence(struct manager *m, uint64_t sequence);
 /* True if an earlier davitd left anything behind in the state directory. */
 bool saved_exists(struct manager *m);
-/* The settings in force, so that a davitd that comes back needs no worker before it can take over. -ENOENT, -EBADMSG. */
+/* The settings in force, so that a davitd that comes back needs no worker before it can take over. -ENOENT,
+ * -EBADMSG. */
 int saved_write_settings(struct manager *m);
 int saved_read_settings(struct manager *m, struct settings *ret);
 /* Text form of one unit and back, for tests and for the functions above. text is NUL-terminated. */
@@ -42,8 +45,12 @@ char *saved_format(const struct managed_unit *u);
 int saved_parse(struct managed_unit *u, const char *text);
 
 /* ---- cleanup.c ---- */
-/* Before a unit is freed, or started while the clean-up of its last run still goes on: nobody waits for it any more. */
+/* Before a unit is freed, or started while the clean-up of its last run still goes on: nobody waits for it
+ * any more. */
 void cleanup_cancel(struct managed_unit *u);
+/* With the unit: closes its sockets and FIFO, frees what resources point to. Upper layer and group stay, for
+ * the sweep of the next davitd; a unit that is freed in peace was cleaned up before. */
+void resources_free(struct managed_unit *u);
 /* Removes one directory of the state directory in a chore; nobody waits for it. */
 void cleanup_remove_tree(struct manager *m, const char *directory, const char *name);
 /* After recovery: groups, upper layers, sockets and FIFOs that belong to no unit. */
@@ -63,7 +70,7 @@ struct volume_source {
     char *path;    /* host directory to bind; NULL: a tmpfs with options */
     char *options; /* of the tmpfs */
     uint32_t uid, gid;
-    bool copy;     /* fill it from the image while it is empty */
+    bool copy; /* fill it from the image while it is empty */
 };
 /* Where a name of Volume= is, made if it is missing. name: "data.volume" or a plain volume name. */
 int volume_resolve(struct manager *m, const char *name, struct volume_source *ret, struct error *e);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The table of davit.conf's settings, and reading them in a process that may die of it. See settings_worker.c. */
+/* The table of davit.conf's settings, and reading them in a process that may die of it. See
+ * settings_worker.c. */
 #pragma once
 
 #include "manager/settings.h"
