@@ -83,7 +83,7 @@ int step_user(struct child *c, struct error *e) {
     if (r < 0)
         return r;
     if (c->p->terminal_fd >= 0)
-        (void)fchown(c->p->terminal_fd, i->uid, (gid_t)-1);
+        (void)!fchown(c->p->terminal_fd, i->uid, (gid_t)-1);
     /* So that the next step can still drop what is to be dropped; ends with execve. */
     if (i->uid != 0 && prctl(PR_SET_KEEPCAPS, 1) < 0)
         return error_set_errno(e, errno, "keep capabilities");
@@ -130,15 +130,12 @@ int step_seccomp(struct child *c, struct error *e) {
 /* ---- the program ---- */
 
 /* All signals as a new program expects them; ours are not the container's business. */
-static void reset_signals(const struct container_spec *s) {
-    struct sigaction a = {.sa_handler = SIG_DFL};
+static void reset_signals(const struct child *c) {
     sigset_t none;
 
     for (int i = 1; i <= SIGRTMAX; i++)
-        (void)sigaction(i, &a, NULL);
-    a.sa_handler = SIG_IGN;
-    if (s->ignore_sigpipe)
-        (void)sigaction(SIGPIPE, &a, NULL);
+        if (sigismember(&c->p->launcher->ignored, i) == 1 && !(i == SIGPIPE && c->spec->ignore_sigpipe))
+            (void)signal(i, SIG_DFL);
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -220,7 +217,7 @@ int child_execute(struct child *c, struct error *e) {
         return -ENOMEM;
     }
     umask(c->spec->umask == UINT32_MAX ? 0022 : c->spec->umask);
-    reset_signals(c->spec);
+    reset_signals(c);
     if (!strchr(c->spec->argv[0], '/'))
         return search_and_execute(c->spec, env, e);
     (void)execve(c->spec->argv[0], c->spec->argv, env);
