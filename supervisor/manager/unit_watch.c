@@ -12,9 +12,10 @@ static int on_group_event(
     struct managed_unit *u = userdata;
     char buffer[256];
 
-    /* Reading tells the kernel that this state of the file has been seen. */
-    (void)lseek(fd, 0, SEEK_SET);
-    (void)!read(fd, buffer, sizeof(buffer));
+    /* Reading tells the kernel that this state of the file has been seen. The file of a group that was removed
+     * is ready for ever: it must go, or the loop would spin. */
+    if (lseek(fd, 0, SEEK_SET) < 0 || read(fd, buffer, sizeof(buffer)) < 0)
+        u->cgroup_source = sd_event_source_unref(u->cgroup_source);
     if (!unit_group_is_populated(u))
         unit_event(u, EVENT_EMPTY);
     return 0;
@@ -75,7 +76,10 @@ static int on_oom_event(sd_event_source *source _unused_, int fd, uint32_t reven
 
     if (revents & EPOLLPRI)
         (void)lseek(fd, 0, SEEK_SET);
-    (void)!read(fd, buffer, sizeof(buffer));
+    if (read(fd, buffer, sizeof(buffer)) < 0 && errno != EAGAIN) {
+        u->oom_source = sd_event_source_unref(u->oom_source); /* the group was removed */
+        return 0;
+    }
     if (unit_check_oom(u)) {
         unit_event(u, EVENT_OOM);
         return 0;
