@@ -3,7 +3,6 @@
  * numbers, no state. */
 #include "manager/restart.h"
 
-#include <math.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -100,6 +99,30 @@ bool restart_decide(
     return restart;
 }
 
+static double power(double x, unsigned n) {
+    double result = 1;
+
+    for (; n > 0; n >>= 1, x *= x)
+        if (n & 1)
+            result *= x;
+    return result;
+}
+
+/* The n-th root of x >= 1, by halving. Once a restart, and libm stays out of davitd's memory. */
+static double root(double x, unsigned n) {
+    double low = 1, high = x;
+
+    for (int i = 0; i < 100; i++) {
+        double middle = (low + high) / 2;
+
+        if (power(middle, n) < x)
+            low = middle;
+        else
+            high = middle;
+    }
+    return high;
+}
+
 usec_t restart_delay(const struct service_section *s, unsigned n) {
     usec_t first = s->restart_sec, last = s->restart_max_delay;
     double delay;
@@ -115,8 +138,8 @@ usec_t restart_delay(const struct service_section *s, unsigned n) {
     /* Equal factors from RestartSec= to RestartMaxDelaySec=. From 0 there is no factor, so 1 µs stands for
      * it. */
     delay = (double)MAX(first, 1ULL) *
-            pow((double)last / (double)MAX(first, 1ULL), (double)(n - 1) / (double)s->restart_steps);
-    return delay >= (double)last ? last : (usec_t)delay;
+            power(root((double)last / (double)MAX(first, 1ULL), s->restart_steps), n - 1);
+    return delay >= (double)last ? last : (usec_t)(delay + 0.5);
 }
 
 usec_t restart_jitter(const struct service_section *s, usec_t delay, uint64_t random) {
