@@ -16,7 +16,7 @@ enum setting_type {
     SETTING_BOOL,
 };
 struct setting_key {
-    const char *name; /* "log.level": setting level in group log */
+    const char *name;
     enum setting_type type;
     size_t offset;
     uint64_t low, high;

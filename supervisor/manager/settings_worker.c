@@ -35,16 +35,16 @@ static const struct setting_key table[] = {
     SETTING("start_concurrency", SETTING_U32, start_concurrency, 0, 1024),
     SETTING("max_units", SETTING_U32, max_units, 1, 65536),
     SETTING("max_clients_per_uid", SETTING_U32, max_clients_per_uid, 1, 4096),
-    SETTING("log.level", SETTING_LOG_LEVEL, log_level, 0, 0),
-    SETTING("log.sink", SETTING_SINK, log_sink, 0, 0),
-    SETTING("log.max_size", SETTING_SIZE, log_max_size, 64 * 1024, UINT64_C(1) << 50),
-    SETTING("log.max_files", SETTING_U32, log_max_files, 1, 1000),
-    SETTING("defaults.timeout_start", SETTING_TIME, default_timeout_start, 0, 0),
-    SETTING("defaults.timeout_stop", SETTING_TIME, default_timeout_stop, 0, 0),
-    SETTING("defaults.restart_sec", SETTING_TIME, default_restart_sec, 0, 0),
-    SETTING("user_namespaces.base", SETTING_U32, userns_base, 65536, UINT32_MAX - 65536),
-    SETTING("user_namespaces.size", SETTING_U32, userns_size, 1, 1u << 30),
-    SETTING("user_namespaces.count", SETTING_U32, userns_count, 0, 65535),
+    SETTING("log_level", SETTING_LOG_LEVEL, log_level, 0, 0),
+    SETTING("log_sink", SETTING_SINK, log_sink, 0, 0),
+    SETTING("log_max_size", SETTING_SIZE, log_max_size, 64 * 1024, UINT64_C(1) << 50),
+    SETTING("log_max_files", SETTING_U32, log_max_files, 1, 1000),
+    SETTING("default_timeout_start", SETTING_TIME, default_timeout_start, 0, 0),
+    SETTING("default_timeout_stop", SETTING_TIME, default_timeout_stop, 0, 0),
+    SETTING("default_restart_sec", SETTING_TIME, default_restart_sec, 0, 0),
+    SETTING("userns_base", SETTING_U32, userns_base, 65536, UINT32_MAX - 65536),
+    SETTING("userns_size", SETTING_U32, userns_size, 1, 1u << 30),
+    SETTING("userns_count", SETTING_U32, userns_count, 0, 65535),
 };
 
 const struct setting_key *setting_keys(size_t *ret_count) {
@@ -225,16 +225,6 @@ static int unknown(const char *name, const config_setting_t *s, const char *path
         nearest ? " (did you mean " : "", nearest ? nearest : "", nearest ? "?)" : "");
 }
 
-static bool is_group_name(const char *name) {
-    size_t n = strlen(name);
-
-    for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
-        if (strncmp(table[i].name, name, n) == 0 && table[i].name[n] == '.')
-            return true;
-    }
-    return false;
-}
-
 static int set_named(struct settings *settings, const char *name, const config_setting_t *s, const char *path,
     struct error *e) {
     for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
@@ -244,20 +234,10 @@ static int set_named(struct settings *settings, const char *name, const config_s
     return unknown(name, s, path, e);
 }
 
-/* Groups have no groups inside, so two levels are all there is. */
-static int walk(struct settings *settings, const config_setting_t *group, const char *prefix,
-    const char *path, struct error *e) {
-    for (unsigned i = 0; i < (unsigned)config_setting_length(group); i++) {
-        const config_setting_t *s = config_setting_get_elem(group, i);
-        _cleanup_free_ char *name = strf("%s%s%s", prefix, *prefix ? "." : "", config_setting_name(s));
-        if (!name)
-            return error_set(e, ENOMEM, "out of memory");
-
-        int r;
-        if (config_setting_is_group(s) && !*prefix && is_group_name(name))
-            r = walk(settings, s, name, path, e);
-        else
-            r = set_named(settings, name, s, path, e);
+static int walk(struct settings *settings, const config_setting_t *root, const char *path, struct error *e) {
+    for (unsigned i = 0; i < (unsigned)config_setting_length(root); i++) {
+        const config_setting_t *s = config_setting_get_elem(root, i);
+        int r = set_named(settings, config_setting_name(s), s, path, e);
         if (r < 0)
             return r;
     }
@@ -269,7 +249,8 @@ static int check_whole(const struct settings *s, const char *path, struct error 
 
     if (end > UINT32_MAX)
         return error_set(e, ERANGE,
-            "%s: user_namespaces: base + size * count is %" PRIu64 ", beyond the last user id", path, end);
+            "%s: userns_base + userns_size * userns_count is %" PRIu64 ", beyond the last user id", path,
+            end);
     return 0;
 }
 
@@ -285,7 +266,7 @@ int settings_parse(const char *path, const char *text, struct settings *ret, str
     if (config_read_string(&config, text) != CONFIG_TRUE)
         r = error_set(e, EINVAL, "%s:%d: %s", path, config_error_line(&config), config_error_text(&config));
     else
-        r = walk(&s, config_root_setting(&config), "", path, e);
+        r = walk(&s, config_root_setting(&config), path, e);
     config_destroy(&config);
     if (r >= 0)
         r = check_whole(&s, path, e);

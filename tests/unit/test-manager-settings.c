@@ -68,9 +68,9 @@ static void every_setting_is_taken(void **state) {
         "default_target = \"multi-user.target\";\n"
         "strict = true; allow_missing_limits = \"yes\"; keep_trying = TRUE;\n"
         "start_concurrency = 8; max_units = 100; max_clients_per_uid = \"7\";\n"
-        "log: { level = \"debug\"; sink = \"file\"; max_size = \"1M\"; max_files = 2; };\n"
-        "defaults = { timeout_start = \"2min\"; timeout_stop = 5; restart_sec = \"250ms\"; };\n"
-        "user_namespaces: { base = 1000000; size = 100000; count = 10; };\n"
+        "log_level = \"debug\"; log_sink = \"file\"; log_max_size = \"1M\"; log_max_files = 2;\n"
+        "default_timeout_start = \"2min\"; default_timeout_stop = 5; default_restart_sec = \"250ms\";\n"
+        "userns_base = 1000000; userns_size = 100000; userns_count = 10;\n"
         "/* 5000000000 in a comment, and \"5000000000\" in a string, are no numbers */\n";
     struct settings s;
     struct error e = {};
@@ -101,9 +101,9 @@ static void bad_files_are_refused_with_a_place(void **state) {
         unsigned line;
     } table[] = {
         {"max_unitz = 5;", "did you mean max_units?", 1},
-        {"\n\nlog: { levle = \"info\"; };", "unknown setting log.levle (did you mean log.level?)", 3},
+        {"\n\nlog_levle = \"info\";", "unknown setting log_levle (did you mean log_level?)", 3},
         {"nothing_like_it = 1;", "unknown setting nothing_like_it", 1},
-        {"log = 5;", "unknown setting log", 1},
+        {"log: { level = 5; };", "unknown setting log", 1},
         {"strict: { a = 1; };", "true or false", 1},
         {"max_units = \"many\";", "a number", 1},
         {"max_units = 0;", "from 1 to 65536", 1},
@@ -124,19 +124,18 @@ static void bad_files_are_refused_with_a_place(void **state) {
         {"default_target = \"\";", "the name of a unit", 1},
         {"default_target = 1;", "the name of a unit", 1},
         {"default_target = \"a/b.target\";", "the name of a unit", 1},
-        {"log: { level = \"loud\"; };", "a log level", 1},
-        {"log: { sink = \"syslog\"; };", "\"journal\"", 1},
-        {"log: { max_size = \"big\"; };", "a size", 1},
-        {"log: { max_size = \"1K\"; };", "from 65536", 1},
-        {"log: { log: { level = 1; }; };", "unknown setting log.log", 1},
-        {"defaults: { timeout_start = \"soon\"; };", "a time span", 1},
-        {"defaults: { timeout_start = -1; };", "a time span", 1},
-        {"user_namespaces: { base = 0; };", "from 65536", 1},
-        {"user_namespaces: { base = 2000000000; size = 1000000; count = 60000; };", "beyond the last user id",
+        {"log_level = \"loud\";", "a log level", 1},
+        {"log_sink = \"syslog\";", "\"journal\"", 1},
+        {"log_max_size = \"big\";", "a size", 1},
+        {"log_max_size = \"1K\";", "from 65536", 1},
+        {"default_timeout_start = \"soon\";", "a time span", 1},
+        {"default_timeout_start = -1;", "a time span", 1},
+        {"userns_base = 0;", "from 65536", 1},
+        {"userns_base = 2000000000; userns_size = 1000000; userns_count = 60000;", "beyond the last user id",
             0},
         {"max_units = 1;\nmax_units = 2;", "duplicate", 2},
         {"a = ;", "syntax error", 1},
-        {"log: { level = \"info\";", "syntax error", 1},
+        {"strict: {", "syntax error", 1},
         {"\n/* no end", "a comment does not end", 2},
         {"\n\ndefault_target = \"a", "a string does not end", 3},
         {"@include \"/etc/passwd\"", "@include", 1},
