@@ -10,6 +10,7 @@ fleet_setup() {
     declare -F units >/dev/null && units
     davit_start
     echo "$DAVIT_PID" >"$D/pid"
+    manager_pid >"$D/manager"
 }
 fleet_teardown() {
     DAVIT_PID=$(cat "$D/pid" 2>/dev/null || true)
@@ -19,9 +20,78 @@ fleet_teardown() {
 # What davit said, when a test fails.
 teardown() {
     [ -n "${BATS_TEST_COMPLETED:-}" ] || { echo '--- init.log'; tail -n 40 "$D/init.log"; } 2>/dev/null
+    if [ -n "${OTHER:-}" ]; then davit_stop; fi
 }
 
-logs_of() { davit logs -n 100000 "$@"; }
+# other_fleet UNITS [DIRECTORY OPTIONS]: a davit for one test alone, with the units that the function UNITS writes;
+# its DIRECTORY is a tmpfs with these options. teardown takes it away.
+other_fleet() {
+    OTHER=1
+    davit_new
+    if [ $# -gt 1 ]; then
+        mkdir -p "$D/$2"
+        mount -t tmpfs -o "$3" tmpfs "$D/$2"
+        mkdir -p "$D/state/images"
+    fi
+    davit_image
+    "$1"
+    davit_start
+    manager_pid >"$D/manager"
+}
+
+# `! command` does not end a bats test unless it stands last; this does.
+refute() {
+    if "$@"; then echo "should have failed: $*"; return 1; fi
+}
+# says TEXT PATTERN: TEXT has the pattern (as case has it) in it
+says() {
+    # shellcheck disable=SC2254
+    case $1 in *$2*) ;; *) printf 'no "%s" in: %s\n' "$2" "$1"; return 1 ;; esac
+}
+
+logs_of() { davit logs -n 1000000 "$@"; }
+# The lines alone, without time and name.
+text_of() { davit logs -n 1000000 -o cat "$@"; }
 has_line() { logs_of "$1" | grep -qF -- "$2"; }
 memory_controller() { grep -q '^memory' /proc/cgroups; }
 manager_pid() { davit status --json | jq -r .pid; }
+same_manager() { [ "$(manager_pid)" = "$(cat "$D/manager")" ] || { echo 'davitd is not the one of the beginning'; return 1; }; }
+
+# group_file UNIT FILE...: path of the first of these files that a control group of the unit has, in any hierarchy
+group_file() {
+    local unit=$1 f g
+    shift
+    for f in "$@"; do
+        for g in /sys/fs/cgroup/*/"$DAVIT_NAME/$unit" /sys/fs/cgroup/"$DAVIT_NAME/$unit"; do
+            if [ -e "$g/$f" ]; then echo "$g/$f"; return 0; fi
+        done
+    done
+    return 1
+}
+# value UNIT FILE...: what that file says
+value() { cat "$(group_file "$@")"; }
+
+# A start that is over, or failed, leaves no group, upper layer, FIFO, socket or mount.
+is_gone() {
+    [ -z "$(find /sys/fs/cgroup -maxdepth 3 -path "*/$DAVIT_NAME/$1")" ] || { echo "control group of $1"; return 1; }
+    [ -z "$(find "$D/state/containers/$1" -mindepth 1 -print -quit 2>/dev/null)" ] || { echo "upper layer of $1"; return 1; }
+    [ ! -e "$D/run/log/$1" ] || { echo "FIFO of $1"; return 1; }
+    [ ! -e "$D/run/notify/$1" ] || { echo "notify socket of $1"; return 1; }
+    ! grep -qF "$D/state/containers/$1" /proc/self/mountinfo || { echo "mount of $1"; return 1; }
+}
+nothing_left() { wait_for 10 is_gone "$1" || { is_gone "$1"; false; }; }
+
+# cannot_start UNIT PATTERN...: the start fails, `start` and `status` say why, the unit is in a state with a result, and
+# nothing half made is left.
+cannot_start() {
+    local unit=$1 pattern output
+    shift
+    if output=$(davit start "$unit" 2>&1); then echo "$unit started"; return 1; fi
+    output+=$'\n'$(davit status "$unit" 2>&1 || true)
+    for pattern in "$@"; do says "$output" "$pattern" || return 1; done
+    case $(show "$unit" state) in
+    failed | inactive) ;;
+    *) echo "state $(show "$unit" state)"; return 1 ;;
+    esac
+    nothing_left "$(show "$unit" name)" && same_manager
+}
