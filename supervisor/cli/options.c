@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <getopt.h>
+
+#include "base/str.h"
+#include "cli/cli.h"
+
+#define FLAG(field) OPTION_FLAG, offsetof(struct cli_options, field)
+#define STRING(field) OPTION_STRING, offsetof(struct cli_options, field)
+#define STRINGS(field) OPTION_STRINGS, offsetof(struct cli_options, field)
+
+/* clang-format off */
+const struct option_info option_table[] = {
+    /* general */
+    {"help", 'h', NULL, "Show this help", FLAG(help), true},
+    {"version", 0, NULL, "Show the version of davit", FLAG(version), true},
+    {"json", 0, NULL, "Print JSON", FLAG(json), true},
+    {"quiet", 'q', NULL, "Say less", FLAG(quiet), true},
+    {"no-pager", 0, NULL, "Accepted; there is never a pager", FLAG(no_pager), true},
+    {"runtime-dir", 0, "DIR", "Where davitd listens (default $DAVIT_RUNTIME_DIR or /run/davit)", STRING(runtime_dir), true},
+
+    {"all", 'a', NULL, "Also what is inactive or has no value", FLAG(all), false},
+    {"failed", 0, NULL, "Only what failed", FLAG(failed), false},
+    {"plain", 0, NULL, "No heading, no colors, no dots: for scripts", FLAG(plain), false},
+    {"property", 'p', "KEY", "Only this property (may be repeated, or a list with commas)", STRINGS(properties), false},
+    {"no-block", 0, NULL, "Do not wait until the job is over", FLAG(no_block), false},
+    {"job-mode", 0, "MODE", "What happens to a job that is there already: replace, fail, ignore-dependencies", STRING(mode), false},
+    {"now", 0, NULL, "Start, or stop, the units as well", FLAG(now), false},
+    {"signal", 's', "SIGNAL", "Which signal (default SIGTERM)", STRING(signal), false},
+    {"kill-whom", 0, "WHOM", "Which processes: all (default) or main", STRING(kill_whom), false},
+    {"strict", 0, NULL, "Unknown keys are errors", FLAG(strict), false},
+    {"keep", 0, NULL, "Leave the containers running", FLAG(keep), false},
+
+    /* logs */
+    {"follow", 'f', NULL, "Go on with new lines as they come", FLAG(follow), false},
+    {"lines", 'n', "N", "The last N lines", STRING(lines), false},
+    {"since", 'S', "TIME", "From this time on: 2026-11-21 05:46, today, -5min, ...", STRING(since), false},
+    {"until", 'U', "TIME", "Up to this time", STRING(until), false},
+    {"output", 'o', "MODE", "short (default), cat (the text alone), json", STRING(output), false},
+
+    /* exec and run */
+    {"interactive", 'i', NULL, "Pass standard input on", FLAG(interactive), false},
+    {"tty", 't', NULL, "With a terminal", FLAG(terminal), false},
+    {"env", 'e', "NAME[=VALUE]", "Set an environment variable, or pass it on", STRINGS(env), false},
+    {"user", 'u', "USER[:GROUP]", "As this user of the container", STRING(user), false},
+    {"workdir", 'w', "DIR", "In this directory of the container", STRING(workdir), false},
+    {"privileged", 0, NULL, "With all capabilities", FLAG(privileged), false},
+
+    /* run */
+    {"name", 0, "NAME", "Name of the container", STRING(name), false},
+    {"detach", 'd', NULL, "Print the name and leave it running; its output goes to the log", FLAG(detach), false},
+    {"rm", 0, NULL, "Remove the container when it ends: always so", FLAG(remove), false},
+    {"hostname", 0, "NAME", "Host name (default: the container's name)", STRING(hostname), false},
+    {"volume", 'v', "SOURCE:TARGET[:OPTIONS]", "Mount a volume or a directory of the host", STRINGS(volumes), false},
+    {"mount", 0, "type=TYPE,...", "Mount, the long way", STRINGS(mounts), false},
+    {"tmpfs", 0, "TARGET[:OPTIONS]", "Mount an empty file system in memory", STRINGS(tmpfs), false},
+    {"env-file", 0, "FILE", "Environment variables from a file", STRINGS(env_files), false},
+    {"memory", 'm', "SIZE", "Memory limit", STRING(memory), false},
+    {"memory-swap", 0, "SIZE", "Limit of memory and swap together, -1 for none", STRING(memory_swap), false},
+    {"cpus", 0, "N", "CPU limit: 1.5 is one and a half CPUs", STRING(cpus), false},
+    {"pids-limit", 0, "N", "Limit of processes and threads, -1 for none", STRING(pids_limit), false},
+    {"ulimit", 0, "NAME=SOFT[:HARD]", "Resource limit of the process", STRINGS(ulimits), false},
+    {"shm-size", 0, "SIZE", "Size of /dev/shm", STRING(shm_size), false},
+    {"device", 0, "SOURCE[:TARGET[:rwm]]", "Give it a device", STRINGS(devices), false},
+    {"cap-add", 0, "CAPABILITY", "Add a capability", STRINGS(cap_add), false},
+    {"cap-drop", 0, "CAPABILITY", "Drop a capability, or all", STRINGS(cap_drop), false},
+    {"security-opt", 0, "OPTION", "no-new-privileges, mask=PATH, unmask=PATH", STRINGS(security_opt), false},
+    {"userns", 0, "MODE", "User namespace: auto, auto:size=N, host", STRING(userns), false},
+    {"network", 0, "MODE", "Network: host, none", STRING(network), false},
+    {"dns", 0, "ADDRESS", "Name server", STRINGS(dns), false},
+    {"add-host", 0, "NAME:ADDRESS", "Line in /etc/hosts", STRINGS(add_host), false},
+    {"group-add", 0, "GROUP", "Supplementary group", STRINGS(group_add), false},
+    {"sysctl", 0, "NAME=VALUE", "Kernel setting of its namespaces", STRINGS(sysctl), false},
+    {"label", 0, "NAME=VALUE", "Label", STRINGS(labels), false},
+    {"annotation", 0, "NAME=VALUE", "Annotation", STRINGS(annotations), false},
+    {"entrypoint", 0, "COMMAND", "Program instead of the image's entry point", STRING(entrypoint), false},
+    {"read-only", 0, NULL, "Root file system read-only", FLAG(read_only), false},
+    {"init", 0, NULL, "With an init as its first process", FLAG(init), false},
+    {"stop-signal", 0, "SIGNAL", "Signal that asks it to end", STRING(stop_signal), false},
+    {"stop-timeout", 0, "SECONDS", "Time to end before it is killed", STRING(stop_timeout), false},
+    {"tz", 0, "ZONE", "Time zone", STRING(tz), false},
+    {"unit-property", 0, "KEY=VALUE", "Any other key of a .container file, or SECTION.KEY=VALUE", STRINGS(unit_properties), false},
+};
+/* clang-format on */
+const size_t n_options = ARRAY_SIZE(option_table);
+
+bool verb_takes(const struct verb *v, const struct option_info *o) {
+    if (o->general)
+        return true;
+    if (!v || !v->options)
+        return false;
+    size_t n = strlen(o->name);
+    for (const char *p = v->options; *p; p += strspn(p, " ")) {
+        size_t word = strcspn(p, " ");
+        if (word == n && strncmp(p, o->name, n) == 0)
+            return true;
+        p += word;
+    }
+    return false;
+}
+
+static int option_store(struct cli_options *options, const struct option_info *o, const char *value) {
+    void *field = (char *)options + o->offset;
+    switch (o->kind) {
+    case OPTION_FLAG:
+        *(bool *)field = true;
+        return 0;
+    case OPTION_STRING:
+        *(const char **)field = value;
+        return 0;
+    case OPTION_STRINGS:
+        return strv_append((char ***)field, value);
+    }
+    return -EINVAL;
+}
+
+static void complain(const struct verb *v, int c, char **argv) {
+    const char *word = argv[optind - 1];
+    char letter[3] = {'-', (char)optopt, 0};
+
+    if (optopt > 0 && optopt < 256)
+        word = letter;
+    if (c == ':')
+        cli_error("%s needs a value", word);
+    else
+        cli_error("there is no option %s%s%s", word, v ? " for " : "", v ? v->name : "");
+    (void)fprintf(stderr, "Try 'davit%s%s --help'.\n", v ? " " : "", v ? v->name : "");
+}
+
+int options_parse(struct cli_options *options, const struct verb *v, int argc, char **argv) {
+    struct option longs[ARRAY_SIZE(option_table) + 1];
+    const struct option_info *by_letter[256] = {};
+    struct strbuf shorts = {};
+    size_t n = 0;
+
+    /* Before the verb, and for verbs that take a command line, options end at the first argument. */
+    strbuf_puts(&shorts, !v || v->program ? "+:" : ":");
+    for (size_t i = 0; i < n_options; i++) {
+        const struct option_info *o = &option_table[i];
+        if (!verb_takes(v, o))
+            continue;
+        longs[n++] =
+            (struct option){o->name, o->argument ? required_argument : no_argument, NULL, 256 + (int)i};
+        if (!o->letter)
+            continue;
+        by_letter[(unsigned char)o->letter] = o;
+        strbuf_printf(&shorts, "%c%s", o->letter, o->argument ? ":" : "");
+    }
+    longs[n] = (struct option){};
+    _cleanup_free_ char *letters = strbuf_take(&shorts);
+    if (!letters)
+        return -ENOMEM;
+
+    opterr = 0;
+    optind = 0; /* glibc: start anew, with the new first character of letters */
+    for (;;) {
+        optopt = 0;
+        int c = getopt_long(argc, argv, letters, longs, NULL);
+        if (c < 0)
+            return optind;
+        const struct option_info *o = c >= 256 ? &option_table[c - 256] : by_letter[c & 255];
+        if (c == '?' || c == ':' || !o) {
+            complain(v, c, argv);
+            return -EINVAL;
+        }
+        int r = option_store(options, o, optarg);
+        if (r < 0)
+            return r;
+    }
+}
+
+void options_done(struct cli_options *options) {
+    for (size_t i = 0; i < n_options; i++)
+        if (option_table[i].kind == OPTION_STRINGS)
+            strv_free(*(char ***)(void *)((char *)options + option_table[i].offset));
+    *options = (struct cli_options){};
+}

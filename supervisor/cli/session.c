@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/session.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+
+#include "base/fd.h"
+#include "base/fs.h"
+#include "base/str.h"
+#include "cli/output.h"
+#include "cli/terminal.h"
+
+enum {
+    INPUT_BUFFER = 16 * 1024,
+    /* A program may have its reasons to ignore an interrupt. Who insists this often gets SIGKILL. */
+    INSISTENT = 3,
+};
+
+/* One direction of copying: what a container writes, to our own output. */
+struct output {
+    int from, to;
+};
+
+struct session {
+    struct cli *c;
+    const char *method;
+    char *id; /* known with the first reply */
+    int passed[4];
+    size_t n_passed;
+    struct output outputs[2];
+    size_t n_outputs;
+    int input_from, input_to; /* to: a pipe's end or the pty's master; -1 = closed or not ours to copy */
+    int master;               /* -1 = no terminal */
+    char buffer[INPUT_BUFFER];
+    size_t buffered;
+    int signals;
+    unsigned insisted;
+    bool lost; /* davitd died: the program goes on, and so do we, but its status will not come */
+};
+
+/* ---- preparing ---- */
+
+static int pass(struct session *s, json_t *parameters, const char *name, int fd) {
+    (void)json_object_set_new(parameters, name, json_integer((json_int_t)s->n_passed));
+    s->passed[s->n_passed++] = fd;
+    return 0;
+}
+
+/* A pipe that the program may open again as /dev/stdout, whatever user it runs as. */
+static int make_pipe(int ret[static 2]) {
+    if (pipe2(ret, O_CLOEXEC) < 0)
+        return negative_errno();
+    (void)fchmod(ret[0], 0666);
+    return 0;
+}
+
+/* Standard output or error: our own one where that is a file or pipe; a pipe that we copy from where it is a
+ * terminal. */
+static int pass_output(struct session *s, json_t *parameters, const char *name, int fd) {
+    int ends[2];
+    if (!isatty(fd)) {
+        int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        return copy < 0 ? 0 : pass(s, parameters, name, copy); /* closed: the program gets /dev/null */
+    }
+    int r = make_pipe(ends);
+    if (r < 0)
+        return r;
+    (void)fd_set_nonblock(ends[0], true);
+    s->outputs[s->n_outputs++] = (struct output){.from = ends[0], .to = fd};
+    return pass(s, parameters, name, ends[1]);
+}
+
+static int pass_input(struct session *s, json_t *parameters) {
+    int ends[2];
+    if (!isatty(STDIN_FILENO)) {
+        int copy = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+        return copy < 0 ? 0 : pass(s, parameters, "stdin", copy);
+    }
+    int r = make_pipe(ends);
+    if (r < 0)
+        return r;
+    (void)fd_set_nonblock(ends[1], true);
+    s->input_from = STDIN_FILENO;
+    s->input_to = ends[1];
+    return pass(s, parameters, "stdin", ends[0]);
+}
+
+static int pass_terminal(struct session *s, json_t *parameters) {
+    int slave, r = terminal_new(&s->master, &slave);
+    if (r < 0)
+        return r;
+    (void)fd_set_nonblock(s->master, true);
+    s->outputs[s->n_outputs++] = (struct output){.from = s->master, .to = STDOUT_FILENO};
+    if (s->c->options.interactive) {
+        s->input_from = STDIN_FILENO;
+        s->input_to = s->master;
+    }
+    return pass(s, parameters, "terminal", slave);
+}
+
+static int pass_stdio(struct session *s, json_t *parameters) {
+    const struct cli_options *o = &s->c->options;
+    if (o->terminal)
+        return pass_terminal(s, parameters);
+    int r = o->interactive ? pass_input(s, parameters) : 0;
+    if (r >= 0)
+        r = pass_output(s, parameters, "stdout", STDOUT_FILENO);
+    return r < 0 ? r : pass_output(s, parameters, "stderr", STDERR_FILENO);
+}
+
+static int catch_signals(struct session *s) {
+    static const int caught[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT};
+    sigset_t set;
+    (void)sigemptyset(&set);
+    for (size_t i = 0; i < ARRAY_SIZE(caught); i++)
+        (void)sigaddset(&set, caught[i]);
+    if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return negative_errno();
+    s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return s->signals < 0 ? negative_errno() : 0;
+}
+
+/* ---- copying ---- */
+
+/* Copies what there is now, and from one who never stops writing no more than any pipe holds by itself. The
+ * output is closed
+ * (-1) at its end. */
+static void copy_output(struct output *o) {
+    char data[16 * 1024];
+    for (int i = 0; i < 8; i++) {
+        ssize_t n = read(o->from, data, sizeof(data));
+        if (n > 0 && o->to >= 0 && write_all(o->to, data, (size_t)n) < 0)
+            o->to = -1; /* nobody reads us: the program shall not notice */
+        if (n > 0)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        close_and_reset(&o->from); /* end of file; EIO: the last one has left the terminal */
+        return;
+    }
+}
+
+/* The program's input ends: close the pipe, or type the end-of-file character. */
+static void end_input(struct session *s) {
+    if (s->master >= 0 && s->input_to == s->master) {
+        char eof = terminal_eof(s->master);
+        (void)!write(s->master, &eof, 1);
+        s->input_to = -1;
+    } else
+        close_and_reset(&s->input_to);
+    s->input_from = -1;
+}
+
+static void read_input(struct session *s) {
+    ssize_t n = read(s->input_from, s->buffer + s->buffered, sizeof(s->buffer) - s->buffered);
+    if (n > 0)
+        s->buffered += (size_t)n;
+    else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+        s->input_from = -1;
+}
+
+static void write_input(struct session *s) {
+    ssize_t n = s->buffered > 0 ? write(s->input_to, s->buffer, s->buffered) : 0;
+    if (n < 0 && errno != EAGAIN && errno != EINTR) {
+        s->buffered = 0; /* the program does not read any more */
+        s->input_from = -1;
+        if (s->input_to == s->master)
+            s->input_to = -1;
+        else
+            close_and_reset(&s->input_to);
+        return;
+    }
+    if (n > 0) {
+        s->buffered -= (size_t)n;
+        memmove(s->buffer, s->buffer + n, s->buffered);
+    }
+    if (s->buffered == 0 && s->input_from < 0 && s->input_to >= 0)
+        end_input(s);
+}
+
+/* ---- signals ---- */
+
+/* By a connection of its own: ours waits for the program's end. */
+static void forward_signal(struct session *s, int number) {
+    _cleanup_(client_freep) struct client *client = NULL;
+    struct client_reply reply;
+    if (!s->id || client_open(s->c->paths.runtime, false, &client, NULL) < 0)
+        return;
+    json_t *p = json_pack("{sssi}", "session", s->id, "signal", number);
+    if (client_call(client, "io.davit.Unit.Signal", p, 5 * USEC_PER_SEC, &reply, NULL) >= 0)
+        client_reply_done(&reply);
+}
+
+/* 0, or the status to leave with. */
+static int handle_signals(struct session *s) {
+    struct signalfd_siginfo info;
+    while (read(s->signals, &info, sizeof(info)) == sizeof(info)) {
+        int number = (int)info.ssi_signo;
+        if (number == SIGWINCH || number == SIGCONT) {
+            if (s->master >= 0)
+                terminal_resize(s->master);
+            continue;
+        }
+        if (number == SIGHUP || !s->id)
+            return EXIT_SIGNALLED + number; /* davitd sees us go, and ends what it started for us */
+        if (number == SIGINT || number == SIGTERM)
+            s->insisted++;
+        forward_signal(s, s->insisted >= INSISTENT ? SIGKILL : number);
+    }
+    return 0;
+}
+
+/* ---- the end ---- */
+
+static int status_of_failure(const struct client_reply *r) {
+    const char *step = json_text(r->parameters, "step");
+    int64_t number = json_number(r->parameters, "number", 0);
+    terminal_restore();
+    cli_error("%s%s%s", step, *step ? ": " : "", client_reply_message(r));
+    if (!startswith(step, "exec"))
+        return EXIT_DAVIT_FAILED;
+    return number == ENOENT || number == ENOTDIR ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE;
+}
+
+/* A reply has come. 0 to go on, or the status to leave with plus one. */
+static int handle_reply(struct session *s, const struct client_reply *r) {
+    const char *code = json_text(r->parameters, "code");
+    int status = (int)json_number(r->parameters, "status", 0);
+    if (r->error)
+        return status_of_failure(r) + 1;
+    if (!s->id)
+        s->id = strdup(json_text(r->parameters, "session"));
+    if (r->continues)
+        return 0;
+    return (streq(code, "exited") ? status : EXIT_SIGNALLED + status) + 1;
+}
+
+static int handle_client(struct session *s) {
+    struct client_reply reply;
+    struct error e = {};
+    int r = client_poll(s->c->client, &reply, &e);
+    if (r == -EAGAIN)
+        return 0;
+    if (r < 0) {
+        cli_error("%s; the program goes on, but its exit status cannot be told", e.text);
+        s->lost = true;
+        return 0;
+    }
+    r = handle_reply(s, &reply);
+    client_reply_done(&reply);
+    return r;
+}
+
+static bool has_output(const struct session *s) {
+    for (size_t i = 0; i < s->n_outputs; i++)
+        if (s->outputs[i].from >= 0)
+            return true;
+    return false;
+}
+
+/* ---- the loop ---- */
+
+enum { POLL_CLIENT, POLL_SIGNALS, POLL_INPUT_FROM, POLL_INPUT_TO, POLL_OUTPUT, POLL_COUNT = POLL_OUTPUT + 2 };
+
+static void poll_prepare(const struct session *s, struct pollfd fds[static POLL_COUNT]) {
+    for (size_t i = 0; i < POLL_COUNT; i++)
+        fds[i] = (struct pollfd){.fd = -1, .events = POLLIN};
+    if (!s->lost)
+        fds[POLL_CLIENT].fd = client_fd(s->c->client);
+    fds[POLL_SIGNALS].fd = s->signals;
+    if (s->input_to >= 0 && s->buffered < sizeof(s->buffer))
+        fds[POLL_INPUT_FROM].fd = s->input_from;
+    if (s->buffered > 0 && s->input_to >= 0)
+        fds[POLL_INPUT_TO] = (struct pollfd){.fd = s->input_to, .events = POLLOUT};
+    for (size_t i = 0; i < s->n_outputs; i++)
+        fds[POLL_OUTPUT + i].fd = s->outputs[i].from;
+}
+
+/* Until the program ends. Returns its status. */
+static int session_loop(struct session *s) {
+    struct pollfd fds[POLL_COUNT];
+    for (;;) {
+        if (s->lost && !has_output(s))
+            return EXIT_DAVIT_FAILED;
+        poll_prepare(s, fds);
+        if (poll(fds, POLL_COUNT, -1) < 0 && errno != EINTR)
+            return EXIT_DAVIT_FAILED;
+        if (fds[POLL_SIGNALS].revents) {
+            int status = handle_signals(s);
+            if (status > 0)
+                return status;
+        }
+        if (fds[POLL_INPUT_FROM].revents)
+            read_input(s);
+        if (s->input_to >= 0 && (fds[POLL_INPUT_FROM].revents || fds[POLL_INPUT_TO].revents))
+            write_input(s);
+        for (size_t i = 0; i < s->n_outputs; i++)
+            if (s->outputs[i].from >= 0 && fds[POLL_OUTPUT + i].revents)
+                copy_output(&s->outputs[i]);
+        int result = fds[POLL_CLIENT].revents ? handle_client(s) : 0;
+        if (result > 0) {
+            /* What it wrote before it ended is in the pipes. What it left running may write on: not for us.
+             */
+            for (size_t i = 0; i < s->n_outputs; i++)
+                if (s->outputs[i].from >= 0)
+                    copy_output(&s->outputs[i]);
+            return result - 1;
+        }
+    }
+}
+
+static int session_start(struct session *s, json_t *parameters, struct error *e) {
+    int r = pass_stdio(s, parameters);
+    if (r < 0)
+        error_set_errno(e, r, "Cannot prepare standard input and output");
+    else if ((r = catch_signals(s)) < 0)
+        error_set_errno(e, r, "Cannot catch signals");
+    if (r >= 0 && s->c->options.terminal && s->c->options.interactive)
+        (void)terminal_raw(STDIN_FILENO);
+    if (r >= 0)
+        r = client_send(
+            s->c->client, s->method, json_incref(parameters), CLIENT_MORE, s->passed, s->n_passed, e);
+    for (size_t i = 0; i < s->n_passed; i++) /* ours would keep the program's pipes from ending */
+        close_and_reset(&s->passed[i]);
+    return r;
+}
+
+int session_run(struct cli *c, const char *method, json_t *parameters) {
+    struct session s = {
+        .c = c, .method = method, .input_from = -1, .input_to = -1, .master = -1, .signals = -1};
+    struct error e = {};
+    int status = EXIT_DAVIT_FAILED;
+
+    if (parameters && cli_connect(c, false) >= 0) {
+        if (session_start(&s, parameters, &e) < 0)
+            cli_error("%s", e.text);
+        else
+            status = session_loop(&s);
+    }
+    terminal_restore();
+    json_decref(parameters);
+    for (size_t i = 0; i < s.n_outputs; i++)
+        if (s.outputs[i].from != s.master)
+            close_and_reset(&s.outputs[i].from);
+    if (s.input_to != s.master)
+        close_and_reset(&s.input_to);
+    close_and_reset(&s.signals);
+    free(s.id);
+    return status;
+}
+
+char *session_term(const struct cli_options *o) {
+    const char *term = getenv("TERM");
+    return o->terminal ? strf("TERM=%s", isempty(term) ? "xterm" : term) : NULL;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* exec, run. */
+#include "base/str.h"
+#include "cli/cli.h"
+#include "cli/output.h"
+#include "cli/run-unit.h"
+#include "cli/session.h"
+
+static json_t *json_strings(char *const *words, size_t n) {
+    json_t *l = json_array();
+    for (size_t i = 0; i < n; i++) {
+        json_t *s = json_string(words[i]);
+        if (!s) {
+            cli_error("\"%s\" is not UTF-8", words[i]);
+            json_decref(l);
+            return NULL;
+        }
+        (void)json_array_append_new(l, s);
+    }
+    return l;
+}
+
+/* --env NAME=VALUE, and NAME for a value of our own. */
+static int exec_environment(const struct cli_options *o, char ***ret) {
+    _cleanup_free_ char *term = session_term(o);
+    int r = term ? strv_append(ret, term) : 0;
+    STRV_FOREACH (word, o->env) {
+        const char *ours = strchr(*word, '=') ? NULL : getenv(*word);
+        if (strchr(*word, '='))
+            r = strv_append(ret, *word);
+        else if (ours)
+            r = strv_consume(ret, strf("%s=%s", *word, ours));
+        if (r < 0)
+            break;
+    }
+    return r;
+}
+
+int verb_exec(struct cli *c, char **arguments, size_t n) {
+    const struct cli_options *o = &c->options;
+    _cleanup_strv_free_ char **environment = NULL;
+    int r = exec_environment(o, &environment);
+    json_t *argv = r < 0 ? NULL : json_strings(arguments + 1, n - 1);
+    json_t *env = argv ? json_strings(environment, strv_length(environment)) : NULL;
+    if (!env) {
+        json_decref(argv);
+        return EXIT_DAVIT_FAILED;
+    }
+    json_t *p = json_pack("{sssoso}", "unit", arguments[0], "argv", argv, "environment", env);
+    if (p && o->user)
+        (void)json_object_set_new(p, "user", json_string(o->user));
+    if (p && o->workdir)
+        (void)json_object_set_new(p, "working_dir", json_string(o->workdir));
+    if (p && o->privileged)
+        (void)json_object_set_new(p, "privileged", json_true());
+    return session_run(c, "io.davit.Unit.Exec", p);
+}
+
+static int run_detached(struct cli *c, json_t *parameters) {
+    struct client_reply reply;
+    if (cli_connect(c, false) < 0) {
+        json_decref(parameters);
+        return EXIT_DAVIT_FAILED;
+    }
+    if (cli_call(c, "io.davit.Unit.Run", parameters, &reply) < 0)
+        return EXIT_DAVIT_FAILED;
+    if (c->options.json)
+        json_print(reply.parameters);
+    else
+        (void)puts(json_text(reply.parameters, "unit"));
+    client_reply_done(&reply);
+    return EXIT_SUCCESS;
+}
+
+int verb_run(struct cli *c, char **arguments, size_t n) {
+    struct cli_options *o = &c->options;
+    _cleanup_free_ char *text = NULL, *term = NULL;
+    struct error e = {};
+
+    if (o->detach && (o->interactive || o->terminal)) {
+        cli_error("--detach does not go with --interactive and --tty");
+        return EXIT_DAVIT_FAILED;
+    }
+    /* First, so that --env=TERM=... wins. */
+    term = session_term(o);
+    if (term) {
+        _cleanup_strv_free_ char **env = NULL;
+        if (strv_append(&env, term) < 0 || strv_extend(&env, o->env) < 0)
+            return EXIT_DAVIT_FAILED;
+        strv_free(o->env);
+        o->env = TAKE_PTR(env);
+    }
+    if (run_unit_text(o, arguments, n, &text, &e) < 0) {
+        cli_error("%s", e.text);
+        return EXIT_DAVIT_FAILED;
+    }
+    json_t *p = json_pack("{ss}", "unit_text", text);
+    if (!p) {
+        cli_error("the command line is not UTF-8");
+        return EXIT_DAVIT_FAILED;
+    }
+    if (o->name)
+        (void)json_object_set_new(p, "name", json_string(o->name));
+    return o->detach ? run_detached(c, p) : session_run(c, "io.davit.Unit.Run", p);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/str.h"
+#include "cli/cli.h"
+
+enum { ANY = 100000 };
+
+#define JOB_OPTIONS "no-block job-mode"
+#define RUN_OPTIONS \
+    "interactive tty env user workdir privileged name detach rm hostname volume mount tmpfs env-file " \
+    "memory memory-swap " \
+    "cpus pids-limit ulimit shm-size device cap-add cap-drop security-opt userns network dns add-host " \
+    "group-add sysctl " \
+    "label annotation entrypoint read-only init stop-signal stop-timeout tz unit-property"
+
+/* clang-format off */
+const struct verb verbs[] = {
+    {"status", "[UNIT...]", "Show what units do, or the whole fleet", "lines all", 0, ANY, verb_status, false, "Looking"},
+    {"list", "[PATTERN...]", "List units", "all failed plain", 0, ANY, verb_list, false, NULL},
+    {"logs", "[UNIT...]", "Show the output of containers", "follow lines since until output", 0, ANY, verb_logs, false, NULL},
+    {"show", "[UNIT...]", "Show properties, as KEY=value", "property all", 0, ANY, verb_show, false, NULL},
+    {"cat", "UNIT...", "Show the files of units", NULL, 1, ANY, verb_cat, false, NULL},
+    {"events", "", "Show what happens as it happens", NULL, 0, 0, verb_events, false, NULL},
+    {"jobs", "", "List jobs that wait or run", "plain", 0, 0, verb_jobs, false, NULL},
+    {"is-active", "UNIT...", "Exit status 0 if one of the units is active", NULL, 1, ANY, verb_is, false, NULL},
+    {"is-failed", "UNIT...", "Exit status 0 if one of the units has failed", NULL, 1, ANY, verb_is, false, NULL},
+    {"is-enabled", "UNIT...", "Exit status 0 if one of the units is started at boot", NULL, 1, ANY, verb_is_enabled, false, NULL},
+
+    {"start", "UNIT...", "Start units", JOB_OPTIONS, 1, ANY, verb_job, false, "Steering"},
+    {"stop", "UNIT...", "Stop units", JOB_OPTIONS, 1, ANY, verb_job, false, NULL},
+    {"restart", "UNIT...", "Stop and start units", JOB_OPTIONS, 1, ANY, verb_job, false, NULL},
+    {"try-restart", "UNIT...", "Restart those of the units that run", JOB_OPTIONS, 1, ANY, verb_job, false, NULL},
+    {"reload", "UNIT...", "Let units read their configuration again", JOB_OPTIONS, 1, ANY, verb_job, false, NULL},
+    {"kill", "UNIT...", "Send a signal to the processes of units", "signal kill-whom", 1, ANY, verb_kill, false, NULL},
+    {"freeze", "UNIT...", "Suspend units", NULL, 1, ANY, verb_freeze, false, NULL},
+    {"thaw", "UNIT...", "Let suspended units go on", NULL, 1, ANY, verb_freeze, false, NULL},
+    {"reset-failed", "[UNIT...]", "Forget that units, or all of them, have failed", NULL, 0, ANY, verb_reset_failed, false, NULL},
+
+    {"exec", "UNIT COMMAND...", "Run a command in a container", "interactive tty env user workdir privileged", 2, ANY, verb_exec, true, "Programs"},
+    {"run", "IMAGE [COMMAND...]", "Run a one-off container", RUN_OPTIONS, 1, ANY, verb_run, true, NULL},
+
+    {"enable", "UNIT...", "Start units at boot, as their [Install] says", "now no-block", 1, ANY, verb_enable, false, "Unit files"},
+    {"disable", "UNIT...", "Do not start units at boot", "now no-block", 1, ANY, verb_enable, false, NULL},
+    {"check", "[FILE|UNIT...]", "Find mistakes in unit files, or in all of them", "strict", 0, ANY, verb_check, false, NULL},
+    {"daemon-reload", "", "Read all unit files and davit.conf again", NULL, 0, 0, verb_daemon_reload, false, NULL},
+
+    {"info", "", "Show where davit keeps things and what this machine can do", NULL, 0, 0, verb_info, false, "The manager"},
+    {"version", "", "Show the versions of davit and of the davitd that runs", NULL, 0, 0, verb_version, false, NULL},
+    {"exit", "[STATUS]", "Stop all units and end davit", "keep", 0, 1, verb_exit, false, NULL},
+    {"help", "[VERB]", "Show help", NULL, 0, 1, verb_help, false, NULL},
+};
+/* clang-format on */
+const size_t n_verbs = ARRAY_SIZE(verbs);
+
+const struct verb *verb_find(const char *name) {
+    static const struct {
+        const char *other, *name;
+    } synonyms[] = {{"list-units", "list"}, {"ps", "list"}, {"ls", "list"}, {"list-jobs", "jobs"}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(synonyms); i++)
+        if (streq(name, synonyms[i].other))
+            name = synonyms[i].name;
+    for (size_t i = 0; i < n_verbs; i++)
+        if (streq(name, verbs[i].name))
+            return &verbs[i];
+    return NULL;
+}
