@@ -166,7 +166,9 @@ static int set_up(struct manager *m, struct error *e) {
     if (r < 0)
         return r;
     report_open(m);
-    r = processes_new(m, e);
+    r = saved_new(m, e);
+    if (r >= 0)
+        r = processes_new(m, e);
     if (r >= 0)
         r = cgroup_tree_open(m->paths.cgroup, &m->cgroups, e);
     return r;

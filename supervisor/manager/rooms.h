@@ -27,7 +27,9 @@ void processes_free(struct manager *m);
 int process_move(struct process *p, pid_t pid);
 
 /* ---- saved.c, recover.c ---- */
-/* The same, or why there is none: -ENOENT, -EBADMSG, -ESTALE (another davit-init or another boot). */
+/* From here on what is dirty is written by itself, soon. */
+int saved_new(struct manager *m, struct error *e);
+/* saved_feed_sequence(), or why there is none: -ENOENT, -EBADMSG, -ESTALE (another davit-init or another boot). */
 int saved_feed_position(struct manager *m, uint64_t *ret_sequence);
 /* The last sequence number of the exit feed that was handled; 0 if none, or another davit-init numbered it.
  */
