@@ -218,6 +218,7 @@ int batch_serve(struct logd *l, struct stream *s) {
     ssize_t n = fifo_peek(&l->peeker, s->fifo, in_buffer + kept, FIFO_PEEK_MAX);
     if (n <= 0)
         return (int)n;
+    l->most_bytes = MAX(l->most_bytes, (size_t)n);
     batch_begin(&b, l, s, (size_t)n);
 
     /* The longest rest there can be decides; it is at most what there is in all. */

@@ -14,6 +14,11 @@
 #include "log/protocol.h"
 
 #define EVENTS_MAX 64
+#define NAP_BUSY_USEC 1000ULL /* data again within this time: under load */
+#define NAP_MIN_USEC 50ULL
+#define NAP_MAX_USEC 800ULL
+#define NAP_LITTLE_BYTES ((size_t)8 * 1024)
+#define NAP_MUCH_BYTES ((size_t)32 * 1024)
 #define MESSAGES_TURN 256           /* of davitd, before the streams have their turn again */
 #define END_USEC (5 * USEC_PER_SEC) /* after SIGTERM; davit-init waits longer than that */
 #define PROBLEM_USEC (30 * USEC_PER_SEC)
@@ -210,6 +215,26 @@ static void tell_stats(struct logd *l) {
     server_stats(l);
 }
 
+/* A container that writes line by line would wake us for each one, at ten times the cost of the line. When
+ * turns follow each other quickly and bring little, sleep a little between them and let lines gather: longer
+ * while they are few, shorter before a FIFO fills and its writer has to wait. A line that comes alone is
+ * never delayed. */
+static void nap(struct logd *l) {
+    if (l->most_bytes == 0)
+        return;
+    usec_t now = now_monotonic();
+    if (now - l->last_data > NAP_BUSY_USEC + l->nap_usec)
+        l->nap_usec = 0;
+    else if (l->most_bytes < NAP_LITTLE_BYTES)
+        l->nap_usec = CLAMP(l->nap_usec * 2, NAP_MIN_USEC, NAP_MAX_USEC);
+    else if (l->most_bytes > NAP_MUCH_BYTES)
+        l->nap_usec = l->nap_usec / 2;
+    l->last_data = now;
+    l->most_bytes = 0;
+    if (l->nap_usec >= NAP_MIN_USEC)
+        (void)usleep((useconds_t)l->nap_usec);
+}
+
 static void turn(struct logd *l) {
     struct epoll_event events[EVENTS_MAX];
     struct signalfd_siginfo info;
@@ -233,6 +258,7 @@ static void turn(struct logd *l) {
     for (int i = 0; message && i < MESSAGES_TURN; i++)
         message = server_receive(l);
     tell_stats(l);
+    nap(l);
 }
 
 /* ---- start and end ---- */

@@ -38,6 +38,10 @@ struct logd {
     bool has_problem; /* the last PROBLEM was not "" */
     usec_t problem_at;
 
+    /* Rest between two turns under load, see nap(). */
+    size_t most_bytes; /* of one stream, in this turn */
+    usec_t nap_usec, last_data;
+
     bool privileges_dropped;
     bool ending; /* SIGTERM */
 };
