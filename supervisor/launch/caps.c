@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Capabilities (rule R8): the bounding set is dropped first, inheritable and ambient are empty. Only a program that is not
- * root and asks for ambient capabilities gets those, in inheritable too, as capabilities(7) wants it.
+ * Capabilities (rule R8): the bounding set is dropped first, inheritable and ambient are empty. Only a
+ * program that is not root and asks for ambient capabilities gets those, in inheritable too, as
+ * capabilities(7) wants it.
  */
 #include <sys/prctl.h>
 
@@ -13,7 +14,8 @@ unsigned capability_last(void) {
     _cleanup_free_ char *line = NULL;
     uint64_t v;
 
-    if (file_read_line(AT_FDCWD, "/proc/sys/kernel/cap_last_cap", &line) < 0 || parse_uint(line, 0, 63, &v) < 0)
+    if (file_read_line(AT_FDCWD, "/proc/sys/kernel/cap_last_cap", &line) < 0 ||
+        parse_uint(line, 0, 63, &v) < 0)
         return CAP_LAST_CAP;
     return (unsigned)v;
 }
@@ -70,7 +72,8 @@ int capabilities_apply(uint64_t wanted, uint64_t ambient, bool root, unsigned la
     if (r < 0)
         return r;
 
-    /* What we do not have ourselves (davit in a container) nobody can be given: the kernel refuses the whole set. */
+    /* What we do not have ourselves (davit in a container) nobody can be given: the kernel refuses the whole
+     * set. */
     uint64_t rest = root ? wanted & s.permitted : wanted & ambient & s.permitted;
     s = (struct capability_sets){.effective = rest, .permitted = rest, .inheritable = root ? 0 : rest};
     r = sets_write(&s);

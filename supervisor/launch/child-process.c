@@ -117,8 +117,8 @@ static int install_filter(const struct container_spec *s, struct error *e) {
     return 0;
 }
 
-/* Without no_new_privs only CAP_SYS_ADMIN may install a filter: that must be before it is dropped. The filter then has to
- * let the remaining steps through. */
+/* Without no_new_privs only CAP_SYS_ADMIN may install a filter: that must be before it is dropped. The filter
+ * then has to let the remaining steps through. */
 int step_seccomp_privileged(struct child *c, struct error *e) {
     return c->spec->seccomp && !c->spec->no_new_privileges ? install_filter(c->spec, e) : 0;
 }

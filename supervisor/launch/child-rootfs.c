@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The steps that put the root file system together, up to pivot_root. All of it goes by descriptors: the overlay's root
- * is one, and every path of the container is resolved below it.
+ * The steps that put the root file system together, up to pivot_root. All of it goes by descriptors: the
+ * overlay's root is one, and every path of the container is resolved below it.
  */
 #include <limits.h>
 #include <linux/magic.h>
@@ -16,8 +16,8 @@ static bool has(const struct child *c, enum spec_namespace ns) {
     return c->spec->namespaces & ns;
 }
 
-/* Nothing mounted here shall reach anybody else. The launcher's own namespace is private already; a program that
- * launches without one (another door) may not be. */
+/* Nothing mounted here shall reach anybody else. The launcher's own namespace is private already; a program
+ * that launches without one (another door) may not be. */
 int step_propagation(struct child *c, struct error *e) {
     (void)c;
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
@@ -52,8 +52,8 @@ int step_proc(struct child *c, struct error *e) {
     return r < 0 ? error_set_errno(e, r, "attach /proc") : 0;
 }
 
-/* The unified hierarchy as the cgroup namespace shows it, read-only (rule R10). Without a namespace it would show the
- * host's groups, so there is an empty directory instead. */
+/* The unified hierarchy as the cgroup namespace shows it, read-only (rule R10). Without a namespace it would
+ * show the host's groups, so there is an empty directory instead. */
 static int attach_cgroup(struct child *c, int sys_fd, struct error *e) {
     unsigned attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NODEV;
     struct error ignored;
@@ -75,8 +75,8 @@ int step_sys(struct child *c, struct error *e) {
     _cleanup_close_ int target = open_top_level(c, "/sys", e);
     if (target < 0)
         return target;
-    _cleanup_close_ int fd = c->p->sys_fd >= 0 ? fcntl(c->p->sys_fd, F_DUPFD_CLOEXEC, 3)
-                                               : mount_new("sysfs", NULL, attributes, e);
+    _cleanup_close_ int fd =
+        c->p->sys_fd >= 0 ? fcntl(c->p->sys_fd, F_DUPFD_CLOEXEC, 3) : mount_new("sysfs", NULL, attributes, e);
     if (fd < 0)
         return fd;
     int r = mount_attach(fd, target, "");
@@ -112,8 +112,8 @@ static int make_file_system(const struct spec_mount *m, struct error *e) {
     return error_set(e, EINVAL, "%s: unknown kind of mount", m->target);
 }
 
-/* A file of /proc must never be something else (CVE-2019-16884, CVE-2025-52881): programs, and davit's own steps, trust
- * what they read and write there. */
+/* A file of /proc must never be something else (CVE-2019-16884, CVE-2025-52881): programs, and davit's own
+ * steps, trust what they read and write there. */
 static int refuse_proc(int target, const struct spec_mount *m, struct error *e) {
     struct statfs fs;
 
@@ -163,7 +163,9 @@ static int attach_mount(struct child *c, size_t i, struct error *e) {
     if (r < 0)
         return r;
     r = mount_attach(m->kind == MOUNT_BIND ? c->p->mount_fds[i] : made, target, "");
-    return r < 0 ? error_set_errno(e, r, "attach %s at %s", m->source ? m->source : "a new file system", m->target) : 0;
+    return r < 0 ? error_set_errno(
+                       e, r, "attach %s at %s", m->source ? m->source : "a new file system", m->target)
+                 : 0;
 }
 
 int step_mounts(struct child *c, struct error *e) {
@@ -181,8 +183,8 @@ int step_host_interface(struct child *c, struct error *e) {
         _cleanup_close_ int directory = root_make_directory(c->root_fd, "/run/host", 0755);
         if (directory < 0)
             return error_set_errno(e, directory, "make /run/host");
-        _cleanup_close_ int fd =
-            openat(directory, "container-manager", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
+        _cleanup_close_ int fd = openat(
+            directory, "container-manager", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
         if (fd >= 0 && write_all(fd, "davit\n", 6) < 0)
             return error_set_errno(e, errno, "write /run/host/container-manager");
     }
@@ -195,8 +197,8 @@ int step_host_interface(struct child *c, struct error *e) {
 
 /* ---- masks ---- */
 
-/* A file is hidden behind the launcher's /dev/null, a directory behind its empty one (rule R4: never behind what the
- * container has in its /dev). What is not there needs no mask. */
+/* A file is hidden behind the launcher's /dev/null, a directory behind its empty one (rule R4: never behind
+ * what the container has in its /dev). What is not there needs no mask. */
 static int mask(struct child *c, const char *path, struct error *e) {
     struct stat st;
 
@@ -250,7 +252,8 @@ int step_read_only(struct child *c, struct error *e) {
 
 /* ---- the door closes ---- */
 
-/* Standing in the new root, both names are ".": the old root ends up on top of the new one and is detached from there. */
+/* Standing in the new root, both names are ".": the old root ends up on top of the new one and is detached
+ * from there. */
 int step_pivot_root(struct child *c, struct error *e) {
     if (fchdir(c->root_fd) < 0)
         return error_set_errno(e, errno, "enter the root file system");

@@ -48,7 +48,8 @@ static const struct {
     {"kernel/domainname", NS_UTS},
 };
 
-/* "net.ipv4.ip_forward", or with slashes where a name has dots in it (sysctl.d(5)), to a path below /proc/sys. */
+/* "net.ipv4.ip_forward", or with slashes where a name has dots in it (sysctl.d(5)), to a path below
+ * /proc/sys. */
 static int sysctl_path(const char *key, char *path, size_t size, struct error *e) {
     bool dots = key[strcspn(key, "./")] == '.';
     size_t n = strlen(key);
@@ -80,9 +81,9 @@ static int set_sysctl(struct child *c, const struct spec_sysctl *s, struct error
 
     _cleanup_close_ int fd = root_open_strict(c->proc_fd, path, O_WRONLY);
     if (fd < 0)
-        return error_set_errno(e, fd, "open /proc/%s", path);
+        return error_set_errno(e, fd, "%s: open /proc/%s", s->key, path);
     r = write_all(fd, s->value, strlen(s->value));
-    return r < 0 ? error_set_errno(e, r, "write \"%s\" to /proc/%s", s->value, path) : 0;
+    return r < 0 ? error_set_errno(e, r, "%s: write \"%s\"", s->key, s->value) : 0;
 }
 
 int step_sysctls(struct child *c, struct error *e) {
@@ -101,8 +102,8 @@ static int limit_failed(const struct spec_rlimit *l, int number, struct error *e
         e, number, "set limit %u to %ju:%ju", l->resource, (uintmax_t)l->soft, (uintmax_t)l->hard);
 }
 
-/* Raises hard limits of pid (0 = ourselves) where the spec wants more than there is, and touches nothing else: a low
- * limit could keep the steps from working. */
+/* Raises hard limits of pid (0 = ourselves) where the spec wants more than there is, and touches nothing
+ * else: a low limit could keep the steps from working. */
 static int raise_limits(pid_t pid, const struct container_spec *s, struct error *e) {
     for (uint32_t i = 0; i < s->n_rlimits; i++) {
         const struct spec_rlimit *l = &s->rlimits[i];

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A child from its first instruction to its program. The table below is the order of everything; each step is a function
- * with a name that users see when it fails.
+ * A child from its first instruction to its program. The table below is the order of everything; each step is
+ * a function with a name that users see when it fails.
  *
- * On failure the child writes one struct error to the status pipe, waits for its launcher's byte like any other child
- * (whoever can show up in the exit feed must be known before), and exits with 125, 126 or 127.
+ * On failure the child writes one struct error to the status pipe, waits for its launcher's byte like any
+ * other child (whoever can show up in the exit feed must be known before), and exits with 125, 126 or 127.
  */
 #include <grp.h>
 
@@ -149,8 +149,7 @@ static void _noreturn_ run_chore(struct child *c) {
     int r = task_run(c->spec, &error);
     if (r < 0 && c->p->standard[2] >= 0) {
         char text[ERROR_TEXT_MAX + ERROR_STEP_MAX + 4];
-        error_format(&error, text, sizeof(text));
-        dprintf(c->p->standard[2], "%s\n", text);
+        dprintf(c->p->standard[2], "%s\n", error_format(&error, text, sizeof(text)));
     }
     _exit(r < 0 ? 1 : 0);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * From a prepared launch to a child at the barrier: one clone3(), and what only a process outside the new user namespace can
- * do for the child (id maps, raised limits).
+ * From a prepared launch to a child at the barrier: one clone3(), and what only a process outside the new
+ * user namespace can do for the child (id maps, raised limits).
  *
- * Two pipes join launcher and child. The barrier goes to the child: 'm' when the id maps are written, 'g' when it may
- * execute, 'e' and a struct error when something failed out here; its end without 'g' means that the launcher is gone and
- * nobody knows of the child. The status pipe goes to whoever asked for the launch.
+ * Two pipes join launcher and child. The barrier goes to the child: 'm' when the id maps are written, 'g'
+ * when it may execute, 'e' and a struct error when something failed out here; its end without 'g' means that
+ * the launcher is gone and nobody knows of the child. The status pipe goes to whoever asked for the launch.
  */
 #include "launch/internal.h"
 
@@ -13,12 +13,8 @@ static const struct {
     uint32_t spec;
     uint64_t clone;
 } namespace_flags[] = {
-    {NS_MOUNT, CLONE_NEWNS},
-    {NS_UTS, CLONE_NEWUTS},
-    {NS_IPC, CLONE_NEWIPC},
-    {NS_PID, CLONE_NEWPID},
-    {NS_NETWORK, CLONE_NEWNET},
-    {NS_USER, CLONE_NEWUSER},
+    {NS_MOUNT, CLONE_NEWNS}, {NS_UTS, CLONE_NEWUTS}, {NS_IPC, CLONE_NEWIPC}, {NS_PID, CLONE_NEWPID},
+    {NS_NETWORK, CLONE_NEWNET}, {NS_USER, CLONE_NEWUSER},
     /* Not CLONE_NEWCGROUP: its root would be our group. The child unshares it once it is in its own. */
 };
 
@@ -34,8 +30,10 @@ static void pipes_close(struct pipes *p) {
 }
 
 static uint64_t clone_flags(const struct container_spec *s, enum launch_flags flags) {
-    /* A host process goes to the host's mount namespace by setns(2), and cannot take a user namespace there. */
-    uint32_t wanted = s->kind == SPEC_CONTAINER ? s->namespaces : s->namespaces & ~(uint32_t)(NS_MOUNT | NS_USER);
+    /* A host process goes to the host's mount namespace by setns(2), and cannot take a user namespace there.
+     */
+    uint32_t wanted =
+        s->kind == SPEC_CONTAINER ? s->namespaces : s->namespaces & ~(uint32_t)(NS_MOUNT | NS_USER);
     uint64_t r = CLONE_PIDFD | (flags & LAUNCH_CLONE_PARENT ? CLONE_PARENT : 0);
 
     if (s->kind == SPEC_EXEC || s->kind == SPEC_TASK)
@@ -60,11 +58,12 @@ static void _noreturn_ start_child(struct prepared *p, struct pipes *pipes) {
 
     close(pipes->status[0]);
     close(pipes->barrier[1]);
+    prepared_release_layers(p);
     child_run(&c);
 }
 
-static pid_t clone_child(struct prepared *p, struct pipes *pipes, enum launch_flags flags, int *ret_pidfd,
-    struct error *e) {
+static pid_t clone_child(
+    struct prepared *p, struct pipes *pipes, enum launch_flags flags, int *ret_pidfd, struct error *e) {
     int pidfd = -1;
     struct clone_request request = {
         .flags = clone_flags(p->spec, flags),
@@ -95,8 +94,8 @@ static void barrier_write(int fd, const void *data, size_t n) {
     (void)!write(fd, data, n);
 }
 
-/* What the child cannot do for itself. A failure is handed to it, to report as its own: it exists, so it has to end in
- * the way every child does. */
+/* What the child cannot do for itself. A failure is handed to it, to report as its own: it exists, so it has
+ * to end in the way every child does. */
 static void serve_child(pid_t pid, const struct container_spec *s, int barrier_fd) {
     struct error error = {};
     int r = settings_from_outside(pid, s, &error);
@@ -114,7 +113,8 @@ static void serve_child(pid_t pid, const struct container_spec *s, int barrier_f
     }
 }
 
-static int launch_prepared(struct prepared *p, enum launch_flags flags, struct launched *ret, struct error *e) {
+static int launch_prepared(
+    struct prepared *p, enum launch_flags flags, struct launched *ret, struct error *e) {
     _cleanup_(pipes_close) struct pipes pipes = {{-1, -1}, {-1, -1}};
     const struct container_spec *s = p->spec;
 
@@ -143,14 +143,23 @@ static int launch_prepared(struct prepared *p, enum launch_flags flags, struct l
 
 int launch_begin(struct launcher *l, const struct container_spec *s, const int *fds, enum launch_flags flags,
     struct launched *ret, struct error *e) {
-    struct prepared p;
+    struct prepared *p = malloc(sizeof(*p));
 
-    int r = prepare(l, s, fds, &p, e);
-    if (r < 0)
+    if (!p)
+        return error_set(e, ENOMEM, "out of memory");
+    int r = prepare(l, s, fds, p, e);
+    if (r < 0) {
+        free(p);
         return r;
-    r = launch_prepared(&p, flags, ret, e);
-    prepared_done(&p);
-    return r;
+    }
+    r = launch_prepared(p, flags, ret, e);
+    if (r < 0) {
+        prepared_done(p);
+        free(p);
+        return r;
+    }
+    ret->prepared = p;
+    return 0;
 }
 
 void launch_release(struct launched *d) {
@@ -162,4 +171,7 @@ void launched_done(struct launched *d) {
     close_and_reset(&d->go_fd);
     close_and_reset(&d->status_fd);
     close_and_reset(&d->pidfd);
+    if (d->prepared)
+        prepared_done(d->prepared);
+    free(TAKE_PTR(d->prepared));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Copies a directory's content with owners, modes, times, extended attributes, links and device nodes. Both sides are
- * walked by descriptor and no symbolic link is followed, so neither side can lead out of itself.
+ * Copies a directory's content with owners, modes, times, extended attributes, links and device nodes. Both
+ * sides are walked by descriptor and no symbolic link is followed, so neither side can lead out of itself.
  */
 #include <dirent.h>
 #include <limits.h>
@@ -53,7 +53,8 @@ static int copy_owner(struct copy *c, int to_dir, const char *name, const struct
 
 /* Attributes that belong to a file system's own bookkeeping and must not travel. */
 static bool xattr_is_private(const char *name) {
-    return startswith(name, "trusted.overlay.") || startswith(name, "user.overlay.") || streq(name, "security.selinux");
+    return startswith(name, "trusted.overlay.") || startswith(name, "user.overlay.") ||
+           streq(name, "security.selinux");
 }
 
 /* Between two open files or directories. File systems without attributes are fine. */
@@ -227,7 +228,8 @@ static int copy_directory(struct copy *c, int from, int to, unsigned depth) {
             return finish_directory(c, from, to);
         if (streq(entry->d_name, ".") || streq(entry->d_name, ".."))
             continue;
-        int n = snprintf(c->path + length, sizeof(c->path) - length, "%s%s", length > 0 ? "/" : "", entry->d_name);
+        int n = snprintf(
+            c->path + length, sizeof(c->path) - length, "%s%s", length > 0 ? "/" : "", entry->d_name);
         if (n < 0 || (size_t)n >= sizeof(c->path) - length)
             return copy_failed(c, ENAMETOOLONG, "copy");
         int r = copy_object(c, from, to, entry->d_name, depth);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * /dev: always a tmpfs of our own (CVE-2025-31133, CVE-2026-41579), attached to a directory that is no symbolic link.
- * Nodes are made where the kernel lets us, else they are bind mounts of nodes that were checked before: inside a user
- * namespace mknod is forbidden.
+ * /dev: always a tmpfs of our own (CVE-2025-31133, CVE-2026-41579), attached to a directory that is no
+ * symbolic link. Nodes are made where the kernel lets us, else they are bind mounts of nodes that were
+ * checked before: inside a user namespace mknod is forbidden.
  */
 #include <limits.h>
 #include <sys/sysmacros.h>
@@ -70,22 +70,21 @@ int devices_open(struct prepared *p, struct error *e) {
     return 0;
 }
 
-/* With a user namespace a host node belongs to nobody inside, so one of mode 0600 would be there but closed. A node of
- * our own belongs to the container's root: made at /nodes, cloned, and unlinked again. */
-static int make_owned_node(struct prepared *p, size_t i, struct error *e) {
+/* With a user namespace a host node belongs to nobody inside, so one of mode 0600 would be there but closed.
+ * A node of our own, made in the directory nodes, belongs to the container's root. */
+static int make_owned_node(struct prepared *p, size_t i, int nodes_fd, struct error *e) {
     const struct stat *st = &p->device_stats[i];
     const struct spec_device *d = &p->spec->devices[i];
-    const char *path = "/nodes/node";
     mode_t mode = d->mode != 0 ? d->mode : st->st_mode & 07777;
     uint32_t gid = idmap_outside(p->spec->gid_map, p->spec->n_gid_map, st->st_gid);
+    char name[16];
 
-    (void)unlink(path);
-    if (mknod(path, (st->st_mode & S_IFMT) | mode, st->st_rdev) < 0)
+    snprintf(name, sizeof(name), "%zu", i);
+    if (mknodat(nodes_fd, name, (st->st_mode & S_IFMT) | mode, st->st_rdev) < 0)
         return error_set_errno(e, errno, "mknod for %s", d->target);
-    if (chown(path, p->root_uid, gid == SPEC_ID_UNSET ? p->root_gid : gid) < 0)
+    if (fchownat(nodes_fd, name, p->root_uid, gid == SPEC_ID_UNSET ? p->root_gid : gid, 0) < 0)
         return error_set_errno(e, errno, "chown the node for %s", d->target);
-    int fd = mount_clone(AT_FDCWD, path, false);
-    (void)unlink(path);
+    int fd = mount_clone(nodes_fd, name, false);
     if (fd < 0)
         return error_set_errno(e, fd, "open_tree of the node for %s", d->target);
     close(p->device_fds[i]);
@@ -94,14 +93,20 @@ static int make_owned_node(struct prepared *p, size_t i, struct error *e) {
 }
 
 int devices_make_nodes(struct prepared *p, struct error *e) {
-    if (p->userns_fd < 0 || !p->launcher->device_nodes)
+    if (p->userns_fd < 0 || !p->launcher->device_nodes || p->spec->n_devices == 0)
         return 0;
-    for (uint32_t i = 0; i < p->spec->n_devices; i++) {
-        int r = p->device_fds[i] >= 0 ? make_owned_node(p, i, e) : 0;
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    _cleanup_close_ int nodes_fd =
+        mount_new("tmpfs", "mode=755,size=64k", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, e);
+    if (nodes_fd < 0)
+        return nodes_fd;
+    /* Before 6.15 only what is attached can be cloned. */
+    int r = mount_attach(nodes_fd, AT_FDCWD, "/nodes");
+    if (r < 0)
+        return error_set_errno(e, r, "attach /nodes");
+    for (uint32_t i = 0; i < p->spec->n_devices && r >= 0; i++)
+        r = p->device_fds[i] >= 0 ? make_owned_node(p, i, nodes_fd, e) : 0;
+    (void)umount2("/nodes", MNT_DETACH);
+    return r;
 }
 
 /* ---- in the child ---- */
@@ -127,7 +132,8 @@ static int make_nodes(struct child *c, struct error *e) {
 
     for (size_t i = 0; i < ARRAY_SIZE(nodes); i++) {
         if (!has_user_namespace(c) && c->p->launcher->device_nodes) {
-            if (mknodat(c->dev_fd, nodes[i].name, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor)) < 0)
+            if (mknodat(c->dev_fd, nodes[i].name, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor)) <
+                0)
                 return error_set_errno(e, errno, "mknod /dev/%s", nodes[i].name);
             continue;
         }
@@ -146,12 +152,14 @@ static int make_nodes(struct child *c, struct error *e) {
     return 0;
 }
 
-static int mount_at_dev(struct child *c, const char *type, const char *options, const char *name, struct error *e) {
+static int mount_at_dev(
+    struct child *c, const char *type, const char *options, const char *name, struct error *e) {
     if (mkdirat(c->dev_fd, name, 0755) < 0)
         return error_set_errno(e, errno, "mkdir /dev/%s", name);
     if (!type)
         return 0;
-    _cleanup_close_ int fd = mount_new(type, options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, e);
+    _cleanup_close_ int fd =
+        mount_new(type, options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, e);
     if (fd < 0)
         return fd;
     int r = mount_attach(fd, c->dev_fd, name);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Id maps. An idmapped mount needs a user namespace with the wanted map before the container, and with it its own user
- * namespace, exists. So one is made that nobody lives in: a process is cloned into it, its map is written, the namespace
- * is kept by a descriptor and the process ends. One for each different map, kept for the next start of that container.
+ * Id maps. An idmapped mount needs a user namespace with the wanted map before the container, and with it its
+ * own user namespace, exists. So one is made that nobody lives in: a process is cloned into it, its map is
+ * written, the namespace is kept by a descriptor and the process ends. One for each different map, kept for
+ * the next start of that container.
  */
 #include <sys/wait.h>
 
@@ -23,7 +24,8 @@ uint32_t idmap_inside(const struct spec_id_range *map, uint32_t n, uint32_t outs
     return n == 0 ? outside : SPEC_ID_UNSET;
 }
 
-static int write_map(pid_t pid, const char *name, const struct spec_id_range *map, uint32_t n, struct error *e) {
+static int write_map(
+    pid_t pid, const char *name, const struct spec_id_range *map, uint32_t n, struct error *e) {
     _cleanup_strbuf_ struct strbuf text = {};
     char path[64];
 
@@ -34,12 +36,13 @@ static int write_map(pid_t pid, const char *name, const struct spec_id_range *ma
         return error_set(e, ENOMEM, "out of memory");
     snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
     int r = file_write(AT_FDCWD, path, s);
-    return r < 0 ? error_set_errno(e, r, "write %s (%u ranges, the first %u:%u:%u)", name, n, map->inside, map->outside,
-                       map->count)
+    return r < 0 ? error_set_errno(e, r, "write %s (%u ranges, the first %u:%u:%u)", name, n, map->inside,
+                       map->outside, map->count)
                  : 0;
 }
 
-/* setgroups stays allowed: we are privileged, and the container's programs may drop groups as on any system. */
+/* setgroups stays allowed: we are privileged, and the container's programs may drop groups as on any system.
+ */
 int idmap_write(pid_t pid, const struct container_spec *s, struct error *e) {
     int r = write_map(pid, "uid_map", s->uid_map, s->n_uid_map, e);
     return r < 0 ? r : write_map(pid, "gid_map", s->gid_map, s->n_gid_map, e);
@@ -83,7 +86,8 @@ static int make_userns(const struct container_spec *s, struct error *e) {
     return r < 0 ? r : fd;
 }
 
-static bool same_map(const struct spec_id_range *a, uint32_t n_a, const struct spec_id_range *b, uint32_t n_b) {
+static bool same_map(
+    const struct spec_id_range *a, uint32_t n_a, const struct spec_id_range *b, uint32_t n_b) {
     return n_a == n_b && memcmp(a, b, n_a * sizeof(*a)) == 0;
 }
 

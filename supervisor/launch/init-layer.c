@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The init layer: a small tmpfs between the image and the container's own changes, topmost of the read-only layers. It
- * holds what belongs to this start and not to the image: hosts, hostname, resolv.conf, what the systemd container
- * interface promises below /run/host, and mount points that the image lacks. As a layer it is seen and can be changed
- * (by copy-up) like any file, a symbolic link of the image in the same place is covered instead of followed, and a commit
- * of the upper directory does not contain it. It goes away with the overlay.
+ * The init layer: a small tmpfs between the image and the container's own changes, topmost of the read-only
+ * layers. It holds what belongs to this start and not to the image: hosts, hostname, resolv.conf, what the
+ * systemd container interface promises below /run/host, and mount points that the image lacks. As a layer it
+ * is seen and can be changed (by copy-up) like any file, a symbolic link of the image in the same place is
+ * covered instead of followed, and a commit of the upper directory does not contain it. It goes away with the
+ * overlay.
  *
  * A directory in it covers the image's directory of the same name, so it takes over mode and owner of that.
  */
@@ -60,7 +61,8 @@ static int give(int layer, const char *path, uid_t uid, gid_t gid) {
     return fchownat(layer, path, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 ? negative_errno() : 0;
 }
 
-/* One directory, its parent is in the layer already. 0, -ENOTDIR, -ELOOP (a link in the image: not ours to cover). */
+/* One directory, its parent is in the layer already. 0, -ENOTDIR, -ELOOP (a link in the image: not ours to
+ * cover). */
 static int make_directory(struct prepared *p, const char *path, mode_t mode) {
     struct stat st, there;
     uid_t uid = p->root_uid;
@@ -113,7 +115,8 @@ static int make_parents(struct prepared *p, const char *path) {
     return make_directories(p, parent);
 }
 
-static int make_file(struct prepared *p, const char *path, const char *content, mode_t mode, struct error *e) {
+static int make_file(
+    struct prepared *p, const char *path, const char *content, mode_t mode, struct error *e) {
     int r = make_parents(p, path);
     if (r == -ELOOP || r == -ENOTDIR)
         return error_set(e, ENOTDIR, "%s: a parent of it is not a directory in the image", path);
@@ -148,8 +151,9 @@ static bool is_covered(const struct prepared *p, const char *path, uint32_t n_mo
     return false;
 }
 
-/* A missing mount point: made here rather than by the child in the upper directory, which a commit would contain. Where
- * the image has links on the way it is left to the child, who resolves them inside the container's root. */
+/* A missing mount point: made here rather than by the child in the upper directory, which a commit would
+ * contain. Where the image has links on the way it is left to the child, who resolves them inside the
+ * container's root. */
 static int make_mount_point(struct prepared *p, const char *path, bool directory, struct error *e) {
     struct stat st;
 
@@ -235,8 +239,8 @@ int init_layer_make(struct prepared *p, struct error *e) {
 
     if (fstat(p->layer_fds[p->n_layer_fds - 1], &root) < 0)
         return error_set_errno(e, errno, "stat layer");
-    snprintf(options, sizeof(options), "size=4m,nr_inodes=4k,mode=%o,uid=%u,gid=%u", root.st_mode & 07777u, root.st_uid,
-        root.st_gid);
+    snprintf(options, sizeof(options), "size=4m,nr_inodes=4k,mode=%o,uid=%u,gid=%u", root.st_mode & 07777u,
+        root.st_uid, root.st_gid);
     p->init_layer = mount_new("tmpfs", options, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID, e);
     if (p->init_layer < 0)
         return p->init_layer;

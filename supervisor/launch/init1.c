@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The small init inside a container (RunInit=yes): pid 1 stays in the launcher's image, whose pages it shares, and starts
- * the program as pid 2. It passes signals on, reaps what others leave behind, and ends with the program's status; the
- * kernel then ends the rest of the PID namespace.
+ * The small init inside a container (RunInit=yes): pid 1 stays in the launcher's image, whose pages it
+ * shares, and starts the program as pid 2. It passes signals on, reaps what others leave behind, and ends
+ * with the program's status; the kernel then ends the rest of the PID namespace.
  *
- * Pid 1 of a namespace ignores every signal it has no handler for. So all are blocked, which the kernel does queue, and
- * taken one by one with sigwaitinfo(2): no handler, no race.
+ * Pid 1 of a namespace ignores every signal it has no handler for. So all are blocked, which the kernel does
+ * queue, and taken one by one with sigwaitinfo(2): no handler, no race.
  */
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "launch/internal.h"
 
-/* The program leads a process group of its own: from a terminal, ^C reaches it once, not once more through us. */
+/* The program leads a process group of its own: from a terminal, ^C reaches it once, not once more through
+ * us. */
 static void _noreturn_ run_program(struct child *c) {
     struct error error = {};
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the files of launch/ share and nobody else sees: the launcher's standing equipment, what prepare.c makes for one
- * launch, and what a child carries through its steps.
+ * What the files of launch/ share and nobody else sees: the launcher's standing equipment, what prepare.c
+ * makes for one launch, and what a child carries through its steps.
  *
  * Two mount namespaces matter. *Ours* has a tiny tmpfs as its root with
  *     /proc /sys     fully visible, which the kernel wants to see before a user namespace may mount its own
@@ -20,7 +20,8 @@
 
 /* ---- the launcher ---- */
 
-/* How an overlay is told its layers; probed once. DAVIT_LAUNCH_OVERLAY=fd|append|mount forces one, for tests. */
+/* How an overlay is told its layers; probed once. DAVIT_LAUNCH_OVERLAY=fd|append|mount forces one, for tests.
+ */
 enum overlay_method {
     OVERLAY_FD,     /* descriptors of detached clones (6.15) */
     OVERLAY_APPEND, /* "lowerdir+" by path, one by one, of clones attached at /scratch (6.7) */
@@ -39,9 +40,10 @@ struct idmap { /* a user namespace that nobody lives in, for idmapped mounts */
 struct launcher {
     int host_mount_ns, own_mount_ns, own_pid_ns;
     enum overlay_method overlay;
-    bool device_nodes;     /* mknod works: nodes can be made, not only bound */
+    bool device_nodes; /* mknod works: nodes can be made, not only bound */
     unsigned last_capability;
-    struct rlimit nofile;  /* as inherited; ours is raised */
+    struct rlimit nofile; /* as inherited; ours is raised */
+    sigset_t ignored;     /* signals that a program must not inherit as ignored */
     struct idmap idmaps[IDMAP_CACHE];
     uint64_t idmap_counter;
 };
@@ -66,48 +68,54 @@ struct prepared {
     const struct container_spec *spec;
     const int *fds; /* that came with the spec */
 
-    int cgroup_fd;   /* group in the unified hierarchy, -1 */
-    int *tasks_fds;  /* v1, one for each of spec->cgroup_v1_tasks */
+    int cgroup_fd;  /* group in the unified hierarchy, -1 */
+    int *tasks_fds; /* v1, one for each of spec->cgroup_v1_tasks */
     size_t n_tasks_fds;
-    int standard[3]; /* what becomes 0, 1, 2; borrowed, reopened[] or null_fd; -1 = the container's own /dev/null */
+    int standard[3]; /* what becomes 0, 1, 2; borrowed, reopened[] or null_fd; -1 = the container's own
+                        /dev/null */
     int reopened[3];
     int null_fd;
     int terminal_fd; /* borrowed */
     int pass_fd;     /* borrowed */
 
     /* SPEC_CONTAINER only */
-    int userns_fd;            /* for id maps; the idmap cache's */
+    int userns_fd;               /* for id maps; the idmap cache's */
     uint32_t root_uid, root_gid; /* of the container's root, outside */
-    int *layer_fds;           /* layer directories, lowest first; idmapped if there is a user namespace */
+    int *layer_fds;              /* layer directories, lowest first; idmapped if there is a user namespace */
     size_t n_layer_fds;
-    int layers_clone;         /* the detached mount that layer_fds are on, if idmapped; -1 */
-    int *extra_clones;        /* of layers that are elsewhere */
+    int layers_clone;  /* the detached mount that layer_fds are on, if idmapped; -1 */
+    int *extra_clones; /* of layers that are elsewhere */
     size_t n_extra_clones;
-    int init_layer;           /* detached tmpfs */
+    int init_layer; /* detached tmpfs */
     int upper_fd, work_fd, upper_clone;
-    int root_fd;              /* the overlay, detached */
-    int *mount_fds;           /* one for each spec->mounts; -1: made in the child, or skipped */
-    int *device_fds;          /* one for each spec->devices: a detached clone or -1 */
+    int root_fd;               /* the overlay, detached */
+    int *mount_fds;            /* one for each spec->mounts; -1: made in the child, or skipped */
+    int *device_fds;           /* one for each spec->devices: a detached clone or -1 */
     struct stat *device_stats; /* st_rdev 0 = skipped */
     int notify_fd, console_fd, proc_fd, sys_fd; /* detached clones or -1 */
-    bool run_is_covered;      /* a mount of the spec hides /run/host of the init layer */
+    bool run_is_covered;                        /* a mount of the spec hides /run/host of the init layer */
 };
 
 /* prepare.c: everything that may block. On failure nothing is left behind but directories in upper_dir. */
-int prepare(struct launcher *l, const struct container_spec *s, const int *fds, struct prepared *ret, struct error *e);
+int prepare(struct launcher *l, const struct container_spec *s, const int *fds, struct prepared *ret,
+    struct error *e);
 void prepared_done(struct prepared *p);
+/* The layers' own mounts are of no more use once the overlay has cloned them. The last one to close such a
+ * mount waits for an RCU grace period, so the child does this at once, and the launcher when the child is on
+ * its way. */
+void prepared_release_layers(struct prepared *p);
 int fds_new(size_t n, int **ret);
 void fds_free(int *fds, size_t n);
 
 /* The parts of it, one file each. "h": called in the host's mount namespace. */
-int layers_open(struct prepared *p, struct error *e);       /* h: overlay.c */
-int upper_make(struct prepared *p, struct error *e);        /* h: overlay.c */
-int init_layer_make(struct prepared *p, struct error *e);   /* init-layer.c */
-int overlay_make(struct prepared *p, struct error *e);      /* h with OVERLAY_FD, else ours: overlay.c */
-int volumes_open(struct prepared *p, struct error *e);      /* h: volumes.c */
-int volumes_fill(struct prepared *p, struct error *e);      /* volumes.c */
-uint64_t mount_attributes(uint32_t flags); /* enum spec_mount_flags to MOUNT_ATTR_* */
-int devices_open(struct prepared *p, struct error *e);      /* h: devices.c */
+int layers_open(struct prepared *p, struct error *e);        /* h: overlay.c */
+int upper_make(struct prepared *p, struct error *e);         /* h: overlay.c */
+int init_layer_make(struct prepared *p, struct error *e);    /* init-layer.c */
+int overlay_make(struct prepared *p, struct error *e);       /* h with OVERLAY_FD, else ours: overlay.c */
+int volumes_open(struct prepared *p, struct error *e);       /* h: volumes.c */
+int volumes_fill(struct prepared *p, struct error *e);       /* volumes.c */
+uint64_t mount_attributes(uint32_t flags);                   /* enum spec_mount_flags to MOUNT_ATTR_* */
+int devices_open(struct prepared *p, struct error *e);       /* h: devices.c */
 int devices_make_nodes(struct prepared *p, struct error *e); /* devices.c */
 
 /* ---- the child ---- */
@@ -185,11 +193,12 @@ void leave_pid_namespace(const struct launcher *l);
 /* task.c: a chore; 0 or what went wrong. */
 int task_run(const struct container_spec *s, struct error *e);
 
-/* copy-tree.c: copies what is below from to below to (both directories). Ids are translated through the spec's maps from
- * outside to inside if translate is not NULL. */
+/* copy-tree.c: copies what is below from to below to (both directories). Ids are translated through the
+ * spec's maps from outside to inside if translate is not NULL. */
 int copy_tree(int from, int to, const struct container_spec *translate, struct error *e);
 /* 1 if there is nothing in the directory. */
 int directory_is_empty(int fd);
 
-/* init1.c: pid 1 of a container with RunInit=yes. Starts the program as its child, forwards signals, reaps. */
+/* init1.c: pid 1 of a container with RunInit=yes. Starts the program as its child, forwards signals, reaps.
+ */
 void init1_run(struct child *c) _noreturn_;

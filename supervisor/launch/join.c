@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Processes that enter namespaces which exist: a command in a running container, and everything that belongs on the host.
+ * Processes that enter namespaces which exist: a command in a running container, and everything that belongs
+ * on the host.
  *
- * A joining process is at its weakest between setns(2) and execve(2): it is in reach of what runs inside while it still
- * has our memory and descriptors. Therefore the launcher is not dumpable (nobody inside may ptrace it or open its
- * /proc/PID/fd), the PID namespace is joined at birth, and nothing of the container's /proc is used.
+ * A joining process is at its weakest between setns(2) and execve(2): it is in reach of what runs inside
+ * while it still has our memory and descriptors. Therefore the launcher is not dumpable (nobody inside may
+ * ptrace it or open its /proc/PID/fd), the PID namespace is joined at birth, and nothing of the container's
+ * /proc is used.
  */
 #include <grp.h>
 #include <inttypes.h>
@@ -49,7 +51,8 @@ static int pidfd_pid(int pidfd, pid_t *ret) {
     return 0;
 }
 
-/* Joining the user namespace that one is in already is an error, so whether it is another one must be known. */
+/* Joining the user namespace that one is in already is an error, so whether it is another one must be known.
+ */
 static int has_other_userns(int pidfd, bool *ret) {
     char path[64];
     struct stat theirs, ours;
@@ -80,7 +83,8 @@ int step_join(struct child *c, struct error *e) {
 
     int r = has_other_userns(pidfd, &userns);
     if (r < 0)
-        return r == -ESRCH ? join_failed(ESRCH, e) : error_set_errno(e, r, "look at the container's user namespace");
+        return r == -ESRCH ? join_failed(ESRCH, e)
+                           : error_set_errno(e, r, "look at the container's user namespace");
     int flags = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWCGROUP;
     if (setns(pidfd, flags | (userns ? CLONE_NEWUSER : 0)) < 0)
         return join_failed(errno, e);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * System calls that the C library has no function for, and flags newer than its headers. Every wrapper returns the
- * call's value or a negative errno, so that no caller looks at errno.
+ * System calls that the C library has no function for, and flags newer than its headers. Every wrapper
+ * returns the call's value or a negative errno, so that no caller looks at errno.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A launcher's equipment and its loop. The loop never ends because of a request: one that cannot be read is answered with
- * FAILED, as is one for which memory, descriptors or processes are missing at the moment.
+ * A launcher's equipment and its loop. The loop never ends because of a request: one that cannot be read is
+ * answered with FAILED, as is one for which memory, descriptors or processes are missing at the moment.
  */
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -39,7 +39,8 @@ static enum overlay_method probe_overlay(void) {
     if (probe_detached_layers(&ignored) >= 0)
         return OVERLAY_FD;
     _cleanup_close_ int fs = filesystem_open("overlay", &ignored);
-    return fs >= 0 && filesystem_set(fs, "lowerdir+", "/scratch", &ignored) >= 0 ? OVERLAY_APPEND : OVERLAY_MOUNT;
+    return fs >= 0 && filesystem_set(fs, "lowerdir+", "/scratch", &ignored) >= 0 ? OVERLAY_APPEND
+                                                                                 : OVERLAY_MOUNT;
 }
 
 /* openat2 and close_range came before mount_setattr (5.12), so that one speaks for all. */
@@ -57,15 +58,27 @@ static void raise_nofile(struct launcher *l) {
     (void)setrlimit(RLIMIT_NOFILE, &all);
 }
 
+/* Handlers end with execve, but what nohup(1) or a careless parent had us ignore would stay ignored. */
+static void note_ignored_signals(struct launcher *l) {
+    struct sigaction a;
+
+    (void)signal(SIGPIPE, SIG_IGN); /* a barrier whose child is dead */
+    sigemptyset(&l->ignored);
+    for (int i = 1; i <= SIGRTMAX; i++)
+        if (sigaction(i, NULL, &a) >= 0 && a.sa_handler == SIG_IGN)
+            sigaddset(&l->ignored, i);
+}
+
 static int equip(struct launcher *l, struct error *e) {
     int r = check_kernel(e);
     if (r < 0)
         return r;
-    /* Children take this over: nobody in a container may look into one of them before its execve (rule R6). */
+    /* Children take this over: nobody in a container may look into one of them before its execve (rule R6).
+     */
     if (prctl(PR_SET_DUMPABLE, 0) < 0)
         return error_set_errno(e, errno, "prctl");
     umask(0);
-    (void)signal(SIGPIPE, SIG_IGN); /* a barrier whose child is dead */
+    note_ignored_signals(l);
     raise_nofile(l);
     l->last_capability = capability_last();
     r = minimal_enter(l, e);
@@ -132,8 +145,8 @@ static int answer_failed(int socket_fd, uint64_t request, const struct error *e)
     return answer(socket_fd, &a, NULL, 0);
 }
 
-/* Waits for a message and looks at it without taking it. 1 and its size and request (0 if it is unreadable); 0 at the
- * end; -EAGAIN with MSG_DONTWAIT. */
+/* Waits for a message and looks at it without taking it. 1 and its size and request (0 if it is unreadable);
+ * 0 at the end; -EAGAIN with MSG_DONTWAIT. */
 static int peek(int socket_fd, int flags, size_t *ret_size, uint64_t *ret_request) {
     uint8_t header[SPEC_HEADER_SIZE];
 

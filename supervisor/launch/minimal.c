@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The launcher's own mount namespace. A clone copies the mount table of its parent (1.4 µs a mount), and whatever is in
- * that table is what a container could get at if anything went wrong: so the launcher lives in a namespace with four
- * mounts, and looks at the host's only through a descriptor of that.
+ * The launcher's own mount namespace. A clone copies the mount table of its parent (1.4 µs a mount), and
+ * whatever is in that table is what a container could get at if anything went wrong: so the launcher lives in
+ * a namespace with four mounts, and looks at the host's only through a descriptor of that.
  */
 #include <sys/sysmacros.h>
 
@@ -46,9 +46,9 @@ static int make_standard_node(int dev_fd, const struct standard_node *n, bool *r
     return r < 0 ? error_set_errno(e, r, "move_mount %s", path) : 0;
 }
 
-/* The nodes and an empty directory, all on a superblock that is read-only afterwards: a container sees them bound into
- * its own tree and must not be able to change mode or owner of what others see too. Called with the root of the new
- * namespace as working directory, while /dev of the host is still in reach. */
+/* The nodes and an empty directory, all on a superblock that is read-only afterwards: a container sees them
+ * bound into its own tree and must not be able to change mode or owner of what others see too. Called with
+ * the root of the new namespace as working directory, while /dev of the host is still in reach. */
 static int make_dev(struct launcher *l, struct error *e) {
     _cleanup_close_ int fs = filesystem_open("tmpfs", e);
     if (fs < 0)
@@ -149,7 +149,8 @@ int host_enter(const struct launcher *l, struct error *e) {
     return 0;
 }
 
-/* Fails only if the kernel takes our privileges away; then every later launch would look at the wrong tree. */
+/* Fails only if the kernel takes our privileges away; then every later launch would look at the wrong tree.
+ */
 void host_leave(const struct launcher *l) {
     if (setns(l->own_mount_ns, CLONE_NEWNS) < 0)
         abort();

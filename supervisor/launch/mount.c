@@ -5,7 +5,8 @@
 
 #include "base/str.h"
 
-/* Fills e from the context's message log, which names the option that the kernel did not like ("e overlay: ..."). */
+/* Fills e from the context's message log, which names the option that the kernel did not like ("e overlay:
+ * ..."). */
 static int filesystem_error(int fs_fd, int number, const char *what, const char *detail, struct error *e) {
     char message[256];
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The new mount API in the four moves that launching needs: make a file system, clone a piece of the mount tree, set
- * attributes while it is still detached, attach it by descriptor. Nothing here takes a path that a container controls
- * (rule R2 of docs/design.md: build detached, attach by fd).
+ * The new mount API in the four moves that launching needs: make a file system, clone a piece of the mount
+ * tree, set attributes while it is still detached, attach it by descriptor. Nothing here takes a path that a
+ * container controls (rule R2 of docs/design.md: build detached, attach by fd).
  *
- * A mount made or cloned here is an O_PATH descriptor of its root, close-on-exec, owned by the caller. While it is
- * not attached, closing the descriptor destroys it.
+ * A mount made or cloned here is an O_PATH descriptor of its root, close-on-exec, owned by the caller. While
+ * it is not attached, closing the descriptor destroys it.
  */
 #pragma once
 
@@ -26,8 +26,9 @@ int filesystem_mount(int fs_fd, unsigned attributes, struct error *e);
 int mount_new(const char *type, const char *options, unsigned attributes, struct error *e);
 /* A detached clone of the mount at path ("" = dirfd itself). Follows a symbolic link at the end of path. */
 int mount_clone(int dirfd, const char *path, bool recursive);
-/* Attributes of a mount, or with recursive of all mounts of its tree. set, clear: MOUNT_ATTR_*; propagation: 0 or
- * MS_*; userns_fd: the user namespace through which owners are seen, -1 = no id map. */
+/* Attributes of a mount, or with recursive of all mounts of its tree. set, clear: MOUNT_ATTR_*; propagation:
+ * 0 or MS_*; userns_fd: the user namespace through which owners are seen, -1 = no id map. */
 int mount_set(int fd, bool recursive, uint64_t set, uint64_t clear, uint64_t propagation, int userns_fd);
-/* Attaches a detached mount at name below target_fd ("" = at target_fd itself). A symbolic link is not followed. */
+/* Attaches a detached mount at name below target_fd ("" = at target_fd itself). A symbolic link is not
+ * followed. */
 int mount_attach(int fd, int target_fd, const char *name);

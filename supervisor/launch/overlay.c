@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The root file system: an overlay of read-only image layers, the init layer and an upper directory, made as a detached
- * mount by the launcher and attached inside the container's namespaces by the child.
+ * The root file system: an overlay of read-only image layers, the init layer and an upper directory, made as
+ * a detached mount by the launcher and attached inside the container's namespaces by the child.
  *
- * With a user namespace the layers are idmapped clones, so that owners on disk stay as they are. Destroying a detached
- * mount waits for an RCU grace period, so layers are not cloned one by one: their closest common parent directory is
- * cloned once and the layers are opened below it. A layer that is not the same directory there (it is a mount point of
- * its own) gets its own clone.
+ * With a user namespace the layers are idmapped clones, so that owners on disk stay as they are. Destroying a
+ * detached mount waits for an RCU grace period, so layers are not cloned one by one: their closest common
+ * parent directory is cloned once and the layers are opened below it. A layer that is not the same directory
+ * there (it is a mount point of its own) gets its own clone.
  *
- * The upper directory is never idmapped (overlay would turn read-only: EOVERFLOW in its work directory); it belongs to
- * the container's root instead.
+ * The upper directory is never idmapped (overlay would turn read-only: EOVERFLOW in its work directory); it
+ * belongs to the container's root instead.
  */
 #include <limits.h>
 
@@ -138,7 +138,8 @@ int upper_make(struct prepared *p, struct error *e) {
         p->upper_clone = mount_clone(AT_FDCWD, path, false);
     if (p->upper_clone < 0)
         return error_set_errno(e, errno, "open %s", path);
-    r = make_owned_directory(p->upper_clone, "upper", image_root.st_mode & 07777, image_root.st_uid, image_root.st_gid);
+    r = make_owned_directory(
+        p->upper_clone, "upper", image_root.st_mode & 07777, image_root.st_uid, image_root.st_gid);
     if (r >= 0)
         r = make_owned_directory(p->upper_clone, "work", 0700, p->root_uid, p->root_gid);
     if (r < 0)
@@ -153,7 +154,8 @@ int upper_make(struct prepared *p, struct error *e) {
 /* ---- the overlay ---- */
 
 static unsigned root_attributes(const struct prepared *p) {
-    /* With a user namespace nobody inside can make a device node, so one that works can only come from the image. */
+    /* With a user namespace nobody inside can make a device node, so one that works can only come from the
+     * image. */
     return p->userns_fd >= 0 ? MOUNT_ATTR_NODEV : 0;
 }
 
@@ -196,8 +198,9 @@ static int overlay_by_context(struct prepared *p, struct error *e) {
     return 0;
 }
 
-/* For kernels whose fsconfig(2) takes 255 bytes of lowerdir=: mount(2) takes a page. Standing in /proc/self/fd the
- * layers have names of a few digits. The mount is made at /scratch/root of our own namespace and a clone of it taken. */
+/* For kernels whose fsconfig(2) takes 255 bytes of lowerdir=: mount(2) takes a page. Standing in
+ * /proc/self/fd the layers have names of a few digits. The mount is made at /scratch/root of our own
+ * namespace and a clone of it taken. */
 static int overlay_by_mount(struct prepared *p, struct error *e) {
     _cleanup_strbuf_ struct strbuf b = {};
     const char *where = "/scratch/root";
@@ -230,14 +233,17 @@ static int overlay_by_mount(struct prepared *p, struct error *e) {
     return r < 0 ? error_set_errno(e, r, "mount_setattr of the root file system") : 0;
 }
 
-/* Before 6.15 a layer must be attached in the caller's mount namespace: at /scratch/N. Returns how many are, and leaves
- * those attached on failure too. */
+/* Before 6.15 a layer must be attached in the caller's mount namespace: at /scratch/N. Returns how many are,
+ * and leaves those attached on failure too. */
 static int scratch_attach(struct prepared *p, size_t *ret_n, struct error *e) {
     size_t n = 0, n_all = 3 + p->n_extra_clones;
     char path[32];
 
     for (size_t i = 0; i < n_all; i++) {
-        int fd = i == 0 ? p->layers_clone : i == 1 ? p->init_layer : i == 2 ? p->upper_clone : p->extra_clones[i - 3];
+        int fd = i == 0   ? p->layers_clone
+                 : i == 1 ? p->init_layer
+                 : i == 2 ? p->upper_clone
+                          : p->extra_clones[i - 3];
         if (fd < 0)
             continue;
         snprintf(path, sizeof(path), "/scratch/%zu", n);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Everything of a launch that may block or needs the host's privileges, done by the launcher before the child exists: what
- * the spec names by path becomes a descriptor, and the root file system becomes a detached mount. A failure here costs
- * no process.
+ * Everything of a launch that may block or needs the host's privileges, done by the launcher before the child
+ * exists: what the spec names by path becomes a descriptor, and the root file system becomes a detached
+ * mount. A failure here costs no process.
  */
 #include <linux/magic.h>
 #include <sys/vfs.h>
@@ -28,7 +28,8 @@ void fds_free(int *fds, size_t n) {
     free(fds);
 }
 
-static void prepared_init(struct prepared *p, struct launcher *l, const struct container_spec *s, const int *fds) {
+static void prepared_init(
+    struct prepared *p, struct launcher *l, const struct container_spec *s, const int *fds) {
     *p = (struct prepared){
         .launcher = l,
         .spec = s,
@@ -53,8 +54,7 @@ static void prepared_init(struct prepared *p, struct launcher *l, const struct c
     };
 }
 
-/* The layers' own mounts are of no more use once the overlay has cloned them. */
-static void release_layers(struct prepared *p) {
+void prepared_release_layers(struct prepared *p) {
     int *single[] = {&p->layers_clone, &p->init_layer, &p->upper_fd, &p->work_fd, &p->upper_clone};
 
     fds_free(TAKE_PTR(p->layer_fds), p->n_layer_fds);
@@ -67,7 +67,7 @@ void prepared_done(struct prepared *p) {
     int *single[] = {
         &p->cgroup_fd, &p->null_fd, &p->root_fd, &p->notify_fd, &p->console_fd, &p->proc_fd, &p->sys_fd};
 
-    release_layers(p);
+    prepared_release_layers(p);
     fds_free(TAKE_PTR(p->tasks_fds), p->n_tasks_fds);
     fds_free(TAKE_PTR(p->mount_fds), p->spec->n_mounts);
     fds_free(TAKE_PTR(p->device_fds), p->spec->n_devices);
@@ -99,9 +99,10 @@ static int open_cgroups(struct prepared *p, struct error *e) {
     return 0;
 }
 
-/* A FIFO gets an open file of our own: O_NONBLOCK is a property of the open file, and the other holders want it while the
- * program does not. Output is opened for reading as well, so that a reader that dies and comes back costs the program
- * neither a line nor a SIGPIPE. An anonymous pipe is somebody's pipeline and stays what it is. */
+/* A FIFO gets an open file of our own: O_NONBLOCK is a property of the open file, and the other holders want
+ * it while the program does not. Output is opened for reading as well, so that a reader that dies and comes
+ * back costs the program neither a line nor a SIGPIPE. An anonymous pipe is somebody's pipeline and stays
+ * what it is. */
 static int reopen_fifo(struct prepared *p, size_t i, int fd, struct error *e) {
     char path[32];
     struct stat st;
@@ -154,8 +155,8 @@ static int open_userns(struct prepared *p, struct error *e) {
     return 0;
 }
 
-/* A user namespace can mount proc and sysfs only if it owns the PID or network namespace they show. Without that the
- * container gets clones of ours. */
+/* A user namespace can mount proc and sysfs only if it owns the PID or network namespace they show. Without
+ * that the container gets clones of ours. */
 static int open_kernel_views(struct prepared *p, struct error *e) {
     uint32_t ns = p->spec->namespaces;
 
@@ -195,10 +196,7 @@ static int make_overlay_in_host(struct prepared *p, struct error *e) {
 }
 
 static int make_overlay_in_own(struct prepared *p, struct error *e) {
-    int r = p->launcher->overlay != OVERLAY_FD ? overlay_make(p, e) : 0;
-    if (r >= 0)
-        release_layers(p);
-    return r;
+    return p->launcher->overlay != OVERLAY_FD ? overlay_make(p, e) : 0;
 }
 
 /* ---- the sequence ---- */
@@ -264,7 +262,8 @@ static void simplify_paths(const struct container_spec *s) {
         path_simplify(*layer);
 }
 
-int prepare(struct launcher *l, const struct container_spec *s, const int *fds, struct prepared *ret, struct error *e) {
+int prepare(struct launcher *l, const struct container_spec *s, const int *fds, struct prepared *ret,
+    struct error *e) {
     _cleanup_(prepared_done) struct prepared p;
 
     prepared_init(&p, l, s, fds);

@@ -1,27 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What davitd and a launcher say to each other, over one SOCK_SEQPACKET pair per launcher. davit-init keeps both ends,
- * so whatever was sent and not yet received survives the death of either side.
+ * What davitd and a launcher say to each other, over one SOCK_SEQPACKET pair per launcher. davit-init keeps
+ * both ends, so whatever was sent and not yet received survives the death of either side.
  *
  *   davitd -> launcher   an encoded container_spec, with its descriptors
  *   launcher -> davitd   struct launch_answer, with descriptors as below
  *
- *   HELLO   {pid, request}   at start. request: the request that waits first in the queue, 0 if none. Lets davitd see
- *                            whether the request that a dead launcher had TAKEN is lost (see below).
- *   TAKEN   {request}        sent after peeking at a request and before consuming it.
- *   BEGUN   {request, pid} + pidfd + status pipe. The child exists and stands at the barrier, or will: it does all its
- *                            steps, then waits for one byte from the launcher before execve (or before it exits with an
- *                            error). The launcher sends that byte only after BEGUN is in the socket. So: whoever can
- *                            appear in the exit feed has a BEGUN in the socket before; a child whose launcher died
- *                            before BEGUN sees the end of the barrier and leaves without having run.
- *   FAILED  {request, error} no child was made.
+ *   HELLO   {pid, request}   at start. request: the request that waits first in the queue, 0 if none. Lets
+ * davitd see whether the request that a dead launcher had TAKEN is lost (see below). TAKEN   {request} sent
+ * after peeking at a request and before consuming it. BEGUN   {request, pid} + pidfd + status pipe. The child
+ * exists and stands at the barrier, or will: it does all its steps, then waits for one byte from the launcher
+ * before execve (or before it exits with an error). The launcher sends that byte only after BEGUN is in the
+ * socket. So: whoever can appear in the exit feed has a BEGUN in the socket before; a child whose launcher
+ * died before BEGUN sees the end of the barrier and leaves without having run. FAILED  {request, error} no
+ * child was made.
  *
- * The status pipe tells davitd, without the launcher, how the child fared: end of file = execve succeeded (the write
- * end is close-on-exec; for tasks: the chore is under way), one struct error = the step that failed; the child then
- * exits with one of the LAUNCH_EXIT codes.
+ * The status pipe tells davitd, without the launcher, how the child fared: end of file = execve succeeded
+ * (the write end is close-on-exec; for tasks: the chore is under way), one struct error = the step that
+ * failed; the child then exits with one of the LAUNCH_EXIT codes.
  *
- * A request is lost if its launcher took it (TAKEN), died, and neither BEGUN nor FAILED came, and the HELLO of the next
- * one does not show it still queued. davitd then sends it again, at most twice, then fails it.
+ * A request is lost if its launcher took it (TAKEN), died, and neither BEGUN nor FAILED came, and the HELLO
+ * of the next one does not show it still queued. davitd then sends it again, at most twice, then fails it.
  */
 #pragma once
 
@@ -36,7 +35,8 @@ struct launch_answer {
     struct error error; /* FAILED only */
 };
 
-/* Exit status of a child that did not reach its program: 125 to 127 as podman, env(1) and POSIX shells use them. */
+/* Exit status of a child that did not reach its program: 125 to 127 as podman, env(1) and POSIX shells use
+ * them. */
 enum { LAUNCH_EXIT_SETUP = 125, LAUNCH_EXIT_CANNOT_EXEC = 126, LAUNCH_EXIT_NOT_FOUND = 127 };
 
 /* Descriptor numbers at the start of davit-launch. */

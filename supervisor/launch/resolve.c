@@ -4,7 +4,8 @@
 #include <limits.h>
 #include <string.h>
 
-/* RESOLVE_IN_ROOT fails with EAGAIN when something was renamed meanwhile: a racing container must not make us spin. */
+/* RESOLVE_IN_ROOT fails with EAGAIN when something was renamed meanwhile: a racing container must not make us
+ * spin. */
 #define RESOLVE_TRIES 64
 
 static int open_below(int root, const char *path, int flags, mode_t mode, uint64_t resolve) {
@@ -26,12 +27,13 @@ int root_open_strict(int root, const char *path, int flags) {
         RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
 }
 
-/* Makes the missing directory name in parent and opens it. A symbolic link in its place (dangling, or put there this
- * moment) is an error. */
+/* Makes the missing directory name in parent and opens it. A symbolic link in its place (dangling, or put
+ * there this moment) is an error. */
 static int make_directory_in(int parent, const char *name, mode_t mode) {
     if (mkdirat(parent, name, mode) < 0 && errno != EEXIST)
         return negative_errno();
-    return open_below(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+    return open_below(
+        parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
 }
 
 int root_make_directory(int root, const char *path, mode_t mode) {
@@ -44,8 +46,8 @@ int root_make_directory(int root, const char *path, mode_t mode) {
     if (strlen(path) >= sizeof(prefix))
         return -ENAMETOOLONG;
 
-    /* Descend by longer and longer prefixes, each resolved from the root, so that links in the image lead where a
-     * process inside would get; the first that is missing and all after it are made. */
+    /* Descend by longer and longer prefixes, each resolved from the root, so that links in the image lead
+     * where a process inside would get; the first that is missing and all after it are made. */
     for (const char *p = path + strspn(path, "/"); *p; p += strspn(p, "/")) {
         size_t n = strcspn(p, "/");
         char name[NAME_MAX + 1];
@@ -89,7 +91,8 @@ int root_make_target(int root, const char *path, bool directory) {
     if (parent < 0)
         return parent;
 
-    _cleanup_close_ int made = openat(parent, slash + 1, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, 0644);
+    _cleanup_close_ int made =
+        openat(parent, slash + 1, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, 0644);
     if (made < 0)
         return negative_errno();
     return open_below(parent, slash + 1, O_PATH | O_NOFOLLOW, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);

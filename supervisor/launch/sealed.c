@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Rule R6. A container that runs as root may try to write to the program that started it, through /proc/PID/exe
- * (CVE-2019-5736). So the launcher runs from a copy of itself in a memfd that is sealed against every change.
+ * Rule R6. A container that runs as root may try to write to the program that started it, through
+ * /proc/PID/exe (CVE-2019-5736). So the launcher runs from a copy of itself in a memfd that is sealed against
+ * every change.
  */
 #include <sys/mman.h>
 #include <sys/sendfile.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a spec must be before anything is done with it: every enum in its range, every descriptor position within what
- * came along, every path absolute and free of "..", every count below what the kernel takes. A spec comes from davitd,
- * which is trusted, but the launcher runs with all privileges and does not rely on it.
+ * What a spec must be before anything is done with it: every enum in its range, every descriptor position
+ * within what came along, every path absolute and free of "..", every count below what the kernel takes. A
+ * spec comes from davitd, which is trusted, but the launcher runs with all privileges and does not rely on
+ * it.
  */
 #include <limits.h>
 #include <linux/filter.h>
@@ -11,14 +12,13 @@
 #include "launch/spec.h"
 
 enum {
-    MAX_LAYERS = 500,     /* overlayfs: OVL_MAX_STACK */
-    MAX_ID_RANGES = 340,  /* user_namespaces(7) */
-    MAX_HOSTNAME = 64,    /* __NEW_UTS_LEN */
+    MAX_LAYERS = 500,    /* overlayfs: OVL_MAX_STACK */
+    MAX_ID_RANGES = 340, /* user_namespaces(7) */
+    MAX_HOSTNAME = 64,   /* __NEW_UTS_LEN */
     MAX_SUPPLEMENTARY = 1024,
 };
 
-static const uint32_t all_namespaces =
-    NS_MOUNT | NS_UTS | NS_IPC | NS_PID | NS_NETWORK | NS_CGROUP | NS_USER;
+static const uint32_t all_namespaces = NS_MOUNT | NS_UTS | NS_IPC | NS_PID | NS_NETWORK | NS_CGROUP | NS_USER;
 static const uint32_t all_mount_flags = (MOUNT_UNBINDABLE << 1) - 1;
 
 #define BAD(e, ...) error_set((e), EBADMSG, __VA_ARGS__)
@@ -84,7 +84,8 @@ static int check_namespaces(const struct container_spec *s, struct error *e) {
         return BAD(e, "a container needs a mount namespace of its own");
     if (!(s->namespaces & NS_USER) && (s->n_uid_map > 0 || s->n_gid_map > 0))
         return BAD(e, "id maps without a user namespace");
-    if ((s->namespaces & NS_USER) && (!maps_root(s->uid_map, s->n_uid_map) || !maps_root(s->gid_map, s->n_gid_map)))
+    if ((s->namespaces & NS_USER) &&
+        (!maps_root(s->uid_map, s->n_uid_map) || !maps_root(s->gid_map, s->n_gid_map)))
         return BAD(e, "the id maps do not map root");
     return 0;
 }

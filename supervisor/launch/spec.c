@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A spec as a value and as a message. One table lists the fields; freeing, writing and reading all walk it, so they
- * cannot disagree. Offsets are into struct container_spec or into one element of an array in it.
+ * A spec as a value and as a message. One table lists the fields; freeing, writing and reading all walk it,
+ * so they cannot disagree. Offsets are into struct container_spec or into one element of an array in it.
  *
- * The message: magic, request (so that a launcher can name the request of a message it cannot read), then the fields in
- * the order of the table.
+ * The message: magic, request (so that a launcher can name the request of a message it cannot read), then the
+ * fields in the order of the table.
  */
 #include "launch/spec.h"
 
@@ -27,7 +27,7 @@ struct record {
     size_t n_fields;
 };
 
-#define RECORD(type, table)                                                                                            \
+#define RECORD(type, table) \
     { sizeof(type), table, ARRAY_SIZE(table) }
 
 static const struct field mount_fields[] = {
@@ -76,9 +76,13 @@ static const struct field sysctl_fields[] = {
 };
 static const struct record sysctl_record = RECORD(struct spec_sysctl, sysctl_fields);
 
-#define ONE(type, name) {type, offsetof(struct container_spec, name), 0, NULL}
-#define MANY(name, record)                                                                                             \
-    { FIELD_ARRAY, offsetof(struct container_spec, name), offsetof(struct container_spec, n_##name), &(record) }
+#define ONE(type, name) \
+    { type, offsetof(struct container_spec, name), 0, NULL }
+#define MANY(name, record) \
+    { \
+        FIELD_ARRAY, offsetof(struct container_spec, name), offsetof(struct container_spec, n_##name), \
+            &(record) \
+    }
 
 static const struct field spec_fields[] = {
     ONE(FIELD_U32, kind),
@@ -118,7 +122,8 @@ static const struct field spec_fields[] = {
     MANY(rlimits, rlimit_record),
     ONE(FIELD_U32, oom_score_adjust),
     ONE(FIELD_U32, umask),
-    {FIELD_BYTES, offsetof(struct container_spec, seccomp), offsetof(struct container_spec, seccomp_size), NULL},
+    {FIELD_BYTES, offsetof(struct container_spec, seccomp), offsetof(struct container_spec, seccomp_size),
+        NULL},
     ONE(FIELD_U32, stdin_fd),
     ONE(FIELD_U32, stdout_fd),
     ONE(FIELD_U32, stderr_fd),
@@ -127,7 +132,8 @@ static const struct field spec_fields[] = {
 };
 static const struct record spec_record = RECORD(struct container_spec, spec_fields);
 
-_Static_assert(sizeof(enum spec_kind) == 4 && sizeof(enum spec_task) == 4 && sizeof(enum spec_mount_kind) == 4,
+_Static_assert(
+    sizeof(enum spec_kind) == 4 && sizeof(enum spec_task) == 4 && sizeof(enum spec_mount_kind) == 4,
     "enums travel as FIELD_U32");
 
 static uint32_t count_of(const struct field *f, const void *base) {
@@ -222,7 +228,8 @@ int spec_encode(const struct container_spec *s, void **ret, size_t *ret_size, st
     if (strbuf_failed(&w.out))
         return error_set(e, ENOMEM, "out of memory");
     if (w.out.length > SPEC_MAX_SIZE)
-        return error_set(e, E2BIG, "%s takes %zu bytes to launch, more than %u: too much environment or too many mounts",
+        return error_set(e, E2BIG,
+            "%s takes %zu bytes to launch, more than %u: too much environment or too many mounts",
             s->unit ? s->unit : "it", w.out.length, SPEC_MAX_SIZE);
     *ret_size = w.out.length;
     *ret = strbuf_take(&w.out);
@@ -231,7 +238,8 @@ int spec_encode(const struct container_spec *s, void **ret, size_t *ret_size, st
 
 /* ---- reading ---- */
 
-/* The least number of bytes that one element takes in a message: for refusing forged counts before allocating. */
+/* The least number of bytes that one element takes in a message: for refusing forged counts before
+ * allocating. */
 static size_t record_wire_min(const struct record *r) {
     size_t n = 0;
     for (size_t i = 0; i < r->n_fields; i++)

@@ -2,13 +2,14 @@
 /*
  * struct container_spec: the border between deciding and acting.
  *
- * Everything that davit runs is one of these: a container, a command inside a running container, a host process (a
- * service, a hook, a worker), or a small chore of the launcher's own (remove a tree). A spec is complete: no defaults
- * left to fill in, no names left to look up except users and groups, which are looked up inside the container. Who
- * filled it in (a unit file, `davit run`, later an OCI config.json) cannot be told from it.
+ * Everything that davit runs is one of these: a container, a command inside a running container, a host
+ * process (a service, a hook, a worker), or a small chore of the launcher's own (remove a tree). A spec is
+ * complete: no defaults left to fill in, no names left to look up except users and groups, which are looked
+ * up inside the container. Who filled it in (a unit file, `davit run`, later an OCI config.json) cannot be
+ * told from it.
  *
- * A spec travels to the launcher as one flat message (spec_encode/spec_decode) of at most SPEC_MAX_SIZE bytes, with
- * descriptors beside it; fields named *_fd are positions in that descriptor array (-1 = none).
+ * A spec travels to the launcher as one flat message (spec_encode/spec_decode) of at most SPEC_MAX_SIZE
+ * bytes, with descriptors beside it; fields named *_fd are positions in that descriptor array (-1 = none).
  */
 #pragma once
 
@@ -31,7 +32,7 @@ enum spec_kind {
 enum spec_task {
     TASK_NONE,
     TASK_REMOVE_TREE, /* argv[0]: directory path on the host, argv[1]: name in it; removed with all below */
-    TASK_COPY_TREE,   /* argv[0] -> argv[1], both host directories: fill an empty volume from an image layer */
+    TASK_COPY_TREE, /* argv[0] -> argv[1], both host directories: fill an empty volume from an image layer */
     _SPEC_TASK_COUNT,
 };
 
@@ -91,7 +92,7 @@ struct spec_id_range {
     uint32_t inside, outside, count;
 };
 struct spec_rlimit {
-    uint32_t resource; /* RLIMIT_* */
+    uint32_t resource;   /* RLIMIT_* */
     uint64_t soft, hard; /* RLIM_INFINITY = UINT64_MAX */
 };
 struct spec_sysctl {
@@ -104,9 +105,9 @@ struct container_spec {
     /* ---- what and whose ---- */
     enum spec_kind kind;
     enum spec_task task;
-    uint64_t request;  /* chosen by davitd, repeated in every answer */
-    char *unit;        /* "web.container", for messages */
-    char *invocation;  /* 32 hex digits or NULL */
+    uint64_t request; /* chosen by davitd, repeated in every answer */
+    char *unit;       /* "web.container", for messages */
+    char *invocation; /* 32 hex digits or NULL */
 
     /* ---- namespaces and control groups ---- */
     uint32_t namespaces; /* enum spec_namespace */
@@ -117,9 +118,10 @@ struct container_spec {
     char **cgroup_v1_tasks; /* `tasks` files into which the child writes "0" */
 
     /* ---- root file system (SPEC_CONTAINER) ---- */
-    char **layers;     /* host directories, lowest first */
-    char *upper_dir;   /* host directory for this start; "upper" and "work" are made in it. NULL = read-only overlay */
-    bool read_only;    /* the root is mounted read-only (the upper may exist for the init layer's sake) */
+    char **layers;   /* host directories, lowest first */
+    char *upper_dir; /* host directory for this start; "upper" and "work" are made in it. NULL = read-only
+                        overlay */
+    bool read_only;  /* the root is mounted read-only (the upper may exist for the init layer's sake) */
     bool volatile_upper;
     struct spec_file *files; /* the init layer: hosts, hostname, resolv.conf, ... */
     uint32_t n_files;
@@ -137,10 +139,11 @@ struct container_spec {
     /* ---- the process ---- */
     char **argv, **environment;
     char *working_dir; /* NULL = "/" */
-    char *user, *group; /* "0", "www-data", NULL = 0 and the user's group; looked up in the container's files */
-    char **groups;      /* supplementary, names or numbers */
-    uint64_t capabilities; /* effective, permitted and bounding of the first process; inheritable and ambient stay empty
-                              unless user is not 0 and ambient_capabilities asks */
+    char *user,
+        *group;    /* "0", "www-data", NULL = 0 and the user's group; looked up in the container's files */
+    char **groups; /* supplementary, names or numbers */
+    uint64_t capabilities; /* effective, permitted and bounding of the first process; inheritable and ambient
+                              stay empty unless user is not 0 and ambient_capabilities asks */
     uint64_t ambient_capabilities;
     bool no_new_privileges;
     bool run_init; /* a small init of davit's own is pid 1 and reaps; the program is pid 2 */
@@ -149,9 +152,10 @@ struct container_spec {
     uint32_t n_rlimits;
     int32_t oom_score_adjust; /* INT32_MIN = leave */
     uint32_t umask;           /* UINT32_MAX = 0022 */
-    uint8_t *seccomp; /* array of struct sock_filter; NULL = none */
+    uint8_t *seccomp;         /* array of struct sock_filter; NULL = none */
     uint32_t seccomp_size;
-    int32_t stdin_fd, stdout_fd, stderr_fd; /* -1 = /dev/null; FIFOs are re-opened, so that O_NONBLOCK stays ours */
+    int32_t stdin_fd, stdout_fd,
+        stderr_fd;       /* -1 = /dev/null; FIFOs are re-opened, so that O_NONBLOCK stays ours */
     int32_t terminal_fd; /* a pty slave that becomes the controlling terminal and /dev/console; -1 = none */
     int32_t pass_fd;     /* a descriptor that arrives as fd 3 (workers: result pipe); -1 = none */
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Chores: what may take long and needs no program of its own runs in a clone of the launcher, in the host's tree. */
+/* Chores: what may take long and needs no program of its own runs in a clone of the launcher, in the host's
+ * tree. */
 #include "base/fs.h"
 #include "launch/internal.h"
 

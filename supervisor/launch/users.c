@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Users and groups of a root file system that somebody else filled, read from its /etc/passwd and /etc/group as files:
- * no NSS, whose modules would be the container's code in our process (CVE-2019-14271). The files are regular, resolved
- * inside the root, at most 1 MiB; a FIFO in their place does not stop us.
+ * Users and groups of a root file system that somebody else filled, read from its /etc/passwd and /etc/group
+ * as files: no NSS, whose modules would be the container's code in our process (CVE-2019-14271). The files
+ * are regular, resolved inside the root, at most 1 MiB; a FIFO in their place does not stop us.
  *
- * A number is a number first: a line "1000:x:0:0:..." does not make User=1000 root (CVE-2016-3697). 4294967295 is refused
- * everywhere: setresuid(2) takes it as "leave as it is", and the program would run as root.
+ * A number is a number first: a line "1000:x:0:0:..." does not make User=1000 root (CVE-2016-3697).
+ * 4294967295 is refused everywhere: setresuid(2) takes it as "leave as it is", and the program would run as
+ * root.
  */
 #include "base/fs.h"
 #include "base/parse.h"
@@ -59,8 +60,10 @@ static void copy_text(char *to, size_t size, const char *from) {
     snprintf(to, size, "%s", from);
 }
 
-/* passwd(5): name, password, uid, gid, comment, home, shell. Looks for a name, or if that is NULL for a uid. */
-static int find_user(char *text, const char *name, uid_t uid, struct identity *i, bool *ret_found, struct error *e) {
+/* passwd(5): name, password, uid, gid, comment, home, shell. Looks for a name, or if that is NULL for a uid.
+ */
+static int find_user(
+    char *text, const char *name, uid_t uid, struct identity *i, bool *ret_found, struct error *e) {
     char *column[MAX_COLUMNS];
     uint32_t line_uid, line_gid;
     int n;
@@ -163,11 +166,12 @@ static int look_up_group(char *text, const char *group, gid_t *ret, struct error
     return error_set(e, ENOENT, "group \"%s\" is not in /etc/group", group);
 }
 
-/* The main group if one is named, and the supplementary ones. Each look-up cuts a fresh copy of the text to pieces. */
+/* The main group if one is named, and the supplementary ones. Each look-up cuts a fresh copy of the text to
+ * pieces. */
 static int look_up_groups(int root_fd, const struct container_spec *s, struct identity *i, struct error *e) {
     _cleanup_free_ char *text = NULL;
-    /* A container's user with an explicit group has that one only, as with podman; a host service is in all of its
-     * user's groups, as with systemd. */
+    /* A container's user with an explicit group has that one only, as with podman; a host service is in all
+     * of its user's groups, as with systemd. */
     bool memberships = i->name[0] && (!s->group || s->kind == SPEC_PROCESS);
 
     if (!s->group && !s->groups && !memberships)

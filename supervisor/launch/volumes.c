@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Volumes: the sources of bind mounts, opened in the host's mount namespace as detached clones with their final
- * attributes, so that the child only has to attach them. A source path is the administrator's and is followed as given; a
- * target is the container's and is resolved by the child.
+ * Volumes: the sources of bind mounts, opened in the host's mount namespace as detached clones with their
+ * final attributes, so that the child only has to attach them. A source path is the administrator's and is
+ * followed as given; a target is the container's and is resolved by the child.
  */
 #include "base/fs.h"
 #include "launch/internal.h"
@@ -38,17 +38,19 @@ static uint64_t propagation(uint32_t flags) {
 }
 
 /* Whose the source's root directory shall be, as ids on disk. */
-static int owner_on_disk(const struct prepared *p, const struct spec_mount *m, uid_t *ret_uid, gid_t *ret_gid,
-    struct error *e) {
+static int owner_on_disk(
+    const struct prepared *p, const struct spec_mount *m, uid_t *ret_uid, gid_t *ret_gid, struct error *e) {
     const struct container_spec *s = p->spec;
     uint32_t uid = m->owner_uid == SPEC_ID_UNSET ? 0 : m->owner_uid;
     uint32_t gid = m->owner_gid == SPEC_ID_UNSET ? 0 : m->owner_gid;
 
     /* Seen through an id map the disk holds the ids of inside. */
     if (!(m->flags & MOUNT_IDMAP) || p->userns_fd < 0) {
-        uint32_t u = idmap_outside(s->uid_map, s->n_uid_map, uid), g = idmap_outside(s->gid_map, s->n_gid_map, gid);
+        uint32_t u = idmap_outside(s->uid_map, s->n_uid_map, uid),
+                 g = idmap_outside(s->gid_map, s->n_gid_map, gid);
         if (u == SPEC_ID_UNSET || g == SPEC_ID_UNSET)
-            return error_set(e, EINVAL, "owner %u:%u of %s is not in the container's id range", uid, gid, m->source);
+            return error_set(
+                e, EINVAL, "owner %u:%u of %s is not in the container's id range", uid, gid, m->source);
         uid = u;
         gid = g;
     }
@@ -144,8 +146,9 @@ int volumes_open(struct prepared *p, struct error *e) {
 
 /* ---- first filling ---- */
 
-/* An empty volume gets what the image has at its place, once. The volume is written through its plain directory (its
- * clone may be read-only), so ids are turned from outside, as the overlay shows them, to what belongs on disk. */
+/* An empty volume gets what the image has at its place, once. The volume is written through its plain
+ * directory (its clone may be read-only), so ids are turned from outside, as the overlay shows them, to what
+ * belongs on disk. */
 static int fill(struct prepared *p, size_t i, struct error *e) {
     const struct spec_mount *m = &p->spec->mounts[i];
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * davit-launch: turns specs into processes, one after the other, for davitd. Started by davit-init with its socket as
- * descriptor 3 and its number as argument 1. Static and single-threaded: a clone copies its page tables.
+ * davit-launch: turns specs into processes, one after the other, for davitd. Started by davit-init with its
+ * socket as descriptor 3 and its number as argument 1. Static and single-threaded: a clone copies its page
+ * tables.
  */
 #include <fcntl.h>
 #include <sys/prctl.h>
@@ -21,7 +22,8 @@ int main(int argc, char **argv) {
     struct error error = {};
 
     if (argc != 2 || fcntl(LAUNCH_FD_SOCKET, F_SETFD, 0) < 0) {
-        fprintf(stderr, "%s is started by davit-init, with a socket as descriptor %d.\n", argv[0], LAUNCH_FD_SOCKET);
+        fprintf(stderr, "%s is started by davit-init, with a socket as descriptor %d.\n", argv[0],
+            LAUNCH_FD_SOCKET);
         return 2;
     }
     log_open("davit-launch");

@@ -15,13 +15,13 @@
 #define ANSWER_MSEC 20000
 
 /* podman's eleven */
-#define DEFAULT_CAPABILITIES                                                                                           \
-    ((1u << 0) | (1u << 1) | (1u << 3) | (1u << 4) | (1u << 5) | (1u << 6) | (1u << 7) | (1u << 8) | (1u << 10) |      \
-        (1u << 18) | (1u << 31))
+#define DEFAULT_CAPABILITIES \
+    ((1u << 0) | (1u << 1) | (1u << 3) | (1u << 4) | (1u << 5) | (1u << 6) | (1u << 7) | (1u << 8) | \
+        (1u << 10) | (1u << 18) | (1u << 31))
 
-static const char *const masked[] = {"/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-    "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap",
-    "/sys/firmware", "/sys/fs/selinux"};
+static const char *const masked[] = {"/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys",
+    "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
+    "/sys/devices/virtual/powercap", "/sys/firmware", "/sys/fs/selinux"};
 static const char *const read_only[] = {
     "/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
 
@@ -62,9 +62,10 @@ void make_directory(const char *path, mode_t mode) {
 
 static void make_image(struct rig *r) {
     static const char *const directories[] = {"bin", "etc", "proc", "sys", "dev", "tmp", "root", "data"};
-    static const char *const applets[] = {"sh", "cat", "ls", "id", "stat", "rm", "touch", "mkdir", "mount", "umount",
-        "echo", "env", "sleep", "true", "false", "hostname", "readlink", "ip", "head", "dd", "chmod", "chown", "grep",
-        "wc", "mknod", "sed", "kill", "ps", "test", "pwd", "tr", "cut", "od", "sort", "mv", "ln", "tty", "nc", "cp"};
+    static const char *const applets[] = {"sh", "cat", "ls", "id", "stat", "rm", "touch", "mkdir", "mount",
+        "umount", "echo", "env", "sleep", "true", "false", "hostname", "readlink", "ip", "head", "dd",
+        "chmod", "chown", "grep", "wc", "mknod", "sed", "kill", "ps", "test", "pwd", "tr", "cut", "od",
+        "sort", "mv", "ln", "tty", "nc", "cp"};
 
     r->image = rig_path(r, "image");
     make_directory(r->image, 0755);
@@ -80,7 +81,8 @@ static void make_image(struct rig *r) {
         assert_int_equal(symlink("busybox", path), 0);
     }
     _cleanup_free_ char *passwd = rig_path(r, "image/etc/passwd");
-    write_file(passwd, "root:x:0:0:root:/root:/bin/sh\nwww:x:33:34:www:/srv/www:/bin/sh\n1000:x:0:0::/:/bin/sh\n");
+    write_file(
+        passwd, "root:x:0:0:root:/root:/bin/sh\nwww:x:33:34:www:/srv/www:/bin/sh\n1000:x:0:0::/:/bin/sh\n");
     _cleanup_free_ char *group = rig_path(r, "image/etc/group");
     write_file(group, "root:x:0:\nwww:x:34:\naudio:x:29:pulse,www\nvideo:x:44:wwwx,xwww\nstaff:x:50:\n");
 }
@@ -208,8 +210,8 @@ static void *grow(void *array, uint32_t *n, size_t size) {
     return p;
 }
 
-struct spec_mount *add_mount(struct container_spec *s, enum spec_mount_kind kind, uint32_t flags, const char *source,
-    const char *target) {
+struct spec_mount *add_mount(struct container_spec *s, enum spec_mount_kind kind, uint32_t flags,
+    const char *source, const char *target) {
     s->mounts = grow(s->mounts, &s->n_mounts, sizeof(*s->mounts));
     struct spec_mount *m = &s->mounts[s->n_mounts - 1];
     m->kind = kind;

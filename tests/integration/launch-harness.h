@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A real davit-launch with this test as its davitd and its davit-init: the test holds the other end of its socket, and as
- * the launcher's parent it gets the launcher's children (CLONE_PARENT) to reap.
+ * A real davit-launch with this test as its davitd and its davit-init: the test holds the other end of its
+ * socket, and as the launcher's parent it gets the launcher's children (CLONE_PARENT) to reap.
  *
- * A rig has a temporary directory with a root file system made of busybox-static. Each run gets a fresh upper directory.
+ * A rig has a temporary directory with a root file system made of busybox-static. Each run gets a fresh upper
+ * directory.
  */
 #pragma once
 
@@ -53,8 +54,8 @@ void container_init(struct rig *r, struct container_spec *s, bool user_namespace
 void container_script(struct rig *r, struct container_spec *s, bool user_namespace, const char *script);
 void set(char **field, const char *value);
 void set_argv(struct container_spec *s, const char *first, ...) __attribute__((sentinel));
-struct spec_mount *add_mount(struct container_spec *s, enum spec_mount_kind kind, uint32_t flags, const char *source,
-    const char *target);
+struct spec_mount *add_mount(struct container_spec *s, enum spec_mount_kind kind, uint32_t flags,
+    const char *source, const char *target);
 void add_file(struct container_spec *s, const char *path, const char *content);
 void add_sysctl(struct container_spec *s, const char *key, const char *value);
 
@@ -72,21 +73,21 @@ char *script_output(struct rig *r, bool user_namespace, const char *script);
 int exit_code(const struct outcome *o);
 
 /* Text of a message for assertions: status, error, output. */
-#define assert_exit(o, code)                                                                                           \
-    do {                                                                                                               \
-        if (exit_code(o) != (code))                                                                                    \
-            fail_msg("exit status %d instead of %d, error \"%s: %s\", output \"%s\"", exit_code(o), (code),            \
-                (o)->error.step, (o)->error.text, (o)->output ? (o)->output : "");                                     \
+#define assert_exit(o, code) \
+    do { \
+        if (exit_code(o) != (code)) \
+            fail_msg("exit status %d instead of %d, error \"%s: %s\", output \"%s\"", exit_code(o), (code), \
+                (o)->error.step, (o)->error.text, (o)->output ? (o)->output : ""); \
     } while (0)
-#define assert_contains(text, part)                                                                                    \
-    do {                                                                                                               \
-        if (!strstr((text), (part)))                                                                                   \
-            fail_msg("\"%s\" is not in \"%s\"", (part), (text));                                                       \
+#define assert_contains(text, part) \
+    do { \
+        if (!strstr((text), (part))) \
+            fail_msg("\"%s\" is not in \"%s\"", (part), (text)); \
     } while (0)
-#define assert_lacks(text, part)                                                                                       \
-    do {                                                                                                               \
-        if (strstr((text), (part)))                                                                                    \
-            fail_msg("\"%s\" is in \"%s\"", (part), (text));                                                           \
+#define assert_lacks(text, part) \
+    do { \
+        if (strstr((text), (part))) \
+            fail_msg("\"%s\" is in \"%s\"", (part), (text)); \
     } while (0)
 
 /* ---- files of the rig ---- */
