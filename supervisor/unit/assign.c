@@ -3,6 +3,7 @@
  * to do. */
 #include "base/fs.h"
 #include "unit/key.h"
+#include "unit/name.h"
 
 /* ---- rows and fields ---- */
 
@@ -87,12 +88,18 @@ int assignment_warn(struct assignment *a, const char *hint, const char *fmt, ...
 /* ---- what values have in common ---- */
 
 int assignment_expand(struct assignment *a, const char *text, char **ret) {
+    const struct unit *u = a->load->u;
+    _cleanup_free_ char *stand_in = NULL;
+
     if (!strchr(text, '%')) {
         *ret = strdup(text);
         return *ret ? 0 : -ENOMEM;
     }
-    const struct unit *u = a->load->u;
-    const struct specifier_context c = {.env = a->load->env, .name = u->name, .fragment = u->fragment};
+    /* A bare template is read to be checked, and "" for %i would be wrong in most places. */
+    if (name_is_template(u->name) && !(stand_in = name_with_instance(u->name, "instance")))
+        return -ENOMEM;
+    const struct specifier_context c = {
+        .env = a->load->env, .name = stand_in ?: u->name, .fragment = u->fragment};
     struct error e = {0};
     int r = specifier_expand(&c, text, ret, &e);
     if (r == 0 || r == -ENOMEM)

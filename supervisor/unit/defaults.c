@@ -84,8 +84,10 @@ static void fill_service(struct load *l) {
         u->resources.oom_policy = OOM_STOP;
     if (!load_has(l, "NotifyAccess"))
         s->notify_access = s->type == SERVICE_NOTIFY || s->watchdog > 0 ? NOTIFY_MAIN : NOTIFY_NONE;
-    if (!load_has(l, "TasksMax"))
-        u->resources.tasks_max = MAX(machine_tasks_max() * SERVICE_TASKS_PERCENT / 100, 1u);
+    if (!load_has(l, "TasksMax")) {
+        uint64_t share = machine_tasks_max() * SERVICE_TASKS_PERCENT / 100;
+        u->resources.tasks_max = MAX(share, 1u);
+    }
 }
 
 /* A volume is made once and stays: what Quadlet generates for it is a oneshot that remains. */
@@ -259,6 +261,20 @@ static int check_restart(struct load *l) {
     return r;
 }
 
+static int check_volume(struct load *l) {
+    const struct volume_section *v = l->u->volume;
+    const char *key = v->type      ? "Type"
+                      : v->options ? "Options"
+                      : v->user    ? "User"
+                      : v->group   ? "Group"
+                                   : NULL;
+
+    if (!key || v->device)
+        return 0;
+    return REPORT(l, PROBLEM_ERROR, "Volume", key,
+        "set Device= as well; UID= and GID= set who owns a plain directory", "%s= without Device=", key);
+}
+
 /* podman asks, waits StopTimeout=, kills; systemd's clock must not run out before that. */
 static int check_stop_timeout(struct load *l) {
     struct service_section *s = &l->u->service;
@@ -295,6 +311,8 @@ int defaults_fill(struct load *l) {
         r = check_stop_timeout(l);
     if (r == 0 && u->type == UNIT_SERVICE)
         r = check_service(l);
+    if (r == 0 && u->type == UNIT_VOLUME)
+        r = check_volume(l);
     if (r == 0)
         r = check_restart(l);
     if (r == 0)

@@ -36,8 +36,10 @@ static bool is_blank(char c) {
 }
 
 static void report(struct reader *r, const struct reader_event *event) {
-    if (r->error == 0)
-        r->error = MIN(r->callback(event, r->data), 0);
+    if (r->error != 0)
+        return;
+    int e = r->callback(event, r->data);
+    r->error = MIN(e, 0);
 }
 
 static void report_error(
@@ -117,7 +119,8 @@ static bool join_statement(struct reader *r) {
     return continued;
 }
 
-/* Cuts blanks off the end (the joiner took them off the start) and NUL-terminates. */
+/* The statement without blanks at its ends, NUL-terminated. (One at the start comes from a line that is only
+ * a backslash.) */
 static char *statement_text(struct reader *r) {
     strbuf_append(&r->statement, "", 1);
     if (strbuf_failed(&r->statement))
@@ -127,6 +130,8 @@ static char *statement_text(struct reader *r) {
     char *text = r->statement.data;
     while (r->statement.length > 0 && is_blank(text[r->statement.length - 1]))
         text[--r->statement.length] = '\0';
+    while (is_blank(*text))
+        text++;
     return text;
 }
 
@@ -194,7 +199,7 @@ static bool next_statement(struct reader *r) {
             r->error = -ENOMEM;
             return false;
         }
-        size_t n = r->statement.length;
+        size_t n = strlen(text);
         if (n == 0)
             continue;
         if (!utf8_is_valid(text, n)) {

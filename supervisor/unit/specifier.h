@@ -9,7 +9,8 @@ struct specifier_context {
     const char *name;     /* full unit name */
     const char *fragment; /* may be NULL */
 };
-/* Expands s. -EINVAL with *e for an unknown specifier or one that has no value here. Results longer than 64 KiB: -E2BIG. */
+/* Expands s. -EINVAL with *e for an unknown specifier or one that has no value here. Results longer than 64
+ * KiB: -E2BIG. */
 int specifier_expand(const struct specifier_context *c, const char *s, char **ret, struct error *e);
 /* Escaping of names and paths, systemd-escape(1). */
 int unit_name_unescape(const char *s, char **ret);

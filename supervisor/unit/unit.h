@@ -2,13 +2,13 @@
 /*
  * struct unit: what unit files say, checked and complete, and nothing about what runs.
  *
- * A unit is made by unit_load() from a fragment, its drop-ins and (for an instance) its template, and never changed
- * afterwards; a reload makes a new one. Every value that a key can have is stored here with its default filled in, so
- * that nobody behind this header asks "was it set?", except where the difference means something (the *_set fields,
- * the UNSET constants).
+ * A unit is made by unit_load() from a fragment, its drop-ins and (for an instance) its template, and never
+ * changed afterwards; a reload makes a new one. Every value that a key can have is stored here with its
+ * default filled in, so that nobody behind this header asks "was it set?", except where the difference means
+ * something (the *_set fields, the UNSET constants).
  *
- * All keys are in one table (unit/keys.c): section, name, type, where it is stored, default, documentation. Parsing,
- * `davit check`, `davit show`, the manual page and completion come from that table.
+ * All keys are in one table (unit/keys.c): section, name, type, where it is stored, default, documentation.
+ * Parsing, `davit check`, `davit show`, the manual page and completion come from that table.
  */
 #pragma once
 
@@ -23,7 +23,8 @@ enum unit_type {
     UNIT_SERVICE,
     UNIT_VOLUME,
     UNIT_TARGET,
-    /* recognised, and answered with a problem that says from which issue on they run or that davit does not run them */
+    /* recognised, and answered with a problem that says from which issue on they run or that davit does not
+       run them */
     UNIT_POD,
     UNIT_NETWORK,
     UNIT_IMAGE,
@@ -45,16 +46,16 @@ enum unit_type unit_type_from_name(const char *name);
 enum problem_level { PROBLEM_NOTE, PROBLEM_WARNING, PROBLEM_ERROR };
 struct problem {
     enum problem_level level;
-    unsigned line; /* 0 = the whole file */
+    unsigned line;                            /* 0 = the whole file */
     char *file, *section, *key, *text, *hint; /* all but text may be NULL */
     struct problem *next;
 };
 
 /* ---- values ---- */
 enum exec_flags {
-    EXEC_IGNORE_FAILURE = 1 << 0, /* - */
-    EXEC_ARGV0 = 1 << 1,          /* @ */
-    EXEC_NO_ENV_EXPAND = 1 << 2,  /* : */
+    EXEC_IGNORE_FAILURE = 1 << 0,   /* - */
+    EXEC_ARGV0 = 1 << 1,            /* @ */
+    EXEC_NO_ENV_EXPAND = 1 << 2,    /* : */
     EXEC_FULLY_PRIVILEGED = 1 << 3, /* + and ! */
 };
 struct exec_command {
@@ -114,7 +115,7 @@ enum notify_access { NOTIFY_NONE, NOTIFY_MAIN, NOTIFY_EXEC, NOTIFY_ALL };
 enum kill_mode { KILL_CONTROL_GROUP, KILL_MIXED, KILL_PROCESS, KILL_NONE };
 enum oom_policy { OOM_STOP, OOM_CONTINUE, OOM_KILL };
 
-struct exit_set { /* statuses and signals of SuccessExitStatus= and its kin */
+struct exit_set {       /* statuses and signals of SuccessExitStatus= and its kin */
     uint32_t status[8]; /* bitmap of 0..255 */
     uint64_t signals;   /* bit (n - 1) = signal n */
 };
@@ -130,7 +131,8 @@ struct service_section { /* [Service] */
     enum restart_mode restart;
     usec_t restart_sec, restart_max_delay; /* USEC_INFINITY = no growth */
     unsigned restart_steps;
-    usec_t restart_reset_sec; /* ours: RestartResetSec=, stable running after which back-off starts anew; default 10 s */
+    usec_t restart_reset_sec; /* ours: RestartResetSec=, stable running after which back-off starts anew;
+                                 default 10 s */
     usec_t restart_jitter;    /* ours and systemd 262's: RestartRandomizedDelaySec= */
     struct exit_set restart_prevent, restart_force, success;
     usec_t timeout_start, timeout_stop, runtime_max, watchdog;
@@ -174,10 +176,21 @@ struct resource_section { /* keys accepted in [Container] and [Service] */
 };
 
 enum user_namespace { USERNS_DEFAULT, USERNS_AUTO, USERNS_HOST };
-enum network_mode { NETWORK_PRIVATE, NETWORK_HOST, NETWORK_NONE }; /* PRIVATE = loopback only, until networks exist */
+enum network_mode {
+    NETWORK_PRIVATE,
+    NETWORK_HOST,
+    NETWORK_NONE
+}; /* PRIVATE = loopback only, until networks exist */
 
 struct volume_mount { /* Volume=, Mount=, Tmpfs= in one form */
-    enum { VOLUME_HOST_PATH, VOLUME_NAMED, VOLUME_ANONYMOUS, VOLUME_TMPFS, VOLUME_DEVPTS, VOLUME_MQUEUE } kind;
+    enum {
+        VOLUME_HOST_PATH,
+        VOLUME_NAMED,
+        VOLUME_ANONYMOUS,
+        VOLUME_TMPFS,
+        VOLUME_DEVPTS,
+        VOLUME_MQUEUE
+    } kind;
     char *source; /* host path, or volume unit name ("data.volume"), or plain volume name */
     char *target;
     char *options; /* tmpfs options */
@@ -195,12 +208,12 @@ struct ulimit {
 };
 
 struct container_section { /* [Container] */
-    char *image, *rootfs; /* exactly one; rootfs may have podman's ":O"/":idmap" suffix options, removed */
+    char *image, *rootfs;  /* exactly one; rootfs may have podman's ":O"/":idmap" suffix options, removed */
     char *container_name;
     char **exec;       /* Exec= */
     char **entrypoint; /* Entrypoint= */
     bool entrypoint_set;
-    char **environment;       /* NAME=value, or NAME alone: the host's value is passed */
+    char **environment; /* NAME=value, or NAME alone: the host's value is passed */
     char **environment_files;
     char *host_name, *user, *group, *working_dir, *timezone;
     char **group_add;
@@ -209,16 +222,16 @@ struct container_section { /* [Container] */
     struct volume_mount *volumes;
     size_t n_volumes;
     bool read_only, read_only_tmpfs, no_new_privileges, run_init;
-    uint64_t shm_size; /* 0 = unlimited */
+    uint64_t shm_size;                            /* 0 = unlimited */
     uint64_t add_capabilities, drop_capabilities; /* bitmaps; "all" = all bits */
-    char **mask, **unmask; /* "ALL" kept */
-    char **sysctl;         /* key=value */
+    char **mask, **unmask;                        /* "ALL" kept */
+    char **sysctl;                                /* key=value */
     struct ulimit *ulimits;
     size_t n_ulimits;
     enum network_mode network;
-    int stop_signal; /* 0 = the image's, else SIGTERM */
+    int stop_signal;     /* 0 = the image's, else SIGTERM */
     usec_t stop_timeout; /* USEC_INFINITY = not set: TimeoutStopSec= */
-    bool notify; /* Notify=yes: the container gets the socket and READY=1 means ready */
+    bool notify;         /* Notify=yes: the container gets the socket and READY=1 means ready */
     struct device_entry *devices;
     size_t n_devices;
     char **add_host; /* "name:ip" */
@@ -260,31 +273,35 @@ struct unit {
 void unit_free(struct unit *u);
 DEFINE_CLEANUP(struct unit *, unit_free)
 void problems_free(struct problem *list);
-int problem_add(struct problem **list, enum problem_level level, const char *file, unsigned line, const char *section,
-    const char *key, const char *hint, const char *fmt, ...) _printf_(8, 9);
+int problem_add(struct problem **list, enum problem_level level, const char *file, unsigned line,
+    const char *section, const char *key, const char *hint, const char *fmt, ...) _printf_(8, 9);
 /* "web.container:7: [Container] Memry=: unknown key (did you mean Memory=?)" */
 char *problem_format(const struct problem *p);
 
-struct unit_environment { /* what the units are read for */
-    char *const *unit_path;      /* directories, highest precedence first */
-    const char *runtime_dir, *state_dir, *cache_dir, *log_dir, *config_dir; /* for specifiers %t %S %C %L %E */
-    bool strict;                 /* unknown keys are errors */
+struct unit_environment {   /* what the units are read for */
+    char *const *unit_path; /* directories, highest precedence first */
+    const char *runtime_dir, *state_dir, *cache_dir, *log_dir,
+        *config_dir; /* for specifiers %t %S %C %L %E */
+    bool strict;     /* unknown keys are errors */
 };
 
-/* Loads one unit by its full name: fragment (first directory wins), template, drop-ins (*.conf by unit-language.md's
- * order), defaults, implicit dependencies, *.wants and *.requires links. 0 with *ret even if the unit has problems (see
- * has_errors); -ENOENT if there is no such file; -EINVAL for an invalid name; -ENOMEM; others when a file cannot be read. */
+/* Loads one unit by its full name: fragment (first directory wins), template, drop-ins (*.conf by
+ * unit-language.md's order), defaults, implicit dependencies, *.wants and *.requires links. 0 with *ret even
+ * if the unit has problems (see has_errors); -ENOENT if there is no such file; -EINVAL for an invalid name;
+ * -ENOMEM; others when a file cannot be read. */
 int unit_load(const struct unit_environment *env, const char *name, struct unit **ret, struct error *e);
 /* Loads a unit from a given file (`davit check FILE`), named after it, with the drop-ins beside it. */
 int unit_load_file(const struct unit_environment *env, const char *path, struct unit **ret, struct error *e);
-/* Names of all units found in the unit path: fragments, instances by link or by *.wants; bare templates are left out.
- * Sorted. Files that cannot be units are skipped. */
+/* Names of all units found in the unit path: fragments, instances by link or by *.wants; bare templates are
+ * left out. Sorted. Files that cannot be units are skipped. */
 int unit_list_names(const struct unit_environment *env, char ***ret, struct error *e);
 /* Every file that makes up the unit, fragment first. */
 char **unit_files(const struct unit *u);
-/* NAME as a person writes it ("web", "web.service" for a web.container, a path) to candidates in order of preference:
- * exact, .container, .service, ...; the first for which exists(name, data) is true is returned. -ENOENT. */
-int unit_name_resolve(const char *written, bool (*exists)(const char *name, void *data), void *data, char **ret);
+/* NAME as a person writes it ("web", "web.service" for a web.container, a path) to candidates in order of
+ * preference: exact, .container, .service, ...; the first for which exists(name, data) is true is returned.
+ * -ENOENT. */
+int unit_name_resolve(
+    const char *written, bool (*exists)(const char *name, void *data), void *data, char **ret);
 bool unit_name_is_valid(const char *name);
 
 /* enable/disable: links below the /etc unit directory, as systemctl makes them. Changed links are appended to
@@ -299,5 +316,6 @@ struct key_info {
     const char *section, *name, *type, *default_text, *documentation;
 };
 size_t unit_keys(const struct key_info **ret);
-/* Value of a key as it is in force, one string a value ("show"). NULL strv if the unit type has no such key. */
+/* Value of a key as it is in force, one string a value ("show"). NULL strv if the unit type has no such key.
+ */
 int unit_show_key(const struct unit *u, const char *section, const char *key, char ***ret_values);
