@@ -14,8 +14,11 @@ davit() { "$DAVIT_BUILD/davit" "$@"; }
 davit_new() {
     D=$(mktemp -d "${TMPDIR:-/tmp}/davit-XXXXXX")
     DAVIT_NAME=davit-test-$(basename "$D")
-    export D DAVIT_NAME
-    export DAVIT_RUNTIME_DIR=$D/run DAVIT_STATE_DIR=$D/state DAVIT_LOG_DIR=$D/log DAVIT_UNIT_PATH=$D/units
+    # As on a real machine, the runtime directory is on tmpfs.
+    DAVIT_RUNTIME_DIR=$(mktemp -d "/dev/shm/$DAVIT_NAME-XXXXXX")
+    ln -s "$DAVIT_RUNTIME_DIR" "$D/run"
+    export D DAVIT_NAME DAVIT_RUNTIME_DIR
+    export DAVIT_STATE_DIR=$D/state DAVIT_LOG_DIR=$D/log DAVIT_UNIT_PATH=$D/units
     export DAVIT_CONFIG=$D/davit.conf DAVIT_LIBEXEC_DIR=$DAVIT_BUILD DAVIT_CGROUP=$DAVIT_NAME
     export NO_COLOR=1
     mkdir -p "$D/units" "$D/state/images" "$D/log"
@@ -62,7 +65,7 @@ davit_pids() {
             f=$(readlink "$p/exe" 2>/dev/null) || continue
             case $f in
             "$DAVIT_BUILD"/davit* | /memfd:davit*)
-                if tr '\0' '\n' <"$p/environ" 2>/dev/null | grep -qxF "DAVIT_RUNTIME_DIR=$D/run"; then echo "${p#/proc/}"; fi ;;
+                if tr '\0' '\n' <"$p/environ" 2>/dev/null | grep -qxF "DAVIT_RUNTIME_DIR=$DAVIT_RUNTIME_DIR"; then echo "${p#/proc/}"; fi ;;
             esac
         done
     } | sort -un
@@ -84,7 +87,7 @@ davit_stop() {
     DAVIT_PID=
     davit_groups_remove
     awk -v d="$D" 'index($5, d) == 1 {print $5}' /proc/self/mountinfo | sort -r | while read -r p; do umount -l "$p"; done
-    rm -rf "$D"
+    rm -rf "$D" "${DAVIT_RUNTIME_DIR:?}"
 }
 
 davit_groups_remove() {
