@@ -124,6 +124,17 @@ static bool leftovers_are_gone(struct managed_unit *u) {
     return false;
 }
 
+static void prepare(struct managed_unit *u) {
+    u->timeout_at = u->prepare_deadline;
+    unit_timer_set(u, TIMER_STATE, u->timeout_at);
+    if (leftovers_are_gone(u)) {
+        prepare_start(u);
+        return;
+    }
+    unit_fail(u, RESULT_RESOURCES);
+    unit_event(u, EVENT_FAILURE);
+}
+
 void unit_begin_start(struct managed_unit *u) {
     unit_take_next_config(u);
     if (!unit_conditions_hold(u)) {
@@ -158,14 +169,7 @@ void unit_begin_start(struct managed_unit *u) {
                               ? USEC_INFINITY
                               : usec_add(core_now(), u->config->service.timeout_prepare);
     unit_set_state(u, STATE_PREPARING, STEP_NONE);
-    if (!leftovers_are_gone(u)) {
-        unit_fail(u, RESULT_RESOURCES);
-        unit_event(u, EVENT_FAILURE);
-        return;
-    }
-    u->timeout_at = u->prepare_deadline;
-    unit_timer_set(u, TIMER_STATE, u->timeout_at);
-    prepare_start(u);
+    prepare(u);
 }
 
 /* ---- preparing ---- */
@@ -209,8 +213,7 @@ void unit_on_prepare_failure(struct managed_unit *u) {
 void unit_on_prepare_timeout(struct managed_unit *u) {
     if (u->prepare_waits) {
         u->prepare_waits = false;
-        unit_timer_set(u, TIMER_STATE, u->prepare_deadline);
-        prepare_start(u);
+        prepare(u);
         return;
     }
     prepare_cancel(u);
