@@ -79,15 +79,22 @@ static int open_root(struct child *c, struct error *e) {
 
 int step_join(struct child *c, struct error *e) {
     int pidfd = c->p->fds[c->spec->join_pidfd];
+    struct stat before;
     bool userns;
 
     int r = has_other_userns(pidfd, &userns);
     if (r < 0)
         return r == -ESRCH ? join_failed(ESRCH, e)
                            : error_set_errno(e, r, "look at the container's user namespace");
+    if (stat("/", &before) < 0)
+        return error_set_errno(e, errno, "stat /");
     int flags = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWCGROUP;
     if (setns(pidfd, flags | (userns ? CLONE_NEWUSER : 0)) < 0)
         return join_failed(errno, e);
+    /* Before its pivot_root a container stands in the launcher's own tree. */
+    struct stat now;
+    if (stat("/", &now) < 0 || now.st_dev == before.st_dev)
+        return error_set(e, EAGAIN, "the container is still being made");
     if (userns && (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
         return error_set_errno(e, errno, "become root of the user namespace");
     return open_root(c, e);
