@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include <cmocka.h>
+
+#include "base/str.h"
+#include "init/children.h"
+#include "init/notify.h"
+#include "init/signals.h"
+#include "init/watchdog.h"
+
+static void test_delays_grow_to_the_limit(void **state _unused_) {
+    static const usec_t wanted[] = {0, 100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000};
+    unsigned count = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
+        count = restart_count(count, 0, false);
+        assert_int_equal(restart_delay(count), wanted[i] * USEC_PER_MSEC);
+    }
+    assert_int_equal(restart_delay(UINT32_MAX), RESTART_DELAY_MAX);
+}
+
+static void test_running_is_forgiving(void **state _unused_) {
+    assert_int_equal(restart_count(8, 60 * USEC_PER_SEC, false), 1);
+    assert_int_equal(restart_count(8, 59 * USEC_PER_SEC, false), 1);
+    assert_int_equal(restart_count(8, 10 * USEC_PER_SEC, false), 7);
+    assert_int_equal(restart_count(8, 4 * USEC_PER_SEC, false), 9);
+    assert_int_equal(restart_count(200, 60 * USEC_PER_SEC, false), 1);
+}
+
+static void test_kills_from_outside_are_no_fault(void **state _unused_) {
+    unsigned count = 0;
+    for (int i = 0; i < 200; i++)
+        count = restart_count(count, 0, true);
+    assert_int_equal(restart_delay(count), 200 * USEC_PER_MSEC);
+    assert_int_equal(restart_count(9, 0, true), 9); /* earlier crashes are not forgotten either */
+}
+
+static void test_watchdog(void **state _unused_) {
+    struct watchdog w;
+
+    watchdog_init(&w, 10);
+    assert_int_equal(watchdog_tick(&w, 1000), 0);
+    watchdog_start(&w, 1000);
+    assert_int_equal(watchdog_tick(&w, 1029), 0); /* three periods to start */
+    watchdog_ping(&w, 1029);
+    assert_int_equal(watchdog_tick(&w, 1038), 0);
+    assert_int_equal(watchdog_tick(&w, 1039), SIGABRT);
+    watchdog_ping(&w, 1040); /* too late: it is being taken down */
+    assert_int_equal(watchdog_tick(&w, 1041), 0);
+    assert_int_equal(watchdog_tick(&w, 1039 + WATCHDOG_KILL_USEC), SIGKILL);
+    watchdog_stop(&w);
+    assert_int_equal(watchdog_tick(&w, USEC_INFINITY - 1), 0);
+
+    watchdog_start(&w, 0);
+    watchdog_extend(&w, 5, 100);
+    assert_int_equal(watchdog_tick(&w, 104), 0);
+    watchdog_extend(&w, 50, 1); /* never shortens */
+    assert_int_equal(watchdog_tick(&w, 104), 0);
+    watchdog_trigger(&w, 60);
+    assert_int_equal(watchdog_tick(&w, 60), SIGABRT);
+
+    watchdog_init(&w, 0);
+    watchdog_start(&w, 1);
+    watchdog_ping(&w, 2);
+    watchdog_extend(&w, 3, 1);
+    assert_int_equal(watchdog_tick(&w, USEC_INFINITY - 1), 0);
+}
+
+static void test_signals_have_one_rule_each(void **state _unused_) {
+    for (int s = 1; s <= SIGRTMAX; s++) {
+        size_t rules = 0;
+        for (size_t i = 0; i < ARRAY_SIZE(signal_rules); i++)
+            rules +=
+                s == (signal_rules[i].realtime ? SIGRTMIN + signal_rules[i].number : signal_rules[i].number);
+        assert_true(rules <= 1);
+        assert_int_equal(signal_rule_find(s) != NULL, rules);
+    }
+    assert_int_equal(signal_rule_find(SIGTERM)->action, SIGNAL_STOP);
+    assert_int_equal(signal_rule_find(SIGRTMIN + 5)->status, 133);
+    assert_int_equal(signal_rule_find(SIGRTMIN + 15)->action, SIGNAL_FORCE);
+    assert_null(signal_rule_find(SIGQUIT));
+}
+
+static struct store store;
+
+static void test_store_keeps_order_and_limits(void **state _unused_) {
+    char name[40];
+
+    assert_int_equal(store_add(&store, dup(0), "a"), 0);
+    assert_int_equal(store_add(&store, dup(0), "b"), 0);
+    assert_int_equal(store_add(&store, dup(0), "a"), 0);
+    assert_int_equal(store_add(&store, dup(0), "c"), 0);
+    int gone = store.entries[2].fd;
+    assert_int_equal(store_remove(&store, "a"), 2);
+    assert_int_equal(fcntl(gone, F_GETFD), -1);
+    assert_int_equal(store.count, 2);
+    assert_string_equal(store.entries[0].name, "b");
+    assert_string_equal(store.entries[1].name, "c");
+    assert_int_equal(store_remove(&store, "nobody"), 0);
+
+    memset(name, 'x', sizeof name);
+    const char *const bad[] = {"", "a:b", "a b", "\x7f", "\xc3\xa4", name};
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        assert_int_equal(store_add(&store, dup(0), bad[i]), -EINVAL);
+    assert_int_equal(store.count, 2);
+    (void)store_remove(&store, "b");
+    (void)store_remove(&store, "c");
+    assert_int_equal(store.name_bytes, 0);
+
+    /* -1 stands for a descriptor: the table is what is filled. Long names run out of room before it does. */
+    memset(name, 'x', KEEPER_NAME_MAX - 1);
+    name[KEEPER_NAME_MAX - 1] = '\0';
+    int r = 0;
+    for (size_t i = 0; i < KEEPER_MAX_FDS && r == 0; i++)
+        r = store_add(&store, -1, name);
+    assert_int_equal(r, -ENOSPC);
+    assert_true(store.name_bytes <= STORE_NAMES_MAX);
+    (void)store_remove(&store, name);
+    for (size_t i = 0; i < KEEPER_MAX_FDS; i++)
+        assert_int_equal(store_add(&store, -1, "pidfd-123456789012"), 0);
+    assert_int_equal(store_add(&store, -1, "x"), -ENOSPC);
+    assert_int_equal(store_remove(&store, "pidfd-123456789012"), KEEPER_MAX_FDS);
+}
+
+static void test_lines_of_a_notify_message(void **state _unused_) {
+    char text[] = "\nREADY=1\n\n\nSTATUS=a b\nLAST=x";
+    char *rest = text;
+    assert_string_equal(notify_next_line(&rest), "READY=1");
+    assert_string_equal(notify_next_line(&rest), "STATUS=a b");
+    assert_string_equal(notify_next_line(&rest), "LAST=x");
+    assert_null(notify_next_line(&rest));
+}
+
+static void test_targets_that_cannot_be(void **state _unused_) {
+    struct notify_target t;
+    char long_path[200];
+    memset(long_path, '/', sizeof long_path - 1);
+    long_path[sizeof long_path - 1] = '\0';
+    assert_int_equal(notify_target_open(&t, NULL), 0);
+    assert_int_equal(t.fd, -1);
+    assert_int_equal(notify_target_send(&t, "READY=1"), 0);
+    assert_int_equal(notify_target_open(&t, "relative"), -EINVAL);
+    assert_int_equal(notify_target_open(&t, "@"), -EINVAL);
+    assert_int_equal(notify_target_open(&t, long_path), -ENAMETOOLONG);
+    assert_int_equal(notify_target_open(&t, "/nowhere/socket"), 0);
+    assert_int_equal(notify_target_send(&t, "READY=1"), -ENOENT);
+    assert_int_equal(t.dropped, 1);
+    (void)close(t.fd);
+}
+
+static void test_feed_says_when_it_is_full(void **state _unused_) {
+    struct feed f;
+    struct feed_record record;
+    siginfo_t info = {};
+    uint64_t n = 0;
+    int r;
+
+    info.si_pid = 42;
+    info.si_code = CLD_EXITED;
+    info.si_status = 7;
+    assert_int_equal(feed_open(&f), 0);
+    while ((r = feed_append(&f, &info)) == 0)
+        n++;
+    assert_int_equal(r, -EAGAIN);
+    assert_int_equal(f.sequence, n);
+    assert_true(n >= 2048);
+    for (uint64_t i = 1; i <= n; i++) {
+        assert_int_equal(read(f.read_fd, &record, sizeof record), sizeof record);
+        assert_int_equal(record.sequence, i);
+        assert_int_equal(record.pid, 42);
+        assert_int_equal(record.status, 7);
+    }
+    assert_int_equal(feed_append(&f, &info), 0);
+    (void)close(f.read_fd);
+    (void)close(f.write_fd);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_delays_grow_to_the_limit),
+        cmocka_unit_test(test_running_is_forgiving),
+        cmocka_unit_test(test_kills_from_outside_are_no_fault),
+        cmocka_unit_test(test_watchdog),
+        cmocka_unit_test(test_signals_have_one_rule_each),
+        cmocka_unit_test(test_store_keeps_order_and_limits),
+        cmocka_unit_test(test_lines_of_a_notify_message),
+        cmocka_unit_test(test_targets_that_cannot_be),
+        cmocka_unit_test(test_feed_says_when_it_is_full),
+    };
+    return cmocka_run_group_tests_name("init", tests, NULL, NULL);
+}
