@@ -130,12 +130,12 @@ static void test_supplementary_groups(void **state) {
     _cleanup_(identity_done) struct identity i = {};
     struct container_spec s;
     struct error e;
-    char *groups[] = {"video", "29", "audio", NULL};
+    char *groups[] = {(char[]){"video"}, (char[]){"29"}, (char[]){"audio"}, NULL};
 
     spec_init(&s);
     s.kind = SPEC_PROCESS;
-    s.user = "www";
-    s.group = "www";
+    s.user = (char[]){"www"};
+    s.group = (char[]){"www"};
     s.groups = groups;
     assert_int_equal(identity_lookup(t->fd, &s, &i, &e), 0);
     assert_int_equal(i.gid, 34);
@@ -144,7 +144,7 @@ static void test_supplementary_groups(void **state) {
     assert_int_equal(i.groups[1], 29);
     assert_int_equal(i.groups[2], 50);
 
-    char *unknown[] = {"nosuch", NULL};
+    char *unknown[] = {(char[]){"nosuch"}, NULL};
     struct identity j = {};
     s.groups = unknown;
     assert_int_equal(identity_lookup(t->fd, &s, &j, &e), -ENOENT);
