@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Where the files of a unit are: fragments, drop-ins, and links that stand for dependencies. Internal to
- * unit/.
+ * Where the files of a unit are: fragments, drop-ins, and links that stand for dependencies. For unit/, and
+ * for the manager through unit/load.h.
  *
  * The rules are Quadlet's and systemd's: the first directory of the unit path that has a name wins;
  * directories are searched with everything below them, except *.d, *.wants and *.requires; drop-ins of a more

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Internal to unit/ and its tests. */
+/* Loading in steps: for the manager, which scans the directories once for a thousand units, and for tests. */
 #pragma once
 
 #include "unit/dirs.h"
