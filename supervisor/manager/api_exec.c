@@ -310,7 +310,6 @@ int api_run(struct manager *m, const struct run_request *request, exec_started_t
     if (r < 0) {
         remove_text(m, name);
         managed_unit_free(u);
-        (void)graph_build(m);
         return r;
     }
     *ret_unit = TAKE_PTR(name);

@@ -51,11 +51,32 @@ static enum dependency_kind inverse_kind(enum dependency_kind k) {
     }
 }
 
-void graph_forget(struct managed_unit *u) {
+static void array_remove(struct managed_unit **array, const struct managed_unit *u) {
+    struct managed_unit **out = array;
+
+    if (!array)
+        return;
+    for (; *array; array++)
+        if (*array != u)
+            *out++ = *array;
+    *out = NULL;
+}
+
+static void graph_forget(struct managed_unit *u) {
     for (int k = 0; k < _DEP_COUNT; k++) {
         free(TAKE_PTR(u->dependencies[k]));
         free(TAKE_PTR(u->dependents[k]));
     }
+}
+
+void graph_remove(struct managed_unit *u) {
+    for (int k = 0; k < _DEP_COUNT; k++) {
+        GRAPH_FOREACH(other, u->dependencies[k])
+        array_remove(other->dependents[k], u);
+        GRAPH_FOREACH(other, u->dependents[k])
+        array_remove(other->dependencies[k], u);
+    }
+    graph_forget(u);
 }
 
 static const struct unit *newest_config(const struct managed_unit *u) {

@@ -7,7 +7,8 @@
 /* Resolves the names of all units anew. Names of units that do not exist are left out. -ENOMEM: then the old
  * graph is gone and units have fewer dependencies than they should; the caller reports it. */
 int graph_build(struct manager *m);
-void graph_forget(struct managed_unit *u); /* frees u's own arrays */
+/* u goes: nobody points to it any more. */
+void graph_remove(struct managed_unit *u);
 /* The next of u's dependencies of that kind; NULL-terminated iteration that takes NULL as empty. */
 #define GRAPH_FOREACH(other, array) \
     for (struct managed_unit **other##_at = (array), *other = other##_at ? *other##_at : NULL; other; \

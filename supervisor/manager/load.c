@@ -409,6 +409,4 @@ void unit_collect(struct managed_unit *u) {
     }
     saved_remove(u);
     managed_unit_free(u);
-    if (graph_build(m) < 0)
-        log_error("Out of memory: dependencies are incomplete until the next reload");
 }

@@ -15,6 +15,8 @@ struct entry {
     struct managed_unit *unit;
     enum job_type type; /* START, STOP, RESTART, RELOAD */
     bool required;
+    const struct managed_unit *pulled_by; /* NULL: the request itself */
+    enum dependency_kind pulled_as;
     unsigned color;       /* of the search for cycles */
     struct entry *parent; /* in that search */
     struct list link, queue;
@@ -154,6 +156,12 @@ static int pull_start(
     GRAPH_FOREACH(other, e->unit->dependencies[kind]) {
         struct error why = {};
         int r = add(t, other, JOB_START, required && e->required, &why);
+        struct entry *o = r >= 0 ? hashmap_get(t->entries, other->name) : NULL;
+
+        if (o && o->unit != t->anchor && !o->pulled_by) {
+            o->pulled_by = e->unit;
+            o->pulled_as = kind;
+        }
 
         if (r >= 0 || !required) {
             if (t->retry)
@@ -171,9 +179,10 @@ static int pull_start(
 static int pull_stop(struct transaction *t, struct managed_unit **units, enum job_type type, bool required,
     struct error *err) {
     GRAPH_FOREACH(other, units) {
+        struct entry *o = hashmap_get(t->entries, other->name);
         int r;
 
-        if (unit_is_idle(other) && !other->job)
+        if (unit_is_idle(other) && !other->job && (!o || o->type == JOB_STOP))
             continue;
         if (type == JOB_RESTART && !unit_is_active(other) && other->state != STATE_STARTING)
             continue; /* try-restart: it does not run */
@@ -279,8 +288,12 @@ static int build_once(struct transaction *t, enum job_type type, bool alone, str
 
         list_remove(&e->queue);
         r = expand(t, e, err);
-        if (r < 0)
+        if (r < 0) {
+            if (e->pulled_by && err)
+                error_prefix(
+                    err, "%s: %s=%s", e->pulled_by->name, dependency_name(e->pulled_as), e->unit->name);
             return r;
+        }
     }
     return t->retry ? 0 : check_requisites(t, err);
 }

@@ -2,6 +2,7 @@
 /* Managed units come and go, and with them the manager's core. */
 #include "manager/core.h"
 #include "manager/load.h"
+#include "manager/rooms.h"
 
 static void pick_stub_values(struct unit *c) {
     struct service_section *s = &c->service;
@@ -92,15 +93,14 @@ void managed_unit_free(struct managed_unit *u) {
     list_remove(&u->followup_link);
     list_remove(&u->dependency_queue);
     list_remove(&u->save_queue);
-    graph_forget(u);
+    graph_remove(u);
     unit_free(u->config);
     unit_free(u->next_config);
     problems_free(u->load_problems);
     free(u->status_text);
     free(u->condition);
     free(u->cgroup_problems);
-    free(u->resources.upper_dir);
-    strv_free(u->resources.anonymous_volumes);
+    resources_free(u);
     free(u->name);
     free(u);
 }
