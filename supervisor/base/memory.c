@@ -1,18 +1,28 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/memory.h"
 
+#include <elf.h>
+#include <link.h>
 #include <sys/mman.h>
 
 #include "base/macro.h"
 
-/* Both are set by the linker: end(3). */
-extern char __executable_start[], etext[];
+extern const ElfW(Ehdr) __ehdr_start; /* set by the linker: where this program's file is mapped */
 
 void memory_trim(void) {
-    const uintptr_t page = 4096;
-    uintptr_t start = (uintptr_t)__executable_start / page * page;
-    uintptr_t end = (uintptr_t)etext / page * page;
+    const uintptr_t page = 4096, start = (uintptr_t)&__ehdr_start;
+    const ElfW(Phdr) *headers = (const ElfW(Phdr) *)(start + __ehdr_start.e_phoff);
+    uintptr_t base = 0;
 
-    /* Read-only mappings of a file: nothing can be lost. */
-    (void)madvise((void *)start, end - start, MADV_DONTNEED);
+    for (size_t i = __ehdr_start.e_phnum; i-- > 0;) /* of the first segment, which begins with the header */
+        if (headers[i].p_type == PT_LOAD)
+            base = start - headers[i].p_vaddr;
+    for (size_t i = 0; i < __ehdr_start.e_phnum; i++) {
+        if (headers[i].p_type != PT_LOAD || (headers[i].p_flags & PF_W))
+            continue;
+        /* Code and constants: mapped from the file and never changed, so nothing can be lost. */
+        uintptr_t from = (base + headers[i].p_vaddr) / page * page,
+                  to = base + headers[i].p_vaddr + headers[i].p_memsz;
+        (void)madvise((void *)from, (to - from + page - 1) / page * page, MADV_DONTNEED);
+    }
 }

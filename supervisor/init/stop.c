@@ -13,13 +13,11 @@
 #define CLOSE_KILLED_USEC (2 * USEC_PER_SEC)
 
 static bool asked_often(struct keeper *k, usec_t now) {
-    usec_t oldest = k->stop_requests[k->stop_position];
-
     k->stop_requests[k->stop_position] = now;
     k->stop_position = (k->stop_position + 1) % SIGNAL_FORCE_COUNT;
-    /* The slot that is overwritten is the one of the request COUNT before this one. */
-    usec_t first = k->stop_requests[k->stop_position];
-    return oldest > 0 && now - first <= SIGNAL_FORCE_USEC;
+    usec_t first =
+        k->stop_requests[k->stop_position]; /* of the last COUNT, this one included; 0 = not so many yet */
+    return first > 0 && now - first <= SIGNAL_FORCE_USEC;
 }
 
 void keeper_request_stop(struct keeper *k, const struct signal_rule *rule) {

@@ -1,0 +1,893 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The real davit-init with parts that do as they are told: this program is davitd, davit-launch and
+ * davit-logd as well, by the name it is called by. Each of them connects to a socket of the test, says who it
+ * is, and then takes one command a message.
+ */
+#include <elf.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/fs.h"
+#include "base/str.h"
+#include "init/keeper.h"
+#include "init/signals.h"
+#include "launch/protocol.h"
+#include "log/protocol.h"
+
+#define MESSAGE_MAX 65536
+#define WAIT_MSEC 15000
+#define EXITS_MAX 80000
+
+struct ended {
+    int32_t pid, status;
+};
+
+/* ---- the parts ---- */
+
+static int fd_named(const char *name) {
+    char *names = getenv("LISTEN_FDNAMES");
+    _cleanup_free_ char *copy = names ? strdup(names) : NULL;
+    int fd = 3;
+    for (char *rest = copy, *p; rest && (p = strsep(&rest, ":")); fd++)
+        if (streq(p, name))
+            return fd;
+    return -1;
+}
+
+static void notify(const char *text, int fd) {
+    struct sockaddr_un address;
+    socklen_t length;
+    const char *path = getenv("NOTIFY_SOCKET");
+    if (!path || socket_address(path, &address, &length) < 0)
+        return;
+    int s = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (connect(s, (struct sockaddr *)&address, length) == 0)
+        (void)socket_send_fds(s, text, strlen(text), &fd, fd >= 0 ? 1 : 0, 0);
+    (void)close(s);
+}
+
+static int child_exits(void *status) {
+    _exit((int)(intptr_t)status);
+}
+
+/* As a launcher: the child is davit-init's. */
+static pid_t spawn(int status) {
+    static char stack[16384] __attribute__((aligned(16)));
+    pid_t pid;
+    while ((pid = clone(child_exits, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PARENT | SIGCHLD,
+                (void *)(intptr_t)status)) < 0)
+        (void)usleep(1000);
+    return pid;
+}
+
+/* count children with statuses 0..99 in turn; who they were goes into the shared file. */
+static void command_spawn(unsigned count) {
+    _cleanup_close_ int fd = open("spawned", O_CREAT | O_RDWR | O_APPEND | O_CLOEXEC, 0600);
+    for (unsigned i = 0; i < count; i++) {
+        struct ended e = {.status = (int)(i % 100)};
+        e.pid = spawn(e.status);
+        (void)!write(fd, &e, sizeof e);
+    }
+}
+
+static void command_orphan(void) {
+    pid_t child = fork();
+    if (child == 0) {
+        if (fork() == 0) {
+            while (getppid() != 1 && getppid() == (pid_t)atoi(getenv("TEST_NOBODY")))
+                (void)usleep(1000);
+            (void)usleep(50000);
+            _exit(77);
+        }
+        _exit(0);
+    }
+    (void)waitpid(child, NULL, 0);
+}
+
+static void reply(int socket, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void reply(int socket, const char *fmt, ...) {
+    char text[MESSAGE_MAX];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    (void)send(socket, text, (size_t)n, MSG_NOSIGNAL);
+}
+
+static void do_command(int socket, char *text) {
+    char *argument = strchr(text, ' ');
+    if (argument)
+        *argument++ = '\0';
+
+    if (streq(text, "exit"))
+        _exit(atoi(argument));
+    else if (streq(text, "abort"))
+        abort();
+    else if (streq(text, "hang"))
+        for (;;)
+            (void)pause();
+    else if (streq(text, "notify"))
+        notify(argument, -1);
+    else if (streq(text, "store")) {
+        char message[200];
+        int fd = memfd_create(argument, MFD_CLOEXEC);
+        (void)!write(fd, argument, strlen(argument));
+        (void)snprintf(message, sizeof message, "FDSTORE=1\nFDNAME=%s\n", argument);
+        notify(message, fd);
+        (void)close(fd);
+    } else if (streq(text, "names"))
+        reply(socket, "%s", getenv("LISTEN_FDNAMES"));
+    else if (streq(text, "content")) {
+        char content[200] = "";
+        (void)!pread(fd_named(argument), content, sizeof content - 1, 0);
+        reply(socket, "%s", content);
+    } else if (streq(text, "getenv"))
+        reply(socket, "%s", getenv(argument) ? getenv(argument) : "(unset)");
+    else if (streq(text, "limit")) {
+        struct rlimit limit;
+        (void)getrlimit(RLIMIT_NOFILE, &limit);
+        reply(socket, "%llu", (unsigned long long)limit.rlim_cur);
+    } else if (streq(text, "write")) /* to our end of a pair */
+        (void)send(atoi(argument) > 0 ? atoi(argument) : fd_named(argument), "x", 1, MSG_DONTWAIT);
+    else if (streq(text, "spawn")) {
+        command_spawn((unsigned)atoi(argument));
+        reply(socket, "done");
+    } else if (streq(text, "orphan")) {
+        command_orphan();
+        reply(socket, "done");
+    } else if (streq(text, "read")) { /* argument records, at most, of the feed */
+        struct feed_record records[1024];
+        ssize_t n = read(fd_named("feed"), records, (size_t)atoi(argument) * sizeof records[0]);
+        (void)send(socket, records, n > 0 ? (size_t)n : 1, MSG_NOSIGNAL);
+    } else if (streq(text, "fds")) {
+        char path[64], target[256];
+        size_t count = 0;
+        for (int fd = 3; fd < 1000; fd++) {
+            (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+            ssize_t n = readlink(path, target, sizeof target - 1);
+            count += n > 0 && fd != socket;
+        }
+        reply(socket, "%zu", count);
+    }
+}
+
+static volatile sig_atomic_t got_term;
+static void on_term(int signal _unused_) {
+    got_term = 1;
+}
+
+/* davitd: its signals came blocked, and are taken when it is ready for them. SIGTERM answers "TERM" to the
+ * test. */
+static _noreturn_ void be_part(const char *name) {
+    struct sockaddr_un address;
+    socklen_t length;
+    char text[MESSAGE_MAX];
+    sigset_t none;
+
+    if (chdir(getenv("TEST_DIRECTORY")) < 0 || socket_address("socket", &address, &length) < 0)
+        _exit(99);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (connect(fd, (struct sockaddr *)&address, length) < 0)
+        _exit(98);
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (streq(name, "davitd")) {
+        const struct sigaction action = {.sa_handler = on_term};
+        (void)sigaction(SIGTERM, &action, NULL);
+    }
+    reply(fd, "%s %d", name, getpid());
+    sigemptyset(&none);
+    for (;;) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        if (ppoll(&p, 1, NULL, &none) < 0) {
+            if (got_term)
+                reply(fd, "TERM");
+            got_term = 0;
+            continue;
+        }
+        ssize_t n = recv(fd, text, sizeof text - 1, 0);
+        if (n <= 0)
+            _exit(0);
+        text[n] = '\0';
+        do_command(fd, text);
+    }
+}
+
+/* ---- the test's side ---- */
+
+static struct rig {
+    char directory[64], program[512];
+    int listener, up;
+    pid_t pid;
+    struct part_seen {
+        int fd;
+        pid_t pid;
+    } manager, logd, launchers[LAUNCH_COUNT];
+    int log; /* its stderr */
+} rig;
+
+static int setup(void **state _unused_) {
+    char path[128], self[512];
+    struct sockaddr_un address;
+    socklen_t length;
+    static const char *const names[] = {"davitd", "davit-launch", "davit-logd"};
+    const char *build = getenv("DAVIT_BUILD");
+
+    rig = (struct rig){.manager.fd = -1, .logd.fd = -1, .up = -1};
+    for (size_t i = 0; i < LAUNCH_COUNT; i++)
+        rig.launchers[i].fd = -1;
+    (void)snprintf(rig.program, sizeof rig.program, "%s/davit-init", build ? build : "build");
+    (void)strcpy(rig.directory, "/tmp/davit-test-init-XXXXXX");
+    assert_non_null(mkdtemp(rig.directory));
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    assert_true(n > 0);
+    self[n] = '\0';
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", rig.directory, names[i]);
+        assert_int_equal(symlink(self, path), 0);
+    }
+    (void)snprintf(path, sizeof path, "%s/socket", rig.directory);
+    assert_int_equal(socket_address(path, &address, &length), 0);
+    rig.listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(rig.listener, (struct sockaddr *)&address, length), 0);
+    assert_int_equal(listen(rig.listener, 100), 0);
+    rig.log = openat(AT_FDCWD, "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    assert_true(rig.log >= 0);
+    (void)unsetenv("NOTIFY_SOCKET");
+    (void)setenv("DAVIT_WATCHDOG_USEC", "0", 1);
+    (void)setenv("TEST_DIRECTORY", rig.directory, 1);
+    (void)setenv("TEST_NOBODY", "0", 1);
+    return 0;
+}
+
+static bool logged(const char *wanted) {
+    char text[65536];
+    ssize_t n = pread(rig.log, text, sizeof text - 1, 0);
+    text[n > 0 ? n : 0] = '\0';
+    return strstr(text, wanted) != NULL;
+}
+
+static void forget(struct part_seen *p) {
+    close_and_reset(&p->fd);
+    p->pid = 0;
+}
+
+static int teardown(void **state _unused_) {
+    struct part_seen *parts[] = {&rig.manager, &rig.logd, &rig.launchers[0], &rig.launchers[1]};
+    if (rig.pid > 0) {
+        (void)kill(rig.pid, SIGKILL);
+        (void)waitpid(rig.pid, NULL, 0);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+        forget(parts[i]);
+    (void)close(rig.listener);
+    (void)close(rig.log);
+    close_and_reset(&rig.up);
+    (void)remove_tree(AT_FDCWD, rig.directory);
+    return 0;
+}
+
+static void start_init_with(int clone_flags) {
+    char runtime[128], libexec[128];
+    (void)snprintf(runtime, sizeof runtime, "--runtime-dir=%s/run/davit", rig.directory);
+    (void)snprintf(libexec, sizeof libexec, "--libexec-dir=%s", rig.directory);
+    if (clone_flags)
+        assert_int_equal(unshare(clone_flags), 0);
+    rig.pid = fork();
+    assert_true(rig.pid >= 0);
+    if (rig.pid > 0)
+        return;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)dup2(rig.log, STDERR_FILENO);
+    (void)execl(rig.program, "davit-init", runtime, libexec, NULL);
+    _exit(127);
+}
+
+static void start_init(void) {
+    start_init_with(0);
+}
+
+/* The next message of a part; NULL when none comes in time, or it has gone. */
+static char *hear_for(const struct part_seen *p, int msec) {
+    static char text[MESSAGE_MAX];
+    struct pollfd poll_fd = {.fd = p->fd, .events = POLLIN};
+    if (poll(&poll_fd, 1, msec) <= 0)
+        return NULL;
+    ssize_t n = recv(p->fd, text, sizeof text - 1, 0);
+    if (n <= 0)
+        return NULL;
+    text[n] = '\0';
+    return text;
+}
+
+static char *hear(const struct part_seen *p) {
+    char *text = hear_for(p, WAIT_MSEC);
+    assert_non_null(text);
+    return text;
+}
+
+static void tell(const struct part_seen *p, const char *text) {
+    assert_int_equal(send(p->fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+static char *ask(const struct part_seen *p, const char *text) {
+    tell(p, text);
+    return hear(p);
+}
+
+/* Takes the next part that says hello. False when none does in time. */
+static bool meet_for(int msec, struct part_seen **ret) {
+    struct part_seen p, *known;
+    struct pollfd poll_fd = {.fd = rig.listener, .events = POLLIN};
+    char name[64];
+
+    if (poll(&poll_fd, 1, msec) <= 0)
+        return false;
+    p.fd = accept4(rig.listener, NULL, NULL, SOCK_CLOEXEC);
+    assert_true(p.fd >= 0);
+    assert_int_equal(sscanf(hear(&p), "%63s %d", name, &p.pid), 2);
+    if (streq(name, "davitd"))
+        known = &rig.manager;
+    else if (streq(name, "davit-logd"))
+        known = &rig.logd;
+    else
+        known = &rig.launchers[name[12] - '0'];
+    forget(known);
+    *known = p;
+    *ret = known;
+    return true;
+}
+
+static void meet(struct part_seen *wanted) {
+    struct part_seen *p;
+    do
+        assert_true(meet_for(WAIT_MSEC, &p));
+    while (p != wanted);
+}
+
+static void meet_all(void) {
+    struct part_seen *p;
+    while (rig.manager.fd < 0 || rig.logd.fd < 0 || rig.launchers[0].fd < 0 || rig.launchers[1].fd < 0)
+        assert_true(meet_for(WAIT_MSEC, &p));
+}
+
+static int wait_end(void) {
+    int status;
+    for (int i = 0; i < WAIT_MSEC / 10; i++) {
+        if (waitpid(rig.pid, &status, WNOHANG) == rig.pid) {
+            rig.pid = 0;
+            return status;
+        }
+        (void)usleep(10000);
+    }
+    fail_msg("davit-init does not end");
+    return -1;
+}
+
+static void stop_by(int signal, int wanted_status) {
+    (void)kill(rig.pid, signal);
+    assert_string_equal(hear(&rig.manager), "TERM");
+    tell(&rig.manager, "exit 0");
+    int status = wait_end();
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), wanted_status);
+}
+
+/* At most max records that are there now. */
+static size_t read_feed(struct feed_record *records, size_t max) {
+    size_t count = 0;
+    for (;;) {
+        tell(&rig.manager, "read 1024");
+        struct pollfd p = {.fd = rig.manager.fd, .events = POLLIN};
+        assert_int_equal(poll(&p, 1, WAIT_MSEC), 1);
+        char buffer[1024 * sizeof(struct feed_record)];
+        ssize_t n = recv(rig.manager.fd, buffer, sizeof buffer, 0);
+        if (n < (ssize_t)sizeof records[0])
+            return count;
+        size_t got = (size_t)n / sizeof records[0];
+        assert_true(count + got <= max);
+        memcpy(records + count, buffer, got * sizeof records[0]);
+        count += got;
+    }
+}
+
+static int by_pid(const void *a, const void *b) {
+    const struct ended *x = a, *y = b;
+    return x->pid != y->pid ? x->pid - y->pid : x->status - y->status;
+}
+
+/* ---- tests ---- */
+
+static void test_parts_start_and_stop_in_order(void **state _unused_) {
+    struct stat st;
+    char path[128];
+
+    start_init();
+    meet_all();
+    assert_string_equal(ask(&rig.manager, "names"), "feed:launch0:launch1:logd");
+    assert_string_equal(ask(&rig.manager, "fds"), "4");
+    assert_string_equal(ask(&rig.logd, "fds"), "2");
+    assert_string_equal(ask(&rig.launchers[1], "fds"), "1");
+    assert_string_equal(ask(&rig.launchers[0], "getenv NOTIFY_SOCKET"), "(unset)");
+    assert_string_equal(ask(&rig.manager, "getenv WATCHDOG_USEC"), "(unset)");
+    (void)snprintf(path, sizeof path, "%s/run/davit", rig.directory);
+    assert_string_equal(ask(&rig.logd, "getenv DAVIT_RUNTIME_DIR"), path);
+    (void)snprintf(path, sizeof path, "%s/run/davit/keeper.notify", rig.directory);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    stop_by(SIGTERM, 0);
+    assert_int_equal(stat(path, &st), -1);
+    assert_int_equal(kill(rig.logd.pid, 0), -1);
+}
+
+static void test_only_one_for_a_directory(void **state _unused_) {
+    start_init();
+    meet_all();
+    pid_t first = rig.pid;
+    start_init();
+    int status = wait_end();
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    assert_true(logged("another davit-init"));
+    rig.pid = first;
+}
+
+static void test_directory_of_somebody_else(void **state _unused_) {
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/run", rig.directory);
+    assert_int_equal(mkdir(path, 0755), 0);
+    (void)snprintf(path, sizeof path, "%s/run/davit", rig.directory);
+    assert_int_equal(mkdir(path, 0777), 0);
+    assert_int_equal(chmod(path, 0777), 0);
+    start_init();
+    assert_int_equal(WEXITSTATUS(wait_end()), 1);
+}
+
+static void test_feed_tells_of_every_end(void **state _unused_) {
+    struct feed_record records[64];
+    start_init();
+    meet_all();
+    assert_string_equal(ask(&rig.launchers[0], "spawn 20"), "done");
+    assert_string_equal(ask(&rig.launchers[1], "orphan"), "done");
+    (void)usleep(300000);
+    size_t n = read_feed(records, ARRAY_SIZE(records));
+    assert_int_equal(n, 21);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(records[i].sequence, i + 1);
+        assert_int_equal(records[i].code, CLD_EXITED);
+        assert_int_equal(records[i].status, i < 20 ? i : 77);
+        assert_int_equal(records[i].uid, getuid());
+        assert_int_equal(kill(records[i].pid, 0), -1); /* reaped */
+    }
+    /* davitd is gone for a while: what happens then is in the feed of the next one. */
+    (void)kill(rig.manager.pid, SIGKILL);
+    assert_string_equal(ask(&rig.launchers[0], "spawn 5"), "done");
+    meet(&rig.manager);
+    (void)usleep(100000);
+    n = read_feed(records, ARRAY_SIZE(records));
+    assert_int_equal(n, 5);
+    assert_int_equal(records[0].sequence, 22);
+}
+
+static void test_full_feed_loses_nothing(void **state _unused_) {
+    const size_t count = 70000, turns = 14;
+    struct feed_record *records = calloc(EXITS_MAX, sizeof *records);
+    struct ended *seen = calloc(EXITS_MAX, sizeof *seen), *made;
+    size_t n = 0, size;
+    char path[128], *data;
+
+    start_init();
+    meet_all();
+    /* 40000 with nobody reading: more than the pipe holds, so some thousands wait as zombies (pid_max may be
+     * 32768: not all of 70000 could). */
+    for (size_t i = 0; i < turns; i++) {
+        assert_string_equal(ask(&rig.launchers[i % 2], "spawn 5000"), "done");
+        if (i == 7) {
+            assert_true(logged("exit feed is full"));
+            /* The death of a part is noticed although it stands behind thousands of others. */
+            (void)kill(rig.manager.pid, SIGKILL);
+            meet(&rig.manager);
+        }
+        if (i >= 7)
+            n += read_feed(records + n, EXITS_MAX - n);
+    }
+    for (int i = 0; i < 100 && n < count; i++) {
+        (void)usleep(50000);
+        n += read_feed(records + n, EXITS_MAX - n);
+    }
+    assert_int_equal(n, count);
+    (void)snprintf(path, sizeof path, "%s/spawned", rig.directory);
+    assert_int_equal(file_read(AT_FDCWD, path, 1 << 24, &data, &size), 0);
+    assert_int_equal(size, count * sizeof *made);
+    made = (struct ended *)(void *)data;
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(records[i].sequence, i + 1);
+        seen[i] = (struct ended){records[i].pid, records[i].status};
+    }
+    qsort(seen, count, sizeof *seen, by_pid);
+    qsort(made, count, sizeof *made, by_pid);
+    assert_memory_equal(seen, made, count * sizeof *seen);
+    free(data);
+    free(records);
+    free(seen);
+}
+
+static void test_stored_descriptors_outlive_davitd(void **state _unused_) {
+    char name[32], text[64];
+    start_init();
+    meet_all();
+    for (int i = 0; i < 300; i++) {
+        (void)snprintf(text, sizeof text, "store fd-%d", i);
+        tell(&rig.manager, text);
+    }
+    tell(&rig.manager, "notify FDSTOREREMOVE=1\nFDNAME=fd-7");
+    tell(&rig.manager, "notify FDSTORE=1\nFDNAME=no descriptor");
+    /* And at once, before davit-init may have looked: what a dead davitd has sent still counts. */
+    tell(&rig.manager, "abort");
+    meet(&rig.manager);
+    const char *names = ask(&rig.manager, "names");
+    assert_non_null(startswith(names, "feed:launch0:launch1:logd:fd-0:fd-1:"));
+    assert_null(strstr(names, "fd-7:"));
+    assert_string_equal(ask(&rig.manager, "fds"), "303");
+    for (int i = 0; i < 300; i += 13) {
+        (void)snprintf(name, sizeof name, "fd-%d", i);
+        (void)snprintf(text, sizeof text, "content fd-%d", i);
+        assert_string_equal(ask(&rig.manager, text), name);
+    }
+}
+
+static void test_strangers_are_not_listened_to(void **state _unused_) {
+    char path[128];
+    start_init();
+    meet_all();
+    (void)snprintf(path, sizeof path, "%s/run/davit/keeper.notify", rig.directory);
+    (void)setenv("NOTIFY_SOCKET", path, 1);
+    notify("FDSTORE=1\nFDNAME=evil\nEXIT_STATUS=9\nX_DAVIT_KILL_LAUNCHER=0", 0);
+    (void)unsetenv("NOTIFY_SOCKET");
+    (void)usleep(100000);
+    (void)kill(rig.manager.pid, SIGKILL);
+    meet(&rig.manager);
+    assert_null(strstr(ask(&rig.manager, "names"), "evil"));
+    assert_int_equal(kill(rig.launchers[0].pid, 0), 0);
+    stop_by(SIGTERM, 0);
+}
+
+static void test_dead_parts_come_back_with_growing_delay(void **state _unused_) {
+    usec_t times[6];
+    start_init();
+    meet_all();
+    for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
+        usec_t before = now_monotonic();
+        tell(&rig.launchers[1], "exit 3");
+        meet(&rig.launchers[1]);
+        times[i] = now_monotonic() - before;
+    }
+    assert_true(times[0] < 100 * USEC_PER_MSEC);
+    assert_true(times[2] >= 200 * USEC_PER_MSEC);
+    assert_true(times[5] >= 1600 * USEC_PER_MSEC && times[5] < 2600 * USEC_PER_MSEC);
+    assert_true(logged("davit-launch 1 exited with status 3"));
+    assert_true(logged("davit-launch 1 keeps dying"));
+    /* The others were not touched. */
+    assert_int_equal(kill(rig.launchers[0].pid, 0), 0);
+    assert_int_equal(kill(rig.manager.pid, 0), 0);
+}
+
+static void test_socket_pairs_keep_what_was_sent(void **state _unused_) {
+    char byte[8];
+    start_init();
+    meet_all();
+    tell(&rig.manager, "write logd");
+    (void)usleep(20000);
+    (void)kill(rig.logd.pid, SIGKILL);
+    meet(&rig.logd);
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/%d/fd/3", rig.logd.pid);
+    assert_int_equal(readlink(path, byte, sizeof byte), 8); /* a socket, again as 3 */
+    tell(&rig.logd, "write 3");
+    (void)kill(rig.manager.pid, SIGKILL);
+    meet(&rig.manager);
+    assert_string_equal(ask(&rig.manager, "names"), "feed:launch0:launch1:logd");
+}
+
+static void test_hanging_davitd_is_killed(void **state _unused_) {
+    (void)setenv("DAVIT_WATCHDOG_USEC", "300000", 1);
+    start_init();
+    meet_all();
+    assert_string_equal(ask(&rig.manager, "getenv WATCHDOG_USEC"), "300000");
+    pid_t first = rig.manager.pid;
+    tell(&rig.manager, "notify READY=1");
+    for (int i = 0; i < 10; i++) {
+        tell(&rig.manager, "notify WATCHDOG=1");
+        (void)usleep(100000);
+    }
+    assert_int_equal(kill(first, 0), 0);
+    tell(&rig.manager, "notify EXTEND_TIMEOUT_USEC=1000000");
+    (void)usleep(600000);
+    assert_int_equal(kill(first, 0), 0);
+    tell(&rig.manager, "hang");
+    meet(&rig.manager);
+    assert_int_not_equal(first, rig.manager.pid);
+    assert_true(logged("does not answer: sending SIGABRT"));
+    /* One that is stopped does not even die of SIGABRT. */
+    first = rig.manager.pid;
+    tell(&rig.manager, "notify READY=1");
+    (void)kill(first, SIGSTOP);
+    meet(&rig.manager);
+    assert_true(logged("sending SIGKILL"));
+}
+
+static void test_launcher_is_killed_on_request(void **state _unused_) {
+    start_init();
+    meet_all();
+    pid_t first = rig.launchers[1].pid;
+    tell(&rig.launchers[1], "hang");
+    tell(&rig.manager, "notify X_DAVIT_KILL_LAUNCHER=1");
+    meet(&rig.launchers[1]);
+    assert_int_not_equal(first, rig.launchers[1].pid);
+    tell(&rig.manager, "notify X_DAVIT_KILL_LAUNCHER=2");
+    tell(&rig.manager, "notify X_DAVIT_KILL_LAUNCHER=-1");
+    assert_string_equal(ask(&rig.manager, "fds"), "4");
+}
+
+static void test_reexec_is_no_crash(void **state _unused_) {
+    start_init();
+    meet_all();
+    tell(&rig.manager, "store kept");
+    for (int i = 0; i < 10; i++) {
+        usec_t before = now_monotonic();
+        tell(&rig.manager, "exit 64");
+        meet(&rig.manager);
+        assert_true(now_monotonic() - before < 90 * USEC_PER_MSEC);
+    }
+    assert_false(logged("davitd exited"));
+    assert_string_equal(ask(&rig.manager, "content kept"), "kept");
+}
+
+static void test_exit_status_is_davitds(void **state _unused_) {
+    start_init();
+    meet_all();
+    tell(&rig.manager, "notify EXIT_STATUS=42");
+    stop_by(SIGTERM, 42);
+}
+
+static void test_davitd_may_end_by_itself(void **state _unused_) {
+    start_init();
+    meet_all();
+    tell(&rig.manager, "exit 0");
+    int status = wait_end();
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void test_signals(void **state _unused_) {
+    start_init();
+    meet_all();
+    /* Those without meaning do nothing. */
+    (void)kill(rig.pid, SIGQUIT);
+    (void)kill(rig.pid, SIGWINCH);
+    (void)kill(rig.pid, SIGALRM);
+    (void)kill(rig.pid, SIGRTMIN + 9);
+    stop_by(SIGRTMIN + 5, 133);
+}
+
+static void test_stop_survives_a_crash_of_davitd(void **state _unused_) {
+    start_init();
+    meet_all();
+    (void)kill(rig.pid, SIGINT);
+    assert_string_equal(hear(&rig.manager), "TERM");
+    tell(&rig.manager, "abort");
+    meet(&rig.manager);
+    assert_string_equal(hear(&rig.manager), "TERM"); /* told again, even before it was ready */
+    tell(&rig.manager, "exit 0");
+    assert_int_equal(wait_end(), 0);
+}
+
+static void test_seven_requests_do_not_wait(void **state _unused_) {
+    start_init();
+    meet_all();
+    assert_string_equal(ask(&rig.launchers[0], "orphan"), "done");
+    tell(&rig.manager, "hang");
+    for (int i = 0; i < 7; i++) {
+        (void)kill(rig.pid, SIGTERM);
+        (void)usleep(50000);
+    }
+    int status = wait_end();
+    assert_true(WIFEXITED(status));
+    assert_true(logged("not waiting any longer"));
+}
+
+static void test_missing_davitd_is_told_and_tried_again(void **state _unused_) {
+    char path[128], hidden[128];
+    struct part_seen *p;
+    (void)snprintf(path, sizeof path, "%s/davitd", rig.directory);
+    (void)snprintf(hidden, sizeof hidden, "%s/hidden", rig.directory);
+    assert_int_equal(rename(path, hidden), 0);
+    start_init();
+    for (int i = 0; i < 100 && !logged("davitd exited"); i++)
+        (void)usleep(10000);
+    assert_true(logged("cannot start"));
+    assert_true(logged("No such file or directory"));
+    assert_int_equal(rename(hidden, path), 0);
+    while (rig.manager.fd < 0)
+        assert_true(meet_for(WAIT_MSEC, &p));
+}
+
+static void test_stop_without_davitd(void **state _unused_) {
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/davitd", rig.directory);
+    assert_int_equal(unlink(path), 0);
+    start_init();
+    (void)usleep(200000);
+    (void)kill(rig.pid, SIGTERM);
+    int status = wait_end();
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_true(logged("cannot stop the units"));
+}
+
+static bool up_hears(const char *wanted, int msec) {
+    struct pollfd p = {.fd = rig.up, .events = POLLIN};
+    char text[5000];
+    while (poll(&p, 1, msec) == 1) {
+        ssize_t n = recv(rig.up, text, sizeof text - 1, 0);
+        text[n] = '\0';
+        assert_null(strstr(text, "MAINPID"));
+        assert_null(strstr(text, "FDSTORE"));
+        if (strstr(text, wanted))
+            return true;
+    }
+    return false;
+}
+
+static void test_reports_go_up(void **state _unused_) {
+    char path[128];
+    struct sockaddr_un address;
+    socklen_t length;
+    (void)snprintf(path, sizeof path, "%s/up", rig.directory);
+    assert_int_equal(socket_address(path, &address, &length), 0);
+    rig.up = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(rig.up, (struct sockaddr *)&address, length), 0);
+    (void)setenv("NOTIFY_SOCKET", path, 1);
+    (void)setenv("WATCHDOG_USEC", "400000", 1);
+    start_init();
+    (void)unsetenv("NOTIFY_SOCKET");
+    (void)unsetenv("WATCHDOG_USEC");
+    meet_all();
+    assert_string_equal(ask(&rig.manager, "getenv WATCHDOG_USEC"), "400000");
+    tell(&rig.manager, "notify EXTEND_TIMEOUT_USEC=60000000");
+    assert_true(up_hears("EXTEND_TIMEOUT_USEC=60000000", 2000));
+    assert_true(up_hears("WATCHDOG=1", 2000)); /* davit-init's own, until davitd is ready */
+    tell(&rig.manager, "notify MAINPID=1\nREADY=1\nSTATUS=3 of 4 run\nFDSTORE=1");
+    assert_true(up_hears("READY=1\nSTATUS=3 of 4 run\n", 2000));
+    while (up_hears("", 0))
+        ;
+    assert_false(up_hears("WATCHDOG=1", 300)); /* and no longer */
+    tell(&rig.manager, "notify WATCHDOG=1");
+    assert_true(up_hears("WATCHDOG=1", 2000));
+    tell(&rig.manager, "notify RELOADING=1\nMONOTONIC_USEC=123");
+    assert_true(up_hears("RELOADING=1\nMONOTONIC_USEC=123\n", 2000));
+    tell(&rig.manager, "notify STOPPING=1\nERRNO=5");
+    assert_true(up_hears("STOPPING=1\nERRNO=5\n", 2000));
+    (void)kill(rig.manager.pid, SIGKILL);
+    meet(&rig.manager);
+    assert_true(up_hears("WATCHDOG=1", 2000));
+}
+
+static void test_as_pid_1(void **state _unused_) {
+    struct feed_record records[16];
+    if (geteuid() != 0) {
+        print_message("a pid namespace needs root\n");
+        skip();
+    }
+    start_init_with(CLONE_NEWPID);
+    meet_all();
+    assert_string_equal(ask(&rig.launchers[0], "spawn 3"), "done");
+    assert_string_equal(ask(&rig.launchers[1], "orphan"), "done");
+    (void)usleep(300000);
+    assert_int_equal(read_feed(records, ARRAY_SIZE(records)), 4);
+    assert_int_equal(records[3].status, 77);
+    (void)kill(rig.pid, SIGRTMIN + 5);
+    assert_string_equal(hear(&rig.manager), "TERM");
+    tell(&rig.manager, "exit 0");
+    int status = wait_end();
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 133);
+}
+
+static unsigned long number_after(const char *text, const char *word) {
+    const char *p = strstr(text, word);
+    assert_non_null(p);
+    return strtoul(p + strlen(word), NULL, 10);
+}
+
+static unsigned long switches(pid_t pid) {
+    char path[64], *text;
+    (void)snprintf(path, sizeof path, "/proc/%d/status", pid);
+    assert_int_equal(file_read(AT_FDCWD, path, 65536, &text, NULL), 0);
+    unsigned long sum =
+        number_after(text, "\nvoluntary_ctxt_switches:") + number_after(text, "nonvoluntary_ctxt_switches:");
+    free(text);
+    return sum;
+}
+
+static void test_idle_costs_nothing(void **state _unused_) {
+    char path[64], *text;
+    start_init();
+    meet_all();
+    tell(&rig.manager, "notify READY=1");
+    (void)usleep(300000);
+    unsigned long before = switches(rig.pid);
+    (void)sleep(10);
+    assert_int_equal(switches(rig.pid), before);
+    (void)snprintf(path, sizeof path, "/proc/%d/smaps_rollup", rig.pid);
+    assert_int_equal(file_read(AT_FDCWD, path, 65536, &text, NULL), 0);
+    unsigned long anonymous = number_after(text, "Anonymous:"), pss = number_after(text, "Pss:");
+    print_message("davit-init: %lu KiB anonymous, %lu KiB PSS\n", anonymous, pss);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(DAVIT_COVERAGE)
+    assert_true(anonymous < 100);
+#endif
+    free(text);
+}
+
+static void test_program_is_small_and_static(void **state _unused_) {
+#if defined(__SANITIZE_ADDRESS__) || defined(DAVIT_COVERAGE)
+    skip();
+#else
+    char *data;
+    size_t size, loaded = 0;
+    assert_int_equal(file_read(AT_FDCWD, rig.program, 1 << 26, &data, &size), 0);
+    const Elf64_Ehdr *header = (const Elf64_Ehdr *)(void *)data;
+    const Elf64_Phdr *p = (const Elf64_Phdr *)(void *)(data + header->e_phoff);
+    for (size_t i = 0; i < header->e_phnum; i++) {
+        assert_int_not_equal(p[i].p_type, PT_INTERP);
+        if (p[i].p_type == PT_LOAD)
+            loaded += p[i].p_filesz;
+    }
+    print_message("davit-init: %zu bytes are loaded\n", loaded);
+    assert_true(loaded < 1024 * 1024);
+    free(data);
+#endif
+}
+
+int main(int argc _unused_, char **argv) {
+    const char *name = path_basename(argv[0]);
+    if (streq(name, "davit-launch")) {
+        char full[64];
+        (void)snprintf(full, sizeof full, "davit-launch%.8s", argv[1]);
+        be_part(full);
+    }
+    if (streq(name, "davitd") || streq(name, "davit-logd"))
+        be_part(name);
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(test_parts_start_and_stop_in_order), T(test_only_one_for_a_directory),
+        T(test_directory_of_somebody_else), T(test_feed_tells_of_every_end), T(test_full_feed_loses_nothing),
+        T(test_stored_descriptors_outlive_davitd), T(test_strangers_are_not_listened_to),
+        T(test_dead_parts_come_back_with_growing_delay), T(test_socket_pairs_keep_what_was_sent),
+        T(test_hanging_davitd_is_killed), T(test_launcher_is_killed_on_request), T(test_reexec_is_no_crash),
+        T(test_exit_status_is_davitds), T(test_davitd_may_end_by_itself), T(test_signals),
+        T(test_stop_survives_a_crash_of_davitd), T(test_seven_requests_do_not_wait),
+        T(test_missing_davitd_is_told_and_tried_again), T(test_stop_without_davitd), T(test_reports_go_up),
+        T(test_idle_costs_nothing), T(test_program_is_small_and_static),
+        T(test_as_pid_1), /* last: this process can have no other children afterwards */
+    };
+    const struct rlimit no_core = {0, 0};
+    (void)setrlimit(RLIMIT_CORE, &no_core);
+    (void)signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests_name("davit-init", tests, NULL, NULL);
+}
