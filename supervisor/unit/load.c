@@ -316,7 +316,7 @@ int unit_load_from(const struct unit_environment *env, const struct unit_dirs *d
     int r = dirs_find_fragment(dirs, name, &fragment);
     if (r == 0)
         r = unit_new(&l, fragment.name);
-    if (r < 0)
+    if (r != 0)
         return fail(e, r, name);
     l.u->fragment = TAKE_PTR(fragment.path);
     if (fragment.masked)

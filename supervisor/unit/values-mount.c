@@ -29,38 +29,38 @@ enum option_class { ON, OFF, PROPAGATION, NOTHING, REFUSED };
 static const struct {
     const char *name;
     enum option_class class;
-    size_t field;
-    char value;
+    char value;      /* PROPAGATION */
+    size_t field;    /* ON, OFF */
     const char *why; /* REFUSED */
 } options[] = {
-    {"ro", ON, FIELD(read_only), 0, NULL},
-    {"readonly", ON, FIELD(read_only), 0, NULL},
-    {"rw", OFF, FIELD(read_only), 0, NULL},
-    {"noexec", ON, FIELD(no_exec), 0, NULL},
-    {"exec", OFF, FIELD(no_exec), 0, NULL},
-    {"nosuid", ON, FIELD(no_suid), 0, NULL},
-    {"suid", OFF, FIELD(no_suid), 0, NULL},
-    {"nodev", ON, FIELD(no_dev), 0, NULL},
-    {"dev", OFF, FIELD(no_dev), 0, NULL},
-    {"rbind", ON, FIELD(recursive), 0, NULL},
-    {"bind", OFF, FIELD(recursive), 0, NULL},
-    {"bind-nonrecursive", OFF, FIELD(recursive), 0, NULL},
-    {"U", ON, FIELD(chown), 0, NULL},
-    {"chown", ON, FIELD(chown), 0, NULL},
-    {"idmap", ON, FIELD(idmap), 0, NULL},
-    {"copy", OFF, FIELD(no_copy), 0, NULL},
-    {"nocopy", ON, FIELD(no_copy), 0, NULL},
-    {"volume-nocopy", ON, FIELD(no_copy), 0, NULL},
-    {"tmpcopyup", OFF, FIELD(no_copy), 0, NULL},
-    {"notmpcopyup", ON, FIELD(no_copy), 0, NULL},
+    {"ro", ON, 0, FIELD(read_only), NULL},
+    {"readonly", ON, 0, FIELD(read_only), NULL},
+    {"rw", OFF, 0, FIELD(read_only), NULL},
+    {"noexec", ON, 0, FIELD(no_exec), NULL},
+    {"exec", OFF, 0, FIELD(no_exec), NULL},
+    {"nosuid", ON, 0, FIELD(no_suid), NULL},
+    {"suid", OFF, 0, FIELD(no_suid), NULL},
+    {"nodev", ON, 0, FIELD(no_dev), NULL},
+    {"dev", OFF, 0, FIELD(no_dev), NULL},
+    {"rbind", ON, 0, FIELD(recursive), NULL},
+    {"bind", OFF, 0, FIELD(recursive), NULL},
+    {"bind-nonrecursive", OFF, 0, FIELD(recursive), NULL},
+    {"U", ON, 0, FIELD(chown), NULL},
+    {"chown", ON, 0, FIELD(chown), NULL},
+    {"idmap", ON, 0, FIELD(idmap), NULL},
+    {"copy", OFF, 0, FIELD(no_copy), NULL},
+    {"nocopy", ON, 0, FIELD(no_copy), NULL},
+    {"volume-nocopy", ON, 0, FIELD(no_copy), NULL},
+    {"tmpcopyup", OFF, 0, FIELD(no_copy), NULL},
+    {"notmpcopyup", ON, 0, FIELD(no_copy), NULL},
     {"private", PROPAGATION, 0, 0, NULL},
     {"rprivate", PROPAGATION, 0, 0, NULL},
-    {"shared", PROPAGATION, 0, 's', NULL},
-    {"rshared", PROPAGATION, 0, 's', NULL},
-    {"slave", PROPAGATION, 0, 'l', NULL},
-    {"rslave", PROPAGATION, 0, 'l', NULL},
-    {"unbindable", PROPAGATION, 0, 'u', NULL},
-    {"runbindable", PROPAGATION, 0, 'u', NULL},
+    {"shared", PROPAGATION, 's', 0, NULL},
+    {"rshared", PROPAGATION, 's', 0, NULL},
+    {"slave", PROPAGATION, 'l', 0, NULL},
+    {"rslave", PROPAGATION, 'l', 0, NULL},
+    {"unbindable", PROPAGATION, 'u', 0, NULL},
+    {"runbindable", PROPAGATION, 'u', 0, NULL},
     /* SELinux labels for the content: davit sets none, and needs none where there is no SELinux */
     {"z", NOTHING, 0, 0, NULL},
     {"Z", NOTHING, 0, 0, NULL},
@@ -159,12 +159,10 @@ static int volume_unit_name(struct assignment *a, const char *name, char **ret) 
 
     if (!unit_name_is_valid(name))
         return assignment_fail(a, NULL, "\"%s\" is not the name of a volume unit", name);
-    if (!name_is_template(name)) {
-        *ret = strdup(name);
-    } else if (u->instance) {
+    if (name_is_template(name) && u->instance) {
         *ret = name_with_instance(name, u->instance);
-    } else if (u->name && name_is_template(u->name)) {
-        *ret = strdup(name); /* a template being checked */
+    } else if (!name_is_template(name) || name_is_template(u->name)) { /* the latter: being checked */
+        *ret = strdup(name);
     } else {
         return assignment_fail(
             a, NULL, "\"%s\" is a template, and this unit has no instance to give it", name);
