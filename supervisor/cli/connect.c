@@ -41,8 +41,9 @@ int cli_call(struct cli *c, const char *method, json_t *parameters, struct clien
 }
 
 int cli_reply_failed(const char *what, const struct client_reply *r) {
-    const char *step = json_text(r->parameters, "step");
-    cli_error("cannot %s: %s%s%s", what, step, *step ? ": " : "", client_reply_message(r));
+    const char *step = json_text(r->parameters, "step"), *message = client_reply_message(r);
+    bool named = !*step || startswith(message, step); /* "execve /bin/x: ..." says its step by itself */
+    cli_error("cannot %s: %s%s%s", what, named ? "" : step, named ? "" : ": ", message);
     return client_reply_is(r, "NoSuchUnit")         ? EXIT_NOT_INSTALLED
            : client_reply_is(r, "PermissionDenied") ? 4 /* LSB: insufficient privilege */
                                                     : EXIT_FAILURE;

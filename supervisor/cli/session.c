@@ -215,11 +215,11 @@ static int handle_signals(struct session *s) {
 
 /* ---- the end ---- */
 
-static int status_of_failure(const struct client_reply *r) {
+static int status_of_failure(const struct session *s, const struct client_reply *r) {
     const char *step = json_text(r->parameters, "step");
     int64_t number = json_number(r->parameters, "number", 0);
     terminal_restore();
-    cli_error("%s%s%s", step, *step ? ": " : "", client_reply_message(r));
+    (void)cli_reply_failed(s->c->verb->name, r);
     if (!startswith(step, "exec"))
         return EXIT_DAVIT_FAILED;
     return number == ENOENT || number == ENOTDIR ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE;
@@ -230,7 +230,7 @@ static int handle_reply(struct session *s, const struct client_reply *r) {
     const char *code = json_text(r->parameters, "code");
     int status = (int)json_number(r->parameters, "status", 0);
     if (r->error)
-        return status_of_failure(r) + 1;
+        return status_of_failure(s, r) + 1;
     if (!s->id)
         s->id = strdup(json_text(r->parameters, "session"));
     if (r->continues)

@@ -8,7 +8,7 @@
 #include "cli/output.h"
 #include "unit/unit.h"
 
-enum value_kind { VALUE_TEXT, VALUE_NUMBER, VALUE_FLAG, VALUE_LIST, VALUE_TIME };
+enum value_kind { VALUE_TEXT, VALUE_NUMBER, VALUE_FLAG, VALUE_LIST, VALUE_TIME, VALUE_PID };
 
 static const struct {
     const char *property;
@@ -31,8 +31,8 @@ static const struct {
     {"InvocationID", NULL, "invocation", VALUE_TEXT},
     {"StateChangeTimestamp", NULL, "since", VALUE_TIME},
     {"ActiveEnterTimestamp", NULL, "active_since", VALUE_TIME},
-    {"MainPID", NULL, "pid", VALUE_NUMBER},
-    {"ControlPID", NULL, "control_pid", VALUE_NUMBER},
+    {"MainPID", NULL, "pid", VALUE_PID},
+    {"ControlPID", NULL, "control_pid", VALUE_PID},
     {"StatusText", NULL, "status_text", VALUE_TEXT},
     {"Result", NULL, "result", VALUE_TEXT},
     {"ExecMainCode", "exit", "code", VALUE_TEXT},
@@ -79,6 +79,8 @@ static char *value_format(json_t *value, enum value_kind kind) {
         return strdup(json_string_value(value) ?: "");
     case VALUE_NUMBER:
         return json_is_integer(value) ? strf("%lld", (long long)json_integer_value(value)) : strdup("");
+    case VALUE_PID: /* systemd's way to say "none" */
+        return strf("%lld", (long long)json_integer_value(value));
     case VALUE_FLAG:
         return strdup(json_is_true(value) ? "yes" : "no");
     case VALUE_TIME:

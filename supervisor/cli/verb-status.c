@@ -145,6 +145,7 @@ static void print_active(json_t *u) {
             time_ago((usec_t)restart, now_realtime(), ago));
     }
     row("Job", json_text(u, "job"));
+    row("Condition", json_text(u, "condition"));
 }
 
 static void print_process(json_t *u) {

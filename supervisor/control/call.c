@@ -163,16 +163,7 @@ void call_abandon(struct call *c) {
 
     if (c->subscribed)
         api_unsubscribe(m, c);
-    if (c->attached && streq(c->method->name, "Exec"))
-        (void)api_exec_kill(m, c, SIGHUP); /* as when a remote shell's connection breaks */
-    api_forget_client(m, c);
-    if (c->attached && c->unit) {
-        /* Nobody sees the output of an attached `davit run` any more, and nobody would take its exit status.
-         */
-        struct managed_unit *u;
-        if (api_find_unit(m, c->unit, &u, NULL) >= 0)
-            (void)api_queue_job(m, u, JOB_STOP, JOB_MODE_REPLACE, NULL, NULL, NULL);
-    }
+    api_forget_client(m, c); /* also hangs up its exec and stops its attached run */
     c->connection->call = NULL;
     call_free(c);
 }

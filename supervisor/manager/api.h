@@ -31,7 +31,7 @@ const char *api_unit_name(const struct managed_unit *u);
  * (dependency cycle, whole path in *e), -EINVAL (unit has errors: first problem in *e), -ESHUTDOWN. */
 int api_queue_job(struct manager *m, struct managed_unit *u, enum job_type type, enum job_mode mode, job_done_t done,
     void *userdata, struct error *e);
-/* The client is gone: forget its callbacks (the jobs go on). */
+/* The client is gone: forget its callbacks. Its jobs go on; its exec gets SIGHUP, its attached run is stopped. */
 void api_forget_client(struct manager *m, void *userdata);
 
 enum kill_whom { KILL_WHOM_ALL, KILL_WHOM_MAIN };
