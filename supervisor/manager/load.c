@@ -138,11 +138,13 @@ static int load_into(struct loader *l, const char *name, struct managed_unit **r
     struct unit *config;
     int r;
 
-    if (!u && m->settings.max_units > 0 && hashmap_size(m->units) >= m->settings.max_units)
-        return -EDQUOT;
     r = read_unit(l, name, &config);
     if (r < 0)
         return r;
+    if (!u && m->settings.max_units > 0 && hashmap_size(m->units) >= m->settings.max_units) {
+        unit_free(config);
+        return -EDQUOT;
+    }
     /* An alias leads to the unit that has the file. */
     if (!streq(config->name, name)) {
         struct managed_unit *real = manager_find(m, config->name);

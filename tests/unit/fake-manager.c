@@ -17,6 +17,7 @@ struct fake fake;
 struct fake_process {
     struct process p;
     struct list link;
+    char group[64]; /* of a dead davitd's unit, too */
     struct process_exit exit;
     bool begin, start, end; /* what comes at the next turn */
 };
@@ -62,6 +63,7 @@ static struct fake_process *new_process(struct managed_unit *u, enum process_rol
         .status_fd = -1,
         .callbacks = callbacks,
         .userdata = userdata};
+    (void)snprintf(f->group, sizeof(f->group), "%s", u->name);
     list_append(&processes, &f->link);
     return f;
 }
@@ -206,7 +208,7 @@ int cgroup_is_populated(struct cgroup_tree *t _unused_, const char *name) {
     if (group_of(name)->children > 0)
         return 1;
     LIST_FOREACH (f, &processes, struct fake_process, link)
-        if (f->p.unit && streq(f->p.unit->name, name) && f->p.pid > 0 && f->p.stage != PROCESS_ENDED)
+        if (streq(f->group, name) && f->p.pid > 0 && f->p.stage != PROCESS_ENDED)
             return 1;
     return 0;
 }
@@ -220,7 +222,7 @@ int cgroup_kill(struct cgroup_tree *t _unused_, const char *name, int number) {
 
     record_kill(name, number, true);
     LIST_FOREACH (f, &processes, struct fake_process, link)
-        if (f->p.unit && streq(f->p.unit->name, name) && f->p.pid > 0)
+        if (streq(f->group, name) && f->p.pid > 0)
             deliver(f, number);
     if ((number == SIGKILL && !fake.ignore_kill) ||
         (number != SIGCONT && number != SIGKILL && !g->ignore_term))
@@ -230,7 +232,7 @@ int cgroup_kill(struct cgroup_tree *t _unused_, const char *name, int number) {
 
 int cgroup_has_pid(struct cgroup_tree *t _unused_, const char *name, pid_t pid) {
     LIST_FOREACH (f, &processes, struct fake_process, link)
-        if (f->p.unit && streq(f->p.unit->name, name) && f->p.pid == pid)
+        if (streq(f->group, name) && f->p.pid == pid)
             return 1;
     return 0;
 }
@@ -251,7 +253,7 @@ ssize_t cgroup_pids(struct cgroup_tree *t _unused_, const char *name, pid_t *pid
     size_t n = 0;
 
     LIST_FOREACH (f, &processes, struct fake_process, link)
-        if (f->p.unit && streq(f->p.unit->name, name) && f->p.pid > 0 && n < max)
+        if (streq(f->group, name) && f->p.pid > 0 && n < max)
             pids[n++] = f->p.pid;
     return (ssize_t)n;
 }
@@ -668,6 +670,11 @@ static void restore(struct managed_unit *u, const struct managed_unit *s) {
 #undef COPY
 }
 
+static void forget_owners(void) {
+    LIST_FOREACH (f, &processes, struct fake_process, link)
+        process_abandon(&f->p);
+}
+
 void fake_manager_restart(void) {
     struct saved saved[64];
     struct managed_unit *u;
@@ -681,6 +688,7 @@ void fake_manager_restart(void) {
         saved[n++].copy.recovered_control = remember(u->control);
     }
     manager_close();
+    forget_owners();
     manager_open();
     fake.m.phase = PHASE_STARTING;
     assert_return_code(manager_load_units(&fake.m, NULL, NULL), 0);
