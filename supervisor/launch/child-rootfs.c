@@ -203,10 +203,8 @@ static int mask(struct child *c, const char *path, struct error *e) {
     struct stat st;
 
     _cleanup_close_ int target = root_open(c->root_fd, path, O_PATH);
-    if (target == -ENOENT || target == -ENOTDIR) {
-        target = -1;
+    if (target == -ENOENT || target == -ENOTDIR)
         return 0;
-    }
     if (target < 0 || fstat(target, &st) < 0)
         return error_set_errno(e, errno, "open %s", path);
     _cleanup_close_ int fd = mount_clone(AT_FDCWD, S_ISDIR(st.st_mode) ? "/dev/empty" : "/dev/null", false);
@@ -225,10 +223,8 @@ int step_masks(struct child *c, struct error *e) {
 
 static int make_read_only(struct child *c, const char *path, struct error *e) {
     _cleanup_close_ int target = root_open(c->root_fd, path, O_PATH);
-    if (target == -ENOENT || target == -ENOTDIR) {
-        target = -1;
+    if (target == -ENOENT || target == -ENOTDIR)
         return 0;
-    }
     if (target < 0)
         return error_set_errno(e, target, "open %s", path);
     _cleanup_close_ int fd = mount_clone(target, "", true);

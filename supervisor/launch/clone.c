@@ -132,12 +132,9 @@ static int launch_prepared(
     if (pid < 0)
         return pid;
     serve_child(pid, s, pipes.barrier[1]);
-    *ret = (struct launched){
-        .pid = pid,
-        .pidfd = pidfd,
-        .status_fd = TAKE_FD(pipes.status[0]),
-        .go_fd = TAKE_FD(pipes.barrier[1]),
-    };
+    *ret = (struct launched){.pid = pid, .pidfd = pidfd};
+    ret->status_fd = TAKE_FD(pipes.status[0]);
+    ret->go_fd = TAKE_FD(pipes.barrier[1]);
     return 0;
 }
 

@@ -51,10 +51,8 @@ int devices_open(struct prepared *p, struct error *e) {
         struct stat st;
 
         _cleanup_close_ int fd = mount_clone(AT_FDCWD, d->source, false);
-        if (fd == -ENOENT && d->optional) {
-            fd = -1;
+        if (fd == -ENOENT && d->optional)
             continue;
-        }
         if (fd < 0)
             return error_set_errno(e, fd, "open_tree %s", d->source);
         if (fstat(fd, &st) < 0)

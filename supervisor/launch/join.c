@@ -44,10 +44,10 @@ static int pidfd_pid(int pidfd, pid_t *ret) {
     if (r < 0)
         return r;
     const char *field = strstr(text, "\nPid:");
-    int pid = field ? atoi(field + 5) : 0;
+    long pid = field ? strtol(field + 5, NULL, 10) : 0;
     if (pid <= 0)
         return -ESRCH;
-    *ret = pid;
+    *ret = (pid_t)pid;
     return 0;
 }
 
@@ -80,7 +80,7 @@ static int open_root(struct child *c, struct error *e) {
 int step_join(struct child *c, struct error *e) {
     int pidfd = c->p->fds[c->spec->join_pidfd];
     struct stat before;
-    bool userns;
+    bool userns = false;
 
     int r = has_other_userns(pidfd, &userns);
     if (r < 0)

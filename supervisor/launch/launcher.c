@@ -220,7 +220,7 @@ static int handle(struct launcher *l, int socket_fd, const struct message *m, st
 static int serve_one(struct launcher *l, int socket_fd, struct message *m) {
     struct launch_answer taken = {.type = LAUNCH_TAKEN};
     struct error error = {};
-    size_t size;
+    size_t size = 0;
 
     int r = peek(socket_fd, 0, &size, &taken.request);
     if (r <= 0)

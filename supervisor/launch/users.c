@@ -15,22 +15,30 @@
 
 enum { MAX_FILE = 1024 * 1024, MAX_GROUPS = 1024, MAX_COLUMNS = 7 };
 
-/* "" if there is no such file. */
-static int read_database(int root_fd, const char *path, char **ret, struct error *e) {
+/* "" if there is no such file. NULL on failure: then e, which must be there, says why. */
+static char *read_database(int root_fd, const char *path, struct error *e) {
     struct stat st;
+    char *text = NULL;
 
     _cleanup_close_ int fd = root_open(root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-    if (fd == -ENOENT) {
-        fd = -1;
-        *ret = strf("%s", "");
-        return *ret ? 0 : error_set(e, ENOMEM, "out of memory");
+    if (fd < 0 && fd != -ENOENT) {
+        error_set_errno(e, fd, "open %s", path);
+        return NULL;
     }
-    if (fd < 0)
-        return error_set_errno(e, fd, "open %s", path);
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-        return error_set(e, EINVAL, "%s is not a regular file", path);
-    int r = fd_read_all(fd, MAX_FILE, ret, NULL);
-    return r < 0 ? error_set_errno(e, r, "read %s", path) : 0;
+    if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
+        error_set(e, EINVAL, "%s is not a regular file", path);
+        return NULL;
+    }
+    if (fd < 0) {
+        text = strdup("");
+        if (!text)
+            error_set(e, ENOMEM, "out of memory");
+        return text;
+    }
+    int r = fd_read_all(fd, MAX_FILE, &text, NULL);
+    if (r < 0)
+        error_set_errno(e, r, "read %s", path);
+    return text;
 }
 
 /* Splits the next line at its colons, in place. Returns the number of columns, -1 at the end. */
@@ -87,7 +95,6 @@ static int find_user(
 }
 
 static int look_up_user(int root_fd, const char *user, struct identity *i, struct error *e) {
-    _cleanup_free_ char *text = NULL;
     bool found = false;
     uint32_t uid = 0;
 
@@ -97,9 +104,10 @@ static int look_up_user(int root_fd, const char *user, struct identity *i, struc
         i->uid = uid;
         user = NULL;
     }
-    int r = read_database(root_fd, "/etc/passwd", &text, e);
-    if (r >= 0)
-        r = find_user(text, user, uid, i, &found, e);
+    _cleanup_free_ char *text = read_database(root_fd, "/etc/passwd", e);
+    if (!text)
+        return -e->number;
+    int r = find_user(text, user, uid, i, &found, e);
     if (r >= 0 && user && !found)
         r = error_set(e, ENOENT, "user \"%s\" is not in /etc/passwd", user);
     return r;
@@ -169,16 +177,16 @@ static int look_up_group(char *text, const char *group, gid_t *ret, struct error
 /* The main group if one is named, and the supplementary ones. Each look-up cuts a fresh copy of the text to
  * pieces. */
 static int look_up_groups(int root_fd, const struct container_spec *s, struct identity *i, struct error *e) {
-    _cleanup_free_ char *text = NULL;
     /* A container's user with an explicit group has that one only, as with podman; a host service is in all
      * of its user's groups, as with systemd. */
     bool memberships = i->name[0] && (!s->group || s->kind == SPEC_PROCESS);
 
     if (!s->group && !s->groups && !memberships)
         return 0;
-    int r = read_database(root_fd, "/etc/group", &text, e);
-    if (r < 0)
-        return r;
+    _cleanup_free_ char *text = read_database(root_fd, "/etc/group", e);
+    if (!text)
+        return -e->number;
+    int r = 0;
     for (char *const *g = s->groups; r >= 0 && g && *g; g++) {
         _cleanup_free_ char *copy = strdup(text);
         gid_t gid = 0;

@@ -60,8 +60,8 @@ static int owner_on_disk(
 }
 
 static int create_source(const struct prepared *p, const struct spec_mount *m, struct error *e) {
-    uid_t uid;
-    gid_t gid;
+    uid_t uid = 0;
+    gid_t gid = 0;
     struct stat st;
 
     if (stat(m->source, &st) >= 0 || errno != ENOENT)
@@ -80,8 +80,8 @@ static int create_source(const struct prepared *p, const struct spec_mount *m, s
 /* podman's "U": only the root of the volume, and only if it is not so already. */
 static int chown_source(const struct prepared *p, const struct spec_mount *m, int fd, struct error *e) {
     struct stat st;
-    uid_t uid;
-    gid_t gid;
+    uid_t uid = 0;
+    gid_t gid = 0;
 
     int r = owner_on_disk(p, m, &uid, &gid, e);
     if (r < 0)
@@ -103,10 +103,8 @@ static int open_bind(struct prepared *p, size_t i, struct error *e) {
     if (r < 0)
         return r;
     _cleanup_close_ int fd = mount_clone(AT_FDCWD, m->source, recursive);
-    if (fd == -ENOENT && (m->flags & MOUNT_OPTIONAL)) {
-        fd = -1;
+    if (fd == -ENOENT && (m->flags & MOUNT_OPTIONAL))
         return 0;
-    }
     if (fd < 0)
         return error_set_errno(e, fd, "open_tree %s", m->source);
     if (m->flags & MOUNT_CHOWN)
@@ -160,10 +158,8 @@ static int fill(struct prepared *p, size_t i, struct error *e) {
         return r < 0 ? error_set_errno(e, r, "read %s", m->source) : 0;
 
     _cleanup_close_ int from = root_open(p->root_fd, m->target, O_RDONLY | O_DIRECTORY);
-    if (from == -ENOENT || from == -ENOTDIR) {
-        from = -1;
+    if (from == -ENOENT || from == -ENOTDIR)
         return 0;
-    }
     if (from < 0)
         return error_set_errno(e, from, "open %s in the image", m->target);
     bool mapped = p->userns_fd >= 0 && (m->flags & MOUNT_IDMAP);
