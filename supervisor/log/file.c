@@ -148,7 +148,7 @@ static int open_inode(struct file_sink *sink, const struct log_file *f, unsigned
 int log_file_written(
     struct file_sink *sink, struct log_file *f, uint64_t inode, uint64_t offset, uint64_t n) {
     _cleanup_close_ int fd = -1;
-    struct stat st;
+    struct stat st = {};
     int r = 0;
 
     if (sink->directory < 0) /* the sink is another one now */

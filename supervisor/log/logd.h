@@ -18,30 +18,28 @@ enum sink { SINK_NONE, SINK_JOURNAL, SINK_FILE };
 
 struct logd {
     int epoll_fd, signal_fd, socket;
+    enum sink sink; /* SINK_NONE until CONFIG has come */
     struct state state;
     struct fifo_peeker peeker;
 
-    enum sink sink; /* SINK_NONE until CONFIG has come */
     struct file_sink files;
     char *directory; /* for messages */
     struct journal journal;
-    bool journal_full;       /* EAGAIN: waits for EPOLLOUT */
     usec_t journal_retry_at; /* no journal there: the next attempt, else USEC_INFINITY */
     usec_t journal_delay;
 
     struct list streams; /* all */
     struct list ready;
-    unsigned n_failing;
-
     uint64_t lines, lines_told; /* written so far; as of the last STATS */
-    usec_t told_at;
-    bool has_problem; /* the last PROBLEM was not "" */
-    usec_t problem_at;
+    usec_t told_at, problem_at;
 
     /* Rest between two turns under load, see nap(). */
     size_t most_bytes; /* of one stream, in this turn */
     usec_t nap_usec, last_data;
 
+    unsigned n_failing;
+    bool journal_full; /* EAGAIN: waits for EPOLLOUT */
+    bool has_problem;  /* the last PROBLEM was not "" */
     bool privileges_dropped;
     bool ending; /* SIGTERM */
 };
