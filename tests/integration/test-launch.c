@@ -1122,6 +1122,45 @@ static void test_launcher_keeps_no_descriptors(void **state) {
     assert_string_equal(before, after);
 }
 
+/* Missing descriptors are this request's failure and nobody else's. */
+static void test_launcher_survives_want_of_descriptors(void **state) {
+    struct rig *r = RIG(state);
+    struct container_spec s;
+    struct rlimit old, low;
+
+    assert_int_equal(prlimit(r->launcher, RLIMIT_NOFILE, NULL, &old), 0);
+    for (rlim_t n = 4; n < 40; n += 2) {
+        low = (struct rlimit){.rlim_cur = n, .rlim_max = old.rlim_max};
+        assert_int_equal(prlimit(r->launcher, RLIMIT_NOFILE, &low, NULL), 0);
+        container_script(r, &s, n % 4 == 0, "true");
+        _cleanup_outcome_ struct outcome o = run(r, &s);
+        if (!o.begun)
+            assert_int_not_equal(o.error.number, 0);
+    }
+    assert_int_equal(prlimit(r->launcher, RLIMIT_NOFILE, &old, NULL), 0);
+    _cleanup_free_ char *out = script_output(r, true, "echo alive");
+    assert_string_equal(out, "alive\n");
+}
+
+/* A child that is killed at a random moment of its steps: the launcher goes on, its status pipe ends. */
+static void test_child_killed_at_any_moment(void **state) {
+    struct rig *r = RIG(state);
+    struct container_spec s;
+
+    for (int i = 0; i < 60; i++) {
+        container_script(r, &s, i % 2, "exit 5");
+        _cleanup_outcome_ struct outcome o = launch(r, &s, NULL, 0);
+        assert_true(o.begun);
+        usleep((useconds_t)(i * 40));
+        kill(o.pid, SIGKILL);
+        finish(&o);
+        assert_true(exit_code(&o) == 5 || (WIFSIGNALED(o.status) && WTERMSIG(o.status) == SIGKILL));
+        spec_done(&s);
+    }
+    _cleanup_free_ char *out = script_output(r, true, "echo alive");
+    assert_string_equal(out, "alive\n");
+}
+
 /* A launcher that dies before it told anybody of the child: the child leaves without having run. */
 static void test_child_does_not_run_without_its_launcher(void **state) {
     struct rig *r = RIG(state);
@@ -1267,6 +1306,8 @@ int main(void) {
         TEST(test_bad_messages_are_answered),
         TEST(test_large_request),
         TEST(test_launcher_keeps_no_descriptors),
+        TEST(test_launcher_survives_want_of_descriptors),
+        TEST(test_child_killed_at_any_moment),
         TEST(test_child_does_not_run_without_its_launcher),
         TEST(test_hello_names_the_waiting_request),
         TEST(test_host_mount_table_does_not_grow),
