@@ -218,6 +218,10 @@ int spec_common(struct managed_unit *u, struct container_spec *s, int *fds, size
 
 static void use_stdio(const struct unit_stdio *io, struct container_spec *s, int *fds, size_t *n_fds) {
     s->terminal_fd = spec_add_fd(io->terminal_fd, fds, n_fds);
+    if (io->terminal_fd >= 0) { /* it takes the place of all three, the log's included */
+        s->stdin_fd = s->stdout_fd = s->stderr_fd = -1;
+        return;
+    }
     s->stdin_fd = spec_add_fd(io->stdin_fd, fds, n_fds);
     if (io->stdout_fd >= 0)
         s->stdout_fd = spec_add_fd(io->stdout_fd, fds, n_fds);
