@@ -97,7 +97,7 @@ int main(int argc, char **argv) {
     int r = parse_arguments(argc, argv);
     if (r != 0)
         return r > 0 ? EXIT_SUCCESS : 2;
-    struct paths paths;
+    _cleanup_(paths_done) struct paths paths = {};
     r = paths_load(&paths);
     if (r < 0) {
         (void)log_errno(
