@@ -285,7 +285,7 @@ static void turn(struct keeper *k) {
 static int open_runtime(struct keeper *k) {
     struct stat st;
 
-    int r = mkdir_parents(AT_FDCWD, k->runtime, 0755);
+    int r = mkdir_parents(AT_FDCWD, k->runtime, 0700);
     if (r < 0)
         return log_errno(LOG_ERR, r, "cannot make %s", k->runtime);
     k->runtime_fd = open(k->runtime, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
