@@ -226,6 +226,7 @@ void unit_set_status_text(struct managed_unit *u, const char *text) {
 void unit_timeout_in(struct managed_unit *u, usec_t delay) {
     u->timeout_at = delay == 0 ? USEC_INFINITY : usec_add(core_now(), delay);
     unit_timer_set(u, TIMER_STATE, u->timeout_at);
+    unit_mark_dirty(u); /* the next davitd has to set it again */
 }
 
 static void on_stable(struct managed_unit *u) {
