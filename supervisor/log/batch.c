@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "log/logd.h"
 
-#include <poll.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "log/cri.h"
 
@@ -20,8 +20,14 @@ struct batch {
     size_t taken;              /* bytes of the latter that are out of the FIFO already */
     uint32_t skip;             /* lines that the journal has from a batch that was cut off */
 };
-static char in_buffer[LINE_MAX_BYTES + FIFO_PEEK_MAX];
-static char out_buffer[OUT_BYTES];
+_Alignas(4096) static char in_buffer[LINE_MAX_BYTES + FIFO_PEEK_MAX];
+_Alignas(4096) static char out_buffer[OUT_BYTES];
+
+void batch_trim(void) {
+    /* Anonymous pages: they read as zeros afterwards, and take memory only when used again. */
+    (void)madvise(in_buffer, sizeof in_buffer, MADV_DONTNEED);
+    (void)madvise(out_buffer, sizeof out_buffer, MADV_DONTNEED);
+}
 
 static void batch_begin(struct batch *b, struct logd *l, struct stream *s, size_t peeked) {
     size_t kept = s->slot->length;

@@ -14,6 +14,7 @@
 #include "log/protocol.h"
 
 #define EVENTS_MAX 64
+#define TRIM_MSEC 1000
 #define NAP_BUSY_USEC 1000ULL /* data again within this time: under load */
 #define NAP_MIN_USEC 50ULL
 #define NAP_MAX_USEC 800ULL
@@ -222,6 +223,7 @@ static void tell_stats(struct logd *l) {
 static void nap(struct logd *l) {
     if (l->most_bytes == 0)
         return;
+    l->trimmed = false;
     usec_t now = now_monotonic();
     if (now - l->last_data > NAP_BUSY_USEC + l->nap_usec)
         l->nap_usec = 0;
@@ -235,12 +237,22 @@ static void nap(struct logd *l) {
         (void)usleep((useconds_t)l->nap_usec);
 }
 
+/* Nothing to do for a while: code and buffers that a burst of output needed go back. */
+static void trim(struct logd *l) {
+    batch_trim();
+    memory_trim();
+    l->trimmed = true;
+}
+
 static void turn(struct logd *l) {
     struct epoll_event events[EVENTS_MAX];
     struct signalfd_siginfo info;
     bool message = false;
 
-    int n = epoll_wait(l->epoll_fd, events, ARRAY_SIZE(events), time_to_sleep(l));
+    int sleep = time_to_sleep(l);
+    int n = epoll_wait(l->epoll_fd, events, ARRAY_SIZE(events), sleep < 0 && !l->trimmed ? TRIM_MSEC : sleep);
+    if (n == 0 && sleep < 0)
+        trim(l);
     for (int i = 0; i < n; i++) {
         void *source = events[i].data.ptr;
         if (source == &l->socket)
@@ -337,7 +349,6 @@ int logd_run(void) {
     if (open_state(&l) < 0 || open_all(&l) < 0)
         return EXIT_FAILURE;
     server_hello(&l);
-    memory_trim();
     while (!l.ending)
         turn(&l);
     drain(&l);

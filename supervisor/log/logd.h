@@ -41,7 +41,8 @@ struct logd {
     bool journal_full; /* EAGAIN: waits for EPOLLOUT */
     bool has_problem;  /* the last PROBLEM was not "" */
     bool privileges_dropped;
-    bool ending; /* SIGTERM */
+    bool trimmed; /* memory was given back since data last came */
+    bool ending;  /* SIGTERM */
 };
 
 /* ---- batch.c ---- */
@@ -53,6 +54,9 @@ int batch_serve(struct logd *l, struct stream *s);
 /* Writes the rest as well: as the last line of a stream that has ended, or as a piece (partial) whose end
  * will follow. The FIFO has been found empty. 0 or -errno. */
 int batch_flush(struct logd *l, struct stream *s, bool partial);
+
+/* Gives the buffers' memory back. */
+void batch_trim(void);
 
 /* ---- logd.c ---- */
 int logd_run(void);
