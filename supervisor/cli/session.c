@@ -238,20 +238,25 @@ static int handle_reply(struct session *s, const struct client_reply *r) {
     return (streq(code, "exited") ? status : EXIT_SIGNALLED + status) + 1;
 }
 
+/* All that has come: a program that ends at once has both replies in one read, and poll() would wait for a
+ * third. */
 static int handle_client(struct session *s) {
-    struct client_reply reply;
-    struct error e = {};
-    int r = client_poll(s->c->client, &reply, &e);
-    if (r == -EAGAIN)
-        return 0;
-    if (r < 0) {
-        cli_error("%s; the program goes on, but its exit status cannot be told", e.text);
-        s->lost = true;
-        return 0;
+    for (;;) {
+        struct client_reply reply;
+        struct error e = {};
+        int r = client_poll(s->c->client, &reply, &e);
+        if (r == -EAGAIN)
+            return 0;
+        if (r < 0) {
+            cli_error("%s; the program goes on, but its exit status cannot be told", e.text);
+            s->lost = true;
+            return 0;
+        }
+        r = handle_reply(s, &reply);
+        client_reply_done(&reply);
+        if (r != 0)
+            return r;
     }
-    r = handle_reply(s, &reply);
-    client_reply_done(&reply);
-    return r;
 }
 
 static bool has_output(const struct session *s) {
