@@ -13,34 +13,36 @@
 
 /* ---- equipment ---- */
 
-static int probe_detached_layers(struct error *e) {
-    _cleanup_close_ int fs = filesystem_open("overlay", e);
-    _cleanup_close_ int layer = mount_clone(AT_FDCWD, "/scratch", false);
+/* Makes an overlay of two empty directories (of one it is refused anyway) and forgets it. Only its creation
+ * tells: before 6.5 overlay's options were not looked at earlier. */
+static bool overlay_works(enum overlay_method method) {
+    static const char *const layers[] = {"/scratch", "/nodes"};
+    struct error ignored;
 
-    if (fs < 0 || layer < 0)
-        return -EOPNOTSUPP;
-    /* Two, since an overlay of one layer and no upper directory is refused anyway. */
-    int r = filesystem_set_fd(fs, "lowerdir+", layer, e);
-    _cleanup_close_ int other = r < 0 ? -1 : mount_clone(AT_FDCWD, "/nodes", false);
-    if (r >= 0)
-        r = filesystem_set_fd(fs, "lowerdir+", other, e);
-    _cleanup_close_ int fd = r < 0 ? r : filesystem_mount(fs, 0, e);
-    return fd < 0 ? fd : 0;
+    _cleanup_close_ int fs = filesystem_open("overlay", &ignored);
+    int r = fs;
+    for (size_t i = 0; i < ARRAY_SIZE(layers) && r >= 0; i++) {
+        if (method == OVERLAY_APPEND) {
+            r = filesystem_set(fs, "lowerdir+", layers[i], &ignored);
+        } else {
+            _cleanup_close_ int layer = mount_clone(AT_FDCWD, layers[i], false);
+            r = layer < 0 ? layer : filesystem_set_fd(fs, "lowerdir+", layer, &ignored);
+        }
+    }
+    _cleanup_close_ int fd = r < 0 ? r : filesystem_mount(fs, 0, &ignored);
+    return fd >= 0;
 }
 
 static enum overlay_method probe_overlay(void) {
     static const char *const names[] = {"fd", "append", "mount"};
     const char *forced = getenv("DAVIT_LAUNCH_OVERLAY");
-    struct error ignored;
 
     for (size_t i = 0; forced && i < ARRAY_SIZE(names); i++)
         if (streq(forced, names[i]))
             return (enum overlay_method)i;
-    if (probe_detached_layers(&ignored) >= 0)
+    if (overlay_works(OVERLAY_FD))
         return OVERLAY_FD;
-    _cleanup_close_ int fs = filesystem_open("overlay", &ignored);
-    return fs >= 0 && filesystem_set(fs, "lowerdir+", "/scratch", &ignored) >= 0 ? OVERLAY_APPEND
-                                                                                 : OVERLAY_MOUNT;
+    return overlay_works(OVERLAY_APPEND) ? OVERLAY_APPEND : OVERLAY_MOUNT;
 }
 
 /* openat2 and close_range came before mount_setattr (5.12), so that one speaks for all. */
