@@ -71,7 +71,7 @@ struct part *part_find(struct part *parts, pid_t pid) {
     return NULL;
 }
 
-unsigned restart_count(unsigned quick_deaths, usec_t ran, bool killed) {
+unsigned part_restart_count(unsigned quick_deaths, usec_t ran, bool killed) {
     usec_t forgiven = ran >= RESTART_STABLE_USEC ? quick_deaths : ran / RESTART_FORGIVE_USEC;
     unsigned count = quick_deaths - (unsigned)MIN((usec_t)quick_deaths, forgiven);
 
@@ -80,7 +80,7 @@ unsigned restart_count(unsigned quick_deaths, usec_t ran, bool killed) {
     return count + 1;
 }
 
-usec_t restart_delay(unsigned quick_deaths) {
+usec_t part_restart_delay(unsigned quick_deaths) {
     if (quick_deaths <= 1)
         return 0;
     unsigned doublings = quick_deaths - 2;

@@ -73,6 +73,6 @@ struct part *part_find(struct part *parts, pid_t pid);
 #define RESTART_KILLED_MAX 2
 #define RESTART_KEEPS_DYING 5 /* so many quick deaths and davit-init raises its voice */
 /* The count after one more death of a part that had ran for so long. */
-unsigned restart_count(unsigned quick_deaths, usec_t ran, bool killed);
+unsigned part_restart_count(unsigned quick_deaths, usec_t ran, bool killed);
 /* The delay before the start that follows death number quick_deaths. */
-usec_t restart_delay(unsigned quick_deaths);
+usec_t part_restart_delay(unsigned quick_deaths);

@@ -67,8 +67,8 @@ static void restart_later(struct keeper *k, struct part *p, const siginfo_t *inf
     bool killed = info->si_code == CLD_KILLED && info->si_status == SIGKILL;
     char end[64], delay_text[TIMESPAN_MAX];
 
-    p->quick_deaths = restart_count(p->quick_deaths, now - p->started, killed);
-    usec_t delay = restart_delay(p->quick_deaths);
+    p->quick_deaths = part_restart_count(p->quick_deaths, now - p->started, killed);
+    usec_t delay = part_restart_delay(p->quick_deaths);
     p->start_at = usec_add(now, delay);
 
     describe_end(info, end, sizeof end);

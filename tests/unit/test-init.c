@@ -18,26 +18,26 @@ static void test_delays_grow_to_the_limit(void **state _unused_) {
     unsigned count = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
-        count = restart_count(count, 0, false);
-        assert_int_equal(restart_delay(count), wanted[i] * USEC_PER_MSEC);
+        count = part_restart_count(count, 0, false);
+        assert_int_equal(part_restart_delay(count), wanted[i] * USEC_PER_MSEC);
     }
-    assert_int_equal(restart_delay(UINT32_MAX), RESTART_DELAY_MAX);
+    assert_int_equal(part_restart_delay(UINT32_MAX), RESTART_DELAY_MAX);
 }
 
 static void test_running_is_forgiving(void **state _unused_) {
-    assert_int_equal(restart_count(8, 60 * USEC_PER_SEC, false), 1);
-    assert_int_equal(restart_count(8, 59 * USEC_PER_SEC, false), 1);
-    assert_int_equal(restart_count(8, 10 * USEC_PER_SEC, false), 7);
-    assert_int_equal(restart_count(8, 4 * USEC_PER_SEC, false), 9);
-    assert_int_equal(restart_count(200, 60 * USEC_PER_SEC, false), 1);
+    assert_int_equal(part_restart_count(8, 60 * USEC_PER_SEC, false), 1);
+    assert_int_equal(part_restart_count(8, 59 * USEC_PER_SEC, false), 1);
+    assert_int_equal(part_restart_count(8, 10 * USEC_PER_SEC, false), 7);
+    assert_int_equal(part_restart_count(8, 4 * USEC_PER_SEC, false), 9);
+    assert_int_equal(part_restart_count(200, 60 * USEC_PER_SEC, false), 1);
 }
 
 static void test_kills_from_outside_are_no_fault(void **state _unused_) {
     unsigned count = 0;
     for (int i = 0; i < 200; i++)
-        count = restart_count(count, 0, true);
-    assert_int_equal(restart_delay(count), 200 * USEC_PER_MSEC);
-    assert_int_equal(restart_count(9, 0, true), 9); /* earlier crashes are not forgotten either */
+        count = part_restart_count(count, 0, true);
+    assert_int_equal(part_restart_delay(count), 200 * USEC_PER_MSEC);
+    assert_int_equal(part_restart_count(9, 0, true), 9); /* earlier crashes are not forgotten either */
 }
 
 static void test_watchdog(void **state _unused_) {
