@@ -364,6 +364,10 @@ static void meet(struct part_seen *wanted) {
 
 static void meet_all(void) {
     struct part_seen *p;
+    for (size_t i = 0; i < LAUNCH_COUNT; i++)
+        forget(&rig.launchers[i]);
+    forget(&rig.manager);
+    forget(&rig.logd);
     while (rig.manager.fd < 0 || rig.logd.fd < 0 || rig.launchers[0].fd < 0 || rig.launchers[1].fd < 0)
         assert_true(meet_for(WAIT_MSEC, &p));
 }
@@ -711,6 +715,28 @@ static void test_seven_requests_do_not_wait(void **state _unused_) {
     assert_true(logged("not waiting any longer"));
 }
 
+static bool has_gone(const struct part_seen *p) {
+    struct pollfd poll_fd = {.fd = p->fd, .events = POLLIN};
+    char byte;
+    return poll(&poll_fd, 1, WAIT_MSEC) == 1 && recv(p->fd, &byte, 1, 0) <= 0;
+}
+
+/* A successor must not find the parts of the one before it at work. */
+static void test_parts_go_when_davit_init_is_killed(void **state _unused_) {
+    start_init();
+    meet_all();
+    (void)kill(rig.pid, SIGKILL);
+    assert_true(
+        has_gone(&rig.manager)); /* though it would have taken SIGTERM for a request to stop all units */
+    assert_true(has_gone(&rig.logd));
+    assert_true(has_gone(&rig.launchers[0]));
+    assert_true(has_gone(&rig.launchers[1]));
+    (void)wait_end();
+    start_init();
+    meet_all();
+    stop_by(SIGTERM, 0);
+}
+
 static void test_missing_davitd_is_told_and_tried_again(void **state _unused_) {
     char path[128], hidden[128];
     struct part_seen *p;
@@ -882,8 +908,9 @@ int main(int argc _unused_, char **argv) {
         T(test_hanging_davitd_is_killed), T(test_launcher_is_killed_on_request), T(test_reexec_is_no_crash),
         T(test_exit_status_is_davitds), T(test_davitd_may_end_by_itself), T(test_signals),
         T(test_stop_survives_a_crash_of_davitd), T(test_seven_requests_do_not_wait),
-        T(test_missing_davitd_is_told_and_tried_again), T(test_stop_without_davitd), T(test_reports_go_up),
-        T(test_idle_costs_nothing), T(test_program_is_small_and_static),
+        T(test_parts_go_when_davit_init_is_killed), T(test_missing_davitd_is_told_and_tried_again),
+        T(test_stop_without_davitd), T(test_reports_go_up), T(test_idle_costs_nothing),
+        T(test_program_is_small_and_static),
         T(test_as_pid_1), /* last: this process can have no other children afterwards */
     };
     const struct rlimit no_core = {0, 0};
