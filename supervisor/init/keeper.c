@@ -433,7 +433,7 @@ int keeper_run(const char *runtime, const char *libexec) {
     static struct keeper k; /* the table of stored descriptors is large; untouched pages of it cost nothing */
 
     if (open_all(&k, runtime, libexec) < 0)
-        return EXIT_FAILURE;
+        return KEEPER_EXIT_SETUP;
 
     /* From here on nothing returns but the end. All parts are due now. */
     while (k.phase != KEEPER_CLOSING || !keeper_closed(&k))

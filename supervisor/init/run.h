@@ -53,6 +53,8 @@ struct keeper {
     bool forced;           /* everything is being killed, adopted children too */
 };
 
+#define KEEPER_EXIT_SETUP 125 /* nothing was started */
+
 /* Runs until all is over. Returns the exit status of the program. Both paths are absolute and live as long.
  */
 int keeper_run(const char *runtime, const char *libexec);

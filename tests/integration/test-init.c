@@ -447,7 +447,7 @@ static void test_only_one_for_a_directory(void **state _unused_) {
     pid_t first = rig.pid;
     start_init();
     int status = wait_end();
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 125);
     assert_true(logged("another davit-init"));
     rig.pid = first;
 }
@@ -460,7 +460,7 @@ static void test_directory_of_somebody_else(void **state _unused_) {
     assert_int_equal(mkdir(path, 0777), 0);
     assert_int_equal(chmod(path, 0777), 0);
     start_init();
-    assert_int_equal(WEXITSTATUS(wait_end()), 1);
+    assert_int_equal(WEXITSTATUS(wait_end()), 125);
 }
 
 static void test_feed_tells_of_every_end(void **state _unused_) {
