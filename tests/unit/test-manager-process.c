@@ -1,0 +1,599 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* link: fake-core.c */
+/*
+ * Requests, answers and exits, against a launcher and a davit-init made of this test: what is called when,
+ * and what becomes of a request when its launcher, or the davitd before us, died at any point of the way.
+ */
+#include "fake-core.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "base/fd.h"
+#include "init/keeper.h"
+#include "launch/protocol.h"
+#include "manager/process_internal.h"
+
+/* ---- the other side ---- */
+
+static int launcher_end[2], feed_write, feed_kept;
+static uint64_t sequence;
+static char calls[256];
+static struct error last_error;
+static struct process_exit last_exit;
+
+static void note(const char *what) {
+    (void)snprintf(calls + strlen(calls), sizeof(calls) - strlen(calls), "%s%s", *calls ? " " : "", what);
+}
+static void on_begun(struct process *p) {
+    (void)p;
+    note("begun");
+}
+static void on_started(struct process *p) {
+    (void)p;
+    note("started");
+}
+static void on_failed(struct process *p, const struct error *e) {
+    last_error = *e;
+    note("failed");
+    if (p->pid == 0)
+        process_free(p);
+}
+static void on_exited(struct process *p, const struct process_exit *x) {
+    last_exit = *x;
+    note("exited");
+    process_free(p);
+}
+static const struct process_callbacks callbacks = {on_begun, on_started, on_failed, on_exited};
+
+static void expect_calls(const char *expected) {
+    fake_turn();
+    assert_string_equal(calls, expected);
+    calls[0] = '\0';
+}
+
+/* What davit-init passes on to a davitd: always the same ends. */
+static void pass_fds(const int *davitd_end, int feed) {
+    char text[16];
+
+    assert_int_equal(dup2(feed, 3), 3);
+    assert_int_equal(dup2(davitd_end[0], 4), 4);
+    assert_int_equal(dup2(davitd_end[1], 5), 5);
+    (void)snprintf(text, sizeof(text), "%d", (int)getpid());
+    (void)setenv("LISTEN_PID", text, 1);
+    (void)setenv("LISTEN_FDS", "3", 1);
+    (void)setenv("LISTEN_FDNAMES", "feed:launch0:launch1", 1);
+}
+
+static int davitd_end[2];
+
+static void start_davitd(void) {
+    struct error e = {};
+
+    keeper_free(&fake->m);
+    pass_fds(davitd_end, feed_kept);
+    assert_int_equal(keeper_new(&fake->m, &e), 0);
+    if (processes_new(&fake->m, &e) < 0)
+        fail_msg("%s", e.text);
+}
+
+static void go(void) {
+    struct error e = {};
+    if (processes_go(&fake->m, &e) < 0)
+        fail_msg("%s", e.text);
+}
+
+/* Its memory is gone, its descriptors as well; the sockets and the feed live on. */
+static void crash_davitd(void) {
+    processes_free(&fake->m);
+}
+
+static int setup(void **state) {
+    int pair[2], feed[2];
+
+    (void)state;
+    /* Out of the way of 3, 4 and 5. */
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+        davitd_end[i] = fcntl(pair[0], F_DUPFD_CLOEXEC, 100);
+        launcher_end[i] = fcntl(pair[1], F_DUPFD_CLOEXEC, 100);
+        (void)close(pair[0]);
+        (void)close(pair[1]);
+    }
+    assert_int_equal(pipe2(feed, O_CLOEXEC), 0);
+    feed_kept = fcntl(feed[0], F_DUPFD_CLOEXEC, 100);
+    feed_write = fcntl(feed[1], F_DUPFD_CLOEXEC, 100);
+    (void)close(feed[0]);
+    (void)close(feed[1]);
+    sequence = 0;
+    calls[0] = '\0';
+    for (int fd = 3; fd <= 5; fd++) /* nothing else may come to be there */
+        assert_int_equal(dup2(feed_kept, fd), fd);
+    fake_core_new();
+    start_davitd();
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    fake_core_done();
+    for (int i = 0; i < 2; i++) {
+        (void)close(launcher_end[i]);
+        (void)close(davitd_end[i]);
+    }
+    (void)close(feed_write);
+    (void)close(feed_kept);
+    return 0;
+}
+
+/* ---- the launcher ---- */
+
+/* The request that waits first at launcher n: its number, 0 if there is none. */
+static uint64_t peek_request(int n) {
+    static char buffer[SPEC_MAX_SIZE];
+    struct container_spec s;
+    struct error e = {};
+    int fds[SPEC_MAX_FDS];
+    size_t n_fds = SPEC_MAX_FDS;
+
+    ssize_t size =
+        socket_recv_fds(launcher_end[n], buffer, sizeof(buffer), fds, &n_fds, MSG_PEEK | MSG_DONTWAIT);
+    if (size < 0)
+        return 0;
+    for (size_t i = 0; i < n_fds; i++)
+        (void)close(fds[i]);
+    if (spec_decode(buffer, (size_t)size, n_fds, &s, &e) < 0)
+        fail_msg("%s", e.text);
+    uint64_t request = s.request;
+    spec_done(&s);
+    return request;
+}
+
+static void consume_request(int n) {
+    char byte;
+    assert_true(recv(launcher_end[n], &byte, 1, MSG_DONTWAIT) >= 0);
+}
+
+static void answer(
+    int n, enum launch_answer_type type, uint64_t request, pid_t pid, const int *fds, size_t n_fds) {
+    struct launch_answer a = {.type = type, .request = request, .pid = pid};
+
+    if (type == LAUNCH_FAILED) {
+        (void)error_set(&a.error, ENOENT, "no such thing");
+        error_set_step(&a.error, "image");
+    }
+    assert_int_equal(socket_send_fds(launcher_end[n], &a, sizeof(a), fds, n_fds, MSG_DONTWAIT), sizeof(a));
+}
+
+/* A child as the launcher makes them: sleeping, with a status pipe. */
+struct child {
+    pid_t pid;
+    int pidfd, status_read, status_write;
+};
+
+static struct child make_child(void) {
+    struct child c;
+    int pipefd[2];
+
+    assert_int_equal(pipe2(pipefd, O_CLOEXEC), 0);
+    c.pid = fork();
+    if (c.pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)close(pipefd[1]); /* as execve would */
+        for (;;)
+            (void)pause();
+    }
+    c.pidfd = (int)syscall(SYS_pidfd_open, c.pid, 0);
+    c.status_read = pipefd[0];
+    c.status_write = pipefd[1];
+    return c;
+}
+
+static void begin(int n, uint64_t request, struct child *c) {
+    const int fds[] = {c->pidfd, c->status_read};
+
+    answer(n, LAUNCH_BEGUN, request, c->pid, fds, 2);
+    (void)close(c->pidfd);
+    (void)close(c->status_read);
+}
+
+static void exec_done(struct child *c) {
+    (void)close(c->status_write);
+    c->status_write = -1;
+}
+
+static void append_record(pid_t pid, int code, int status) {
+    struct feed_record r = {
+        .sequence = ++sequence, .usec = now_monotonic(), .pid = pid, .code = code, .status = status};
+    assert_int_equal(write(feed_write, &r, sizeof(r)), sizeof(r));
+}
+
+static void end_child(struct child *c, int code, int status) {
+    if (c->status_write >= 0)
+        (void)close(c->status_write);
+    (void)kill(c->pid, SIGKILL);
+    assert_int_equal(waitpid(c->pid, NULL, 0), c->pid);
+    append_record(c->pid, code, status);
+}
+
+static struct process *ask(enum process_role role) {
+    char program[] = "/bin/true";
+    char *argv[] = {program, NULL};
+    struct container_spec spec;
+    struct error e = {};
+    struct process *p;
+
+    spec_init(&spec);
+    spec.kind = SPEC_PROCESS;
+    spec.argv = argv;
+    if (process_start(&fake->m, NULL, role, &spec, NULL, 0, &callbacks, NULL, &p, &e) < 0)
+        fail_msg("%s", e.text);
+    assert_string_equal(calls, "");
+    fake_turn();
+    return p;
+}
+
+/* ---- tests ---- */
+
+static void a_whole_life(void **state) {
+    (void)state;
+    go();
+    struct process *p = ask(PROCESS_MAIN);
+    assert_int_equal(peek_request(0), p->request);
+    answer(0, LAUNCH_TAKEN, p->request, 0, NULL, 0);
+    consume_request(0);
+    expect_calls("");
+    struct child c = make_child();
+    begin(0, p->request, &c);
+    expect_calls("begun");
+    assert_int_equal(p->pid, c.pid);
+    assert_null(p->message);
+    exec_done(&c);
+    expect_calls("started");
+    end_child(&c, CLD_EXITED, 7);
+    expect_calls("exited");
+    assert_int_equal(last_exit.code, CLD_EXITED);
+    assert_int_equal(last_exit.status, 7);
+    assert_int_equal(saved_feed_sequence(&fake->m), 1);
+}
+
+static void a_refused_launch(void **state) {
+    (void)state;
+    go();
+    struct process *p = ask(PROCESS_MAIN);
+    answer(0, LAUNCH_TAKEN, p->request, 0, NULL, 0);
+    consume_request(0);
+    answer(0, LAUNCH_FAILED, p->request, 0, NULL, 0);
+    expect_calls("failed");
+    assert_int_equal(last_error.number, ENOENT);
+    assert_string_equal(last_error.step, "image");
+}
+
+static void a_step_that_fails_in_the_child(void **state) {
+    (void)state;
+    go();
+    struct process *p = ask(PROCESS_MAIN);
+    consume_request(0);
+    struct child c = make_child();
+    begin(0, p->request, &c);
+    expect_calls("begun");
+    struct error e = {};
+    (void)error_set(&e, EACCES, "execve /x");
+    assert_int_equal(write(c.status_write, &e, sizeof(e)), sizeof(e));
+    end_child(&c, CLD_EXITED, LAUNCH_EXIT_CANNOT_EXEC);
+    expect_calls("failed exited");
+    assert_int_equal(last_error.number, EACCES);
+}
+
+/* All is there at once: still in the one right order. */
+static void an_exit_that_is_seen_with_its_beginning(void **state) {
+    (void)state;
+    go();
+    struct process *p = ask(PROCESS_MAIN);
+    consume_request(0);
+    struct child c = make_child();
+    begin(0, p->request, &c);
+    exec_done(&c);
+    end_child(&c, CLD_KILLED, 9);
+    expect_calls("begun started exited");
+}
+
+static void pids_of_others_are_passed_over(void **state) {
+    (void)state;
+    go();
+    for (int i = 0; i < 200; i++)
+        append_record(100000 + i, CLD_EXITED, 0);
+    expect_calls("");
+    assert_int_equal(saved_feed_sequence(&fake->m), 200);
+    struct feed_record r;
+    (void)fd_set_nonblock(feed_kept, true);
+    assert_int_equal(read(feed_kept, &r, sizeof(r)), -1);
+}
+
+/* ---- launchers that die ---- */
+
+static void a_request_that_was_taken_and_lost_is_sent_again(void **state) {
+    (void)state;
+    go();
+    struct process *p = ask(PROCESS_MAIN);
+    uint64_t request = p->request;
+
+    for (int i = 0; i < 2; i++) {
+        int n = peek_request(0) ? 0 : 1;
+        assert_int_equal(peek_request(n), request);
+        answer(n, LAUNCH_TAKEN, request, 0, NULL, 0);
+        consume_request(n);
+        answer(n, LAUNCH_HELLO, 0, 4711, NULL, 0);
+        expect_calls("");
+    }
+    int n = peek_request(0) ? 0 : 1;
+    answer(n, LAUNCH_TAKEN, request, 0, NULL, 0);
+    consume_request(n);
+    answer(n, LAUNCH_HELLO, 0, 4712, NULL, 0);
+    expect_calls("failed");
+    assert_int_equal(last_error.number, EIO);
+    assert_int_equal(peek_request(0) + peek_request(1), 0);
+}
+
+static void a_request_that_still_waits_is_not_sent_twice(void **state) {
+    (void)state;
+    go();
+    struct process *p = ask(PROCESS_MAIN);
+    /* Died after TAKEN and before it consumed: the next one sees it in its queue and says so. */
+    answer(0, LAUNCH_TAKEN, p->request, 0, NULL, 0);
+    answer(0, LAUNCH_HELLO, p->request, 4711, NULL, 0);
+    expect_calls("");
+    assert_int_equal(peek_request(0), p->request);
+    assert_int_equal(peek_request(1), 0);
+    consume_request(0);
+    assert_int_equal(peek_request(0), 0);
+    struct child c = make_child();
+    begin(0, p->request, &c);
+    expect_calls("begun");
+    end_child(&c, CLD_EXITED, 0);
+    expect_calls("started exited");
+}
+
+static void a_launch_that_was_begun_survives_its_launcher(void **state) {
+    (void)state;
+    go();
+    struct process *p = ask(PROCESS_MAIN);
+    answer(0, LAUNCH_TAKEN, p->request, 0, NULL, 0);
+    consume_request(0);
+    struct child c = make_child();
+    begin(0, p->request, &c);
+    answer(0, LAUNCH_HELLO, 0, 4711, NULL, 0);
+    expect_calls("begun");
+    end_child(&c, CLD_EXITED, 0);
+    expect_calls("started exited");
+}
+
+static void many_requests_wait_here_and_not_in_the_sockets(void **state) {
+    (void)state;
+    enum { COUNT = 30 };
+    struct process *p[COUNT];
+    unsigned answered = 0;
+
+    go();
+    for (int i = 0; i < COUNT; i++)
+        p[i] = ask(PROCESS_WORKER);
+    assert_int_equal(fake->m.processes->launchers[0].n_in_flight, LAUNCHER_WINDOW);
+    assert_int_equal(fake->m.processes->launchers[1].n_in_flight, LAUNCHER_WINDOW);
+    while (answered < COUNT) {
+        for (int n = 0; n < 2; n++) {
+            uint64_t request = peek_request(n);
+            if (request == 0)
+                continue;
+            answer(n, LAUNCH_TAKEN, request, 0, NULL, 0);
+            consume_request(n);
+            answer(n, LAUNCH_FAILED, request, 0, NULL, 0);
+            answered++;
+        }
+        fake_turn();
+        assert_true(answered <= COUNT);
+        calls[0] = '\0';
+    }
+    (void)p;
+    assert_true(list_empty(&fake->m.processes->queue));
+}
+
+/* ---- killing ---- */
+
+static void a_request_can_be_withdrawn(void **state) {
+    (void)state;
+    struct process *p[2 * LAUNCHER_WINDOW + 1];
+
+    go();
+    for (size_t i = 0; i < ARRAY_SIZE(p); i++)
+        p[i] = ask(PROCESS_WORKER);
+    assert_int_equal(process_kill(p[2 * LAUNCHER_WINDOW], SIGKILL), 0);
+    assert_string_equal(calls, ""); /* never from inside */
+    expect_calls("failed");
+    assert_int_equal(last_error.number, ECANCELED);
+}
+
+static void a_kill_before_begun_kills_the_child(void **state) {
+    (void)state;
+    go();
+    struct process *p = ask(PROCESS_MAIN);
+    answer(0, LAUNCH_TAKEN, p->request, 0, NULL, 0);
+    consume_request(0);
+    fake_turn();
+    assert_int_equal(process_kill(p, SIGTERM), 0);
+    struct child c = make_child();
+    begin(0, p->request, &c);
+    expect_calls("begun");
+    int status;
+    assert_int_equal(waitpid(c.pid, &status, 0), c.pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    (void)close(c.status_write);
+    append_record(c.pid, CLD_KILLED, SIGKILL);
+    expect_calls("started exited");
+}
+
+static void a_killed_request_is_not_sent_again(void **state) {
+    (void)state;
+    go();
+    struct process *p = ask(PROCESS_MAIN);
+    answer(0, LAUNCH_TAKEN, p->request, 0, NULL, 0);
+    consume_request(0);
+    fake_turn();
+    assert_int_equal(process_kill(p, SIGKILL), 0);
+    answer(0, LAUNCH_HELLO, 0, 4711, NULL, 0);
+    expect_calls("failed");
+    assert_int_equal(last_error.number, ECANCELED);
+    assert_int_equal(peek_request(0) + peek_request(1), 0);
+}
+
+static void an_abandoned_process_ends_in_silence(void **state) {
+    (void)state;
+    go();
+    struct process *p = ask(PROCESS_WORKER);
+    uint64_t request = p->request;
+    consume_request(0);
+    process_abandon(p);
+    struct child c = make_child();
+    begin(0, request, &c);
+    end_child(&c, CLD_EXITED, 0);
+    expect_calls("");
+}
+
+/* ---- a davitd that dies ---- */
+
+static void what_the_last_davitd_did_not_consume_is_there_for_the_next(void **state) {
+    (void)state;
+    go();
+    struct process *p = ask(PROCESS_MAIN);
+    uint64_t request = p->request;
+    consume_request(0);
+    struct child c = make_child();
+    begin(0, request, &c);
+    exec_done(&c);
+    end_child(&c, CLD_EXITED, 5);
+    crash_davitd(); /* before it looked */
+
+    start_davitd();
+    assert_int_equal(
+        process_adopt(&fake->m, NULL, PROCESS_MAIN, request, 0, PROCESS_REQUESTED, &callbacks, NULL, &p), 0);
+    go();
+    expect_calls("begun started exited");
+    assert_int_equal(last_exit.status, 5);
+}
+
+static void a_record_that_was_handled_is_not_handled_again(void **state) {
+    (void)state;
+    struct process *p;
+
+    go();
+    /* Handled and saved, but davitd died before it consumed: then the same pid came again. */
+    struct child c = make_child();
+    append_record(c.pid, CLD_EXITED, 1);
+    assert_int_equal(saved_write_feed_sequence(&fake->m, 1), 0);
+    crash_davitd();
+    start_davitd();
+    assert_int_equal(
+        process_adopt(&fake->m, NULL, PROCESS_MAIN, 99, c.pid, PROCESS_STARTED, &callbacks, NULL, &p), 0);
+    /* As the store would have given it. */
+    p->pidfd = c.pidfd;
+    (void)close(c.status_read);
+    go();
+    expect_calls("");
+    end_child(&c, CLD_EXITED, 2);
+    expect_calls("exited");
+    assert_int_equal(last_exit.status, 2);
+}
+
+static void a_process_that_nobody_can_find_has_ended(void **state) {
+    (void)state;
+    struct process *p;
+
+    crash_davitd();
+    start_davitd();
+    assert_int_equal(
+        process_adopt(&fake->m, NULL, PROCESS_MAIN, 99, 0x3ffffff, PROCESS_STARTED, &callbacks, NULL, &p), 0);
+    go();
+    expect_calls("exited");
+    assert_int_equal(last_exit.code, CLD_KILLED);
+}
+
+/* Saved as asked for, but never sent: both launchers answer the probe, so it is nowhere. */
+static void a_request_that_was_never_sent_is_found_out(void **state) {
+    (void)state;
+    struct process *p;
+
+    crash_davitd();
+    start_davitd();
+    uint64_t request = fake->m.processes->next_request + 1000;
+    assert_int_equal(
+        process_adopt(&fake->m, NULL, PROCESS_CONTROL, request, 0, PROCESS_REQUESTED, &callbacks, NULL, &p),
+        0);
+    go();
+    expect_calls("");
+    for (int n = 0; n < 2; n++) {
+        uint64_t probe = peek_request(n);
+        assert_true(probe > request);
+        answer(n, LAUNCH_TAKEN, probe, 0, NULL, 0);
+        consume_request(n);
+        expect_calls("");
+        answer(n, LAUNCH_FAILED, probe, 0, NULL, 0);
+    }
+    expect_calls("failed");
+    assert_int_equal(last_error.number, ECONNRESET);
+}
+
+static void a_request_that_waits_in_a_socket_is_awaited(void **state) {
+    (void)state;
+    go();
+    struct process *p = ask(PROCESS_CONTROL);
+    uint64_t request = p->request;
+    crash_davitd();
+
+    start_davitd();
+    assert_int_equal(
+        process_adopt(&fake->m, NULL, PROCESS_CONTROL, request, 0, PROCESS_REQUESTED, &callbacks, NULL, &p),
+        0);
+    go();
+    fake_turn();
+    assert_int_equal(peek_request(0), request);
+    consume_request(0);
+    struct child c = make_child();
+    begin(0, request, &c);
+    expect_calls("begun");
+    for (int n = 0; n < 2; n++) { /* the probes come after it */
+        answer(n, LAUNCH_FAILED, peek_request(n), 0, NULL, 0);
+        consume_request(n);
+    }
+    expect_calls("");
+    end_child(&c, CLD_EXITED, 0);
+    expect_calls("started exited");
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_whole_life),
+        TEST(a_refused_launch),
+        TEST(a_step_that_fails_in_the_child),
+        TEST(an_exit_that_is_seen_with_its_beginning),
+        TEST(pids_of_others_are_passed_over),
+        TEST(a_request_that_was_taken_and_lost_is_sent_again),
+        TEST(a_request_that_still_waits_is_not_sent_twice),
+        TEST(a_launch_that_was_begun_survives_its_launcher),
+        TEST(many_requests_wait_here_and_not_in_the_sockets),
+        TEST(a_request_can_be_withdrawn),
+        TEST(a_kill_before_begun_kills_the_child),
+        TEST(a_killed_request_is_not_sent_again),
+        TEST(an_abandoned_process_ends_in_silence),
+        TEST(what_the_last_davitd_did_not_consume_is_there_for_the_next),
+        TEST(a_record_that_was_handled_is_not_handled_again),
+        TEST(a_process_that_nobody_can_find_has_ended),
+        TEST(a_request_that_was_never_sent_is_found_out),
+        TEST(a_request_that_waits_in_a_socket_is_awaited),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
