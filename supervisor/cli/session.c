@@ -240,23 +240,20 @@ static int handle_reply(struct session *s, const struct client_reply *r) {
 
 /* All that has come: a program that ends at once has both replies in one read, and poll() would wait for a
  * third. */
+/* All that have come: what is in the stream's buffer already wakes no poll(2). */
 static int handle_client(struct session *s) {
-    for (;;) {
-        struct client_reply reply;
-        struct error e = {};
-        int r = client_poll(s->c->client, &reply, &e);
-        if (r == -EAGAIN)
-            return 0;
-        if (r < 0) {
-            cli_error("%s; the program goes on, but its exit status cannot be told", e.text);
-            s->lost = true;
-            return 0;
-        }
-        r = handle_reply(s, &reply);
+    struct client_reply reply;
+    struct error e = {};
+    int r, result = 0;
+    while (result == 0 && (r = client_poll(s->c->client, &reply, &e)) >= 0) {
+        result = handle_reply(s, &reply);
         client_reply_done(&reply);
-        if (r != 0)
-            return r;
     }
+    if (result == 0 && r != -EAGAIN) {
+        cli_error("%s; the program goes on, but its exit status cannot be told", e.text);
+        s->lost = true;
+    }
+    return result;
 }
 
 static bool has_output(const struct session *s) {

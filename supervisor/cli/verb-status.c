@@ -12,9 +12,9 @@ enum { LINES_DEFAULT = 10 };
 
 /* ---- pieces ---- */
 
-/* "     Active: " with the names right-aligned in front of the colon. */
+/* "     Active: " with the names right-aligned in front of the colon; "" goes on with the line before. */
 static void title(const char *name) {
-    (void)printf("%11s: ", name);
+    (void)printf("%11s%c ", name, *name ? ':' : ' ');
 }
 
 static void put_printable(const char *text) {

@@ -112,17 +112,14 @@ int method_run(struct call *c, struct managed_unit *u _unused_, struct error *e)
         .stderr_fd = stdio[2],
         .terminal_fd = terminal,
     };
-    _cleanup_free_ char *unit = NULL;
     id128_random(c->session);
     c->attached = !detached;
-    int r = api_run(m, &request, on_started, on_exited, c, &unit, e);
+    int r = api_run(m, &request, on_started, on_exited, c, &c->unit, e);
     if (r < 0) {
         c->attached = false;
         return r;
     }
     varlink_message_done(&c->message);
-    if (!c->answered)
-        c->unit = TAKE_PTR(unit);
     return 0;
 }
 

@@ -2,6 +2,7 @@
 #include "fake-api.h"
 
 #include <fcntl.h>
+#include <sys/wait.h>
 
 #include "base/str.h"
 
@@ -130,9 +131,14 @@ static int fake_exec_add(exec_started_t started, exec_exited_t exited, void *use
     for (size_t i = 0; i < 4; i++)
         x->fds[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
     if (fake.immediate) {
+        int out = x->fds[3] >= 0 ? x->fds[3] : x->fds[1];
+        if (fake.exec_output && out >= 0)
+            (void)!write(out, fake.exec_output, strlen(fake.exec_output));
+        for (size_t i = 0; i < 4; i++)
+            close_and_reset(&x->fds[i]);
         started(userdata, 4711, NULL);
         if (x->exited)
-            x->exited(userdata, 1, 0);
+            x->exited(userdata, CLD_EXITED, fake.exec_status);
     }
     return 0;
 }
@@ -146,12 +152,10 @@ int api_exec(struct manager *m _unused_, struct managed_unit *u _unused_, const 
 int api_run(struct manager *m _unused_, const struct run_request *r, exec_started_t started,
     exec_exited_t exited, void *userdata, char **ret_unit, struct error *e) {
     const int fds[] = {r->stdin_fd, r->stdout_fd, r->stderr_fd, r->terminal_fd};
-    char *unit = strf("%s.container", r->name ?: "run-1");
+    *ret_unit = strf("%s.container", r->name ?: "run-1"); /* known before the first callback */
     int k = fake_exec_add(started, exited, userdata, fds, strdup(r->unit_text), e);
-    if (k < 0 || !unit)
-        free(unit);
-    else
-        *ret_unit = unit;
+    if (k < 0)
+        free(TAKE_PTR(*ret_unit));
     return k;
 }
 
@@ -170,11 +174,11 @@ int api_exec_kill(struct manager *m _unused_, void *userdata _unused_, int signa
     return 0;
 }
 
-json_t *api_manager_json(struct manager *m _unused_) {
+json_t *api_manager_json(struct manager *m) {
     json_t *o = json_pack("{sssIsssIs{sI}sIs[s]sssssss[]}", "version", "0.1", "pid", (json_int_t)getpid(),
         "phase", "running", "since", (json_int_t)1, "units", "running", (json_int_t)2, "jobs", (json_int_t)0,
         "unit_path", "/etc/davit/units", "runtime_dir", "/run/davit", "state_dir", "/var/lib/davit",
-        "log_dir", "/var/log/davit", "problems");
+        "log_dir", m->paths.log ?: "/var/log/davit", "problems");
     if (fake.status_padding > 0) {
         char *padding = malloc(fake.status_padding);
         memset(padding, 'x', fake.status_padding);
@@ -185,6 +189,8 @@ json_t *api_manager_json(struct manager *m _unused_) {
 }
 
 json_t *api_unit_json(struct manager *m _unused_, struct managed_unit *u, bool full) {
+    if (full && fake.details)
+        return json_loads(fake.details, 0, NULL);
     json_t *o = json_pack("{ssssssssssssssss}", "name", api_unit_name(u), "type", "container", "description",
         "A test", "load", "loaded", "active", "active", "state", "running", "sub", "running", "result",
         "success");

@@ -30,6 +30,8 @@ struct fake_exec {
 
 struct fake {
     bool immediate, exec_fails;
+    int exec_status;         /* of an immediate exec */
+    const char *exec_output; /* what an immediate exec writes to its terminal or standard output */
     struct fake_job jobs[FAKE_CALLBACKS];
     size_t n_jobs;
     struct fake_exec execs[FAKE_CALLBACKS];
@@ -43,6 +45,7 @@ struct fake {
     enum kill_whom last_whom;
     unsigned forgotten, resets;
     bool frozen, exit_keep;
+    const char *details;   /* JSON that Describe answers with instead */
     size_t status_padding; /* bytes that GetStatus is made longer by */
 };
 extern struct fake fake;

@@ -1,0 +1,543 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* link: fake-api.c; without: manager */
+/* Each verb against a server with a manager that only pretends: what is asked, what is printed, which status.
+ */
+#include "control-harness.h"
+
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/fs.h"
+#include "cli/cli.h"
+
+struct fixture {
+    struct harness harness;
+    char *directory, *units, *log;
+    bool finish_jobs; /* whatever job comes is done at once */
+    enum job_result result;
+    const char *message;
+    int status;
+    char *out, *err;
+};
+
+static int setup(void **state) {
+    struct fixture *f = calloc(1, sizeof(*f));
+    char directory[] = "/tmp/davit-test-XXXXXX";
+    struct error e = {};
+    if (!f || !mkdtemp(directory))
+        return -1;
+    f->directory = strdup(directory);
+    f->units = strf("%s/units", directory);
+    f->log = strf("%s/log", directory);
+    f->harness = harness_new();
+    f->harness.client = -1;
+    f->harness.manager.paths.runtime = f->directory;
+    f->harness.manager.paths.log = f->log;
+    f->harness.manager.settings.max_clients_per_uid = 64;
+    f->finish_jobs = true;
+    *state = f;
+    if (mkdir(f->units, 0755) < 0 || mkdir(f->log, 0755) < 0 ||
+        setenv("DAVIT_RUNTIME_DIR", f->directory, 1) < 0 || setenv("DAVIT_UNIT_PATH", f->units, 1) < 0 ||
+        setenv("DAVIT_LOG_DIR", f->log, 1) < 0)
+        return -1;
+    int r = control_new(&f->harness.manager, &e);
+    f->harness.control = f->harness.manager.control;
+    return r;
+}
+
+static int teardown(void **state) {
+    struct fixture *f = *state;
+    harness_end(&f->harness);
+    int r = remove_tree(AT_FDCWD, f->directory);
+    free(f->directory);
+    free(f->units);
+    free(f->log);
+    free(f->out);
+    free(f->err);
+    free(f);
+    return r;
+}
+
+static char *slurp(int fd) {
+    char *text = NULL;
+    assert_true(lseek(fd, 0, SEEK_SET) == 0);
+    assert_int_equal(fd_read_all(fd, 16 * 1024 * 1024, &text, NULL), 0);
+    return text;
+}
+
+static int temporary(struct fixture *f) {
+    int fd = open(f->directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+/* Runs `davit ARGUMENTS...` in a child while the server's loop runs here. */
+static int run(struct fixture *f, const char *const *argv) {
+    int argc = 0, status;
+    while (argv[argc])
+        argc++;
+    _cleanup_close_ int out = temporary(f), err = temporary(f);
+    (void)fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (dup2(out, STDOUT_FILENO) < 0 || dup2(err, STDERR_FILENO) < 0)
+            _exit(254);
+        (void)alarm(20);
+        exit(cli_main(argc, (char **)(uintptr_t)argv));
+    }
+    assert_true(pid > 0);
+    while (waitpid(pid, &status, WNOHANG) == 0) {
+        (void)sd_event_run(f->harness.manager.event, 5000);
+        if (f->finish_jobs)
+            fake_finish_jobs(f->result, f->message);
+    }
+    free(f->out);
+    free(f->err);
+    f->out = slurp(out);
+    f->err = slurp(err);
+    f->status = WIFEXITED(status) ? WEXITSTATUS(status) : 200 + WTERMSIG(status);
+    return f->status;
+}
+#define DAVIT(f, ...) run(f, (const char *[]){"davit", __VA_ARGS__, NULL})
+/* With what it said, when the status is another one. */
+static void expect_status(const struct fixture *f, int status) {
+    if (f->status != status)
+        fail_msg("exit status %d, not %d:\n%s\n%s", f->status, status, f->out, f->err);
+}
+#define EXPECT(status, f, ...) \
+    do { \
+        (void)DAVIT(f, __VA_ARGS__); \
+        expect_status(f, status); \
+    } while (0)
+
+static void expect_in(const char *text, const char *part) {
+    if (!strstr(text, part))
+        fail_msg("no \"%s\" in:\n%s", part, text);
+}
+
+static void write_unit(struct fixture *f, const char *name, const char *text) {
+    _cleanup_free_ char *path = path_join(f->units, name);
+    assert_int_equal(file_write_atomic(AT_FDCWD, path, text, strlen(text), 0644, false), 0);
+}
+
+/* ---- jobs ---- */
+
+static void jobs_are_waited_for(void **state) {
+    struct fixture *f = *state;
+    EXPECT(0, f, "start", "web", "db");
+    assert_string_equal(f->out, "");
+    EXPECT(0, f, "stop", "web");
+    EXPECT(0, f, "restart", "web");
+    EXPECT(0, f, "try-restart", "web");
+    f->result = JOB_FAILED;
+    f->message = "pivot_root: no";
+    EXPECT(1, f, "start", "web");
+    expect_in(f->err, "cannot start web.container: pivot_root: no");
+    expect_in(f->err, "davit status web.container");
+    f->message = NULL;
+    f->result = JOB_DEPENDENCY;
+    EXPECT(1, f, "start", "web");
+    expect_in(f->err, "needs could not be started");
+    f->result = JOB_SKIPPED;
+    f->message = "ConditionPathExists=/x is not met";
+    EXPECT(0, f, "start", "web");
+    expect_in(f->err, "was not started: ConditionPathExists");
+}
+
+static void jobs_that_cannot_be_are_told_apart(void **state) {
+    struct fixture *f = *state;
+    EXPECT(EXIT_NOT_INSTALLED, f, "start", "none");
+    expect_in(f->err, "There is no unit none");
+    EXPECT(EXIT_NOT_INSTALLED, f, "start", "web", "none", "db");
+    EXPECT(1, f, "reload", "web");
+    expect_in(f->err, "a.container -> b.container -> a.container");
+    EXPECT(1, f, "start", "--job-mode=nonsense", "web");
+    expect_in(f->err, "mode");
+}
+
+static void no_block_does_not_wait(void **state) {
+    struct fixture *f = *state;
+    f->finish_jobs = false;
+    EXPECT(0, f, "start", "--no-block", "--job-mode", "fail", "web");
+    assert_int_equal(fake.n_jobs, 1);
+    assert_int_equal(fake.jobs[0].mode, JOB_MODE_FAIL);
+}
+
+static void more_units_than_connections(void **state) {
+    struct fixture *f = *state;
+    const char *argv[64] = {"davit", "start"};
+    for (size_t i = 2; i < 60; i++)
+        argv[i] = i % 2 ? "web" : "db";
+    assert_int_equal(run(f, argv), 0);
+}
+
+/* ---- looking ---- */
+
+static const char details[] =
+    "{\"name\":\"web.container\",\"type\":\"container\",\"description\":\"A "
+    "\\u001b[31mtest\",\"load\":\"loaded\",\"active\":\"failed\","
+    "\"state\":\"failed\",\"sub\":\"failed\",\"result\":\"oom-kill\",\"since\":1700000000000000,\"restarts\":"
+    "3,\"frozen\":true,"
+    "\"status_text\":\"serving\",\"problems\":[{\"level\":\"warning\",\"file\":\"/etc/x/"
+    "web.container\",\"line\":7,\"section\":\"Container\","
+    "\"key\":\"Memry\",\"text\":\"unknown key\",\"hint\":\"did you mean "
+    "Memory=?\"}],\"enabled\":\"enabled\",\"fragment\":\"/etc/x/web.container\","
+    "\"dropins\":[\"/etc/x/web.container.d/"
+    "a.conf\"],\"documentation\":[\"man:x(1)\"],\"outdated\":true,\"transient\":false,"
+    "\"exit\":{\"code\":\"killed\",\"status\":9},\"error\":{\"number\":2,\"step\":\"rootfs\",\"message\":\"/"
+    "x: No such file\"},"
+    "\"restart_reason\":\"Restart=always\",\"oom_kills\":2,\"job\":\"start\",\"cgroup\":\"web.container\","
+    "\"cgroup_path\":\"/sys/fs/cgroup/x\","
+    "\"processes\":[1],\"limits\":[{\"key\":\"IOWeight\",\"message\":\"no io "
+    "controller\",\"unsupported\":true}],"
+    "\"resources\":{\"memory\":1048576,\"memory_max\":104857600,\"memory_peak\":2097152,\"swap\":4096,"
+    "\"tasks\":1,\"tasks_max\":10,\"cpu_usec\":1500000},"
+    "\"dependencies\":{\"After\":[\"db.container\",\"x.target\"]},\"settings\":{\"Container.Memory\":["
+    "\"104857600\"],"
+    "\"Container.Environment\":[\"A=1\",\"B=2\"],\"Unit.After\":[\"db.container\"],\"Container.Image\":[]}}";
+
+static void status_shows_all_there_is(void **state) {
+    struct fixture *f = *state;
+    static const char *const parts[] = {"× web.container - A \\x1b[31mtest\n",
+        "Loaded: loaded (/etc/x/web.container; enabled)\n", "Drop-in: /etc/x/web.container.d/a.conf\n",
+        "Active: failed (failed, result: oom-kill) frozen since ", "Docs: man:x(1)\n",
+        "Last exit: killed, SIGKILL\n", "Status: serving\n",
+        "Warning: web.container:7: [Container] Memry=: unknown key (did you mean Memory=?)\n",
+        "Tasks: 1 (limit: 10)\n", "Memory: 1.0M (limit: 100.0M, peak: 2.0M)\n", "Swap: 4.0K\n", "CPU: 1.5",
+        "CGroup: /sys/fs/cgroup/x\n", "└─1 ", "Restarts: 3, 2 processes killed for want of memory\n",
+        "Result: oom-kill (Restart=always)\n", "Failure: step rootfs: /x: No such file\n",
+        "Limit: IOWeight is not applied: no io controller\n", "Job: start\n", "files have changed",
+        "last words\n"};
+    fake.details = details;
+    _cleanup_free_ char *log = path_join(f->log, "web.container.log");
+    assert_int_equal(file_write_atomic(AT_FDCWD, log, "2026-11-21T05:46:11.000000000Z stdout F last words\n",
+                         51, 0600, false),
+        0);
+    EXPECT(EXIT_NOT_RUNNING, f, "status", "web");
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+        expect_in(f->out, parts[i]);
+    assert_null(strchr(f->out, '\033'));
+    EXPECT(EXIT_NOT_RUNNING, f, "status", "--lines=0", "web");
+    assert_null(strstr(f->out, "last words"));
+}
+
+static void status_tells_by_its_exit_status(void **state) {
+    struct fixture *f = *state;
+    EXPECT(0, f, "status", "web");
+    EXPECT(EXIT_NO_SUCH_UNIT, f, "status", "none");
+    expect_in(f->err, "There is no unit none");
+    EXPECT(0, f, "status");
+    expect_in(f->out, "State: running");
+    expect_in(f->out, "Units: 2 (2 running)");
+    expect_in(f->out, "●  web.container");
+}
+
+static void json_is_what_the_server_says(void **state) {
+    struct fixture *f = *state;
+    static const char *const commands[][3] = {{"status", NULL}, {"status", "web"}, {"list", NULL},
+        {"show", "web"}, {"show", NULL}, {"jobs", NULL}, {"info", NULL}, {"version", NULL},
+        {"is-active", "web"}, {"daemon-reload", NULL}};
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+        assert_int_equal(
+            run(f, (const char *[]){"davit", "--json", commands[i][0], commands[i][1], NULL}), 0);
+        json_t *o = json_loads(f->out, JSON_DECODE_ANY, NULL);
+        if (!o)
+            fail_msg("%s: no JSON: %s", commands[i][0], f->out);
+        json_decref(o);
+    }
+    EXPECT(0, f, "status", "--json", "web", "db");
+    json_t *both = json_loads(f->out, 0, NULL);
+    assert_int_equal(json_array_size(both), 2);
+    json_decref(both);
+}
+
+static void lists_are_filtered(void **state) {
+    struct fixture *f = *state;
+    EXPECT(0, f, "list");
+    expect_in(f->out, "UNIT");
+    expect_in(f->out, "2 units.");
+    EXPECT(0, f, "list", "--plain", "we*");
+    expect_in(f->out, "web.container  running");
+    assert_null(strstr(f->out, "db"));
+    EXPECT(0, f, "list", "--plain", "db");
+    expect_in(f->out, "db.container");
+    EXPECT(0, f, "list", "--plain", "--failed");
+    assert_string_equal(f->out, "");
+    EXPECT(0, f, "jobs");
+    expect_in(f->err, "No jobs.");
+}
+
+static void show_prints_properties(void **state) {
+    struct fixture *f = *state;
+    fake.details = details;
+    EXPECT(0, f, "show", "web");
+    static const char *const lines[] = {"\nActiveState=failed\n", "\nMainPID=0\n", "\nExecMainStatus=9\n",
+        "\nMemoryCurrent=1048576\n", "\nAfter=db.container x.target\n", "\nMemory=104857600\n",
+        "\nEnvironment=A=1\nEnvironment=B=2\n", "\nFreezerState=yes\n", "\nErrorStep=rootfs\n"};
+    for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
+        expect_in(f->out, lines[i]);
+    assert_null(strstr(f->out, "\nImage=")); /* no value */
+    EXPECT(0, f, "show", "-p", "Memory,NRestarts", "-p", "Image", "web");
+    assert_string_equal(f->out, "NRestarts=3\nMemory=104857600\nImage=\n");
+    EXPECT(EXIT_NO_SUCH_UNIT, f, "show", "none");
+}
+
+static void questions_are_answered_by_status(void **state) {
+    struct fixture *f = *state;
+    EXPECT(0, f, "is-active", "web");
+    assert_string_equal(f->out, "active\n");
+    EXPECT(EXIT_NO_SUCH_UNIT, f, "is-active", "-q", "none");
+    assert_string_equal(f->out, "");
+    EXPECT(1, f, "is-failed", "web");
+    fake.details = details;
+    EXPECT(EXIT_NOT_RUNNING, f, "is-active", "web");
+    assert_string_equal(f->out, "failed\n");
+    EXPECT(0, f, "is-failed", "web");
+}
+
+/* ---- small verbs ---- */
+
+static void small_verbs_reach_the_manager(void **state) {
+    struct fixture *f = *state;
+    EXPECT(0, f, "kill", "-s", "HUP", "--kill-whom=main", "web");
+    assert_int_equal(fake.last_signal, SIGHUP);
+    assert_int_equal(fake.last_whom, KILL_WHOM_MAIN);
+    EXPECT(1, f, "kill", "-s", "NOSIG", "web");
+    EXPECT(1, f, "kill", "--kill-whom=some", "web");
+    EXPECT(EXIT_NOT_INSTALLED, f, "kill", "none");
+    EXPECT(0, f, "freeze", "web");
+    assert_true(fake.frozen);
+    EXPECT(1, f, "freeze", "web");
+    EXPECT(0, f, "thaw", "web");
+    assert_false(fake.frozen);
+    EXPECT(0, f, "reset-failed");
+    EXPECT(0, f, "reset-failed", "web", "db");
+    assert_int_equal(fake.resets, 3);
+    EXPECT(0, f, "daemon-reload");
+    expect_in(f->err, "1 problem in the unit files");
+    EXPECT(0, f, "exit", "--keep", "3");
+    assert_int_equal(fake.exit_status, 3);
+    assert_true(fake.exit_keep);
+    EXPECT(1, f, "exit", "300");
+    EXPECT(0, f, "version");
+    expect_in(f->out, "davitd 0.1 (pid ");
+    EXPECT(0, f, "info");
+    expect_in(f->out, "/etc/davit/units");
+}
+
+static void wrong_command_lines_are_explained(void **state) {
+    struct fixture *f = *state;
+    EXPECT(1, f, "strat", "web");
+    expect_in(f->err, "did you mean start?");
+    EXPECT(1, f, "start");
+    expect_in(f->err, "Usage: davit start");
+    EXPECT(1, f, "jobs", "x");
+    assert_int_equal(run(f, (const char *[]){"davit", NULL}), 1);
+    EXPECT(EXIT_DAVIT_FAILED, f, "run");
+    EXPECT(0, f, "--help");
+    expect_in(f->out, "daemon-reload");
+    EXPECT(0, f, "run", "--help");
+    expect_in(f->out, "--memory=SIZE");
+    EXPECT(0, f, "help", "logs");
+    expect_in(f->out, "--since=TIME");
+    EXPECT(1, f, "help", "nonsense");
+    EXPECT(0, f, "--version");
+    expect_in(f->out, "davit 0.1\n");
+}
+
+static void without_davitd_there_is_a_hint(void **state) {
+    struct fixture *f = *state;
+    static const char *const verbs_that_ask[] = {"status", "list", "daemon-reload", "events", "info"};
+    for (size_t i = 0; i < ARRAY_SIZE(verbs_that_ask); i++) {
+        EXPECT(1, f, verbs_that_ask[i], "--runtime-dir=/nonexistent/run");
+        expect_in(f->err, "is davit-init running? (tried /nonexistent/run/control");
+    }
+    EXPECT(1, f, "start", "--runtime-dir=/nonexistent/run", "web");
+    EXPECT(EXIT_DAVIT_FAILED, f, "exec", "--runtime-dir=/nonexistent/run", "web", "ls");
+    EXPECT(0, f, "version", "--runtime-dir=/nonexistent/run");
+}
+
+/* ---- events ---- */
+
+static void events_are_printed_until_the_end(void **state) {
+    struct fixture *f = *state;
+    int out[2], status;
+    char text[4096] = "";
+    assert_int_equal(pipe2(out, O_CLOEXEC | O_NONBLOCK), 0);
+    (void)fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        char *argv[] = {(char[]){"davit"}, (char[]){"events"}, NULL};
+        (void)alarm(20);
+        if (dup2(out[1], STDOUT_FILENO) < 0)
+            _exit(254);
+        exit(cli_main(2, argv));
+    }
+    (void)close(out[1]);
+    while (fake.n_listeners == 0)
+        (void)sd_event_run(f->harness.manager.event, 10000);
+    fake_event(json_pack("{sssssssssssI}", "event", "state", "unit", "web.container", "old", "running", "new",
+        "failed", "result", "oom-kill", "timestamp", (json_int_t)1700000000000000));
+    fake_event(json_pack("{sssssssssssI}", "event", "job", "unit", "web.container", "type", "start", "result",
+        "failed", "message", "no \033image", "timestamp", (json_int_t)1700000000000000));
+    fake_event(json_pack("{sss{sssssiss}}", "event", "problem", "problem", "level", "error", "file", "f",
+        "line", 3, "text", "bad"));
+    fake_event(json_pack("{sssisi}", "event", "reload", "units", 4, "problems", 1));
+    fake_event(json_pack("{ss}", "event", "exit"));
+    harness_run(&f->harness);
+    control_free(f->harness.control); /* as when davitd leaves */
+    f->harness.control = NULL;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_true(read(out[0], text, sizeof(text) - 1) > 0);
+    (void)close(out[0]);
+    expect_in(text, "web.container: running -> failed (oom-kill)\n");
+    expect_in(text, "web.container: start failed: no \\x1bimage\n");
+    expect_in(text, "f:3: bad\n");
+    expect_in(text, "unit files read again: 4 units, 1 problems\n");
+    struct error e = {};
+    assert_int_equal(control_new(&f->harness.manager, &e), 0);
+    f->harness.control = f->harness.manager.control;
+}
+
+/* ---- programs ---- */
+
+static void exec_gives_output_and_status(void **state) {
+    struct fixture *f = *state;
+    fake.immediate = true; /* both replies come at once, and both must be seen */
+    fake.exec_status = 7;
+    fake.exec_output = "from the container\n";
+    EXPECT(7, f, "exec", "-e", "A=1", "-u", "www", "-w", "/", "web", "ls", "-l");
+    assert_string_equal(f->out, "from the container\n");
+    assert_string_equal(fake.execs[0].text, "ls -l");
+    EXPECT(7, f, "exec", "-t", "web", "sh");
+    assert_string_equal(f->out, "from the container\r\n"); /* by way of a terminal */
+    EXPECT(EXIT_DAVIT_FAILED, f, "exec", "none", "sh");
+    expect_in(f->err, "There is no unit none");
+}
+
+static void a_program_that_cannot_run_is_126_or_127(void **state) {
+    struct fixture *f = *state;
+    fake.exec_fails = true;
+    EXPECT(EXIT_NOT_FOUND, f, "exec", "web", "/bin/nonesuch");
+    expect_in(f->err, "execve: /bin/nonesuch: not found");
+}
+
+static void run_sends_unit_text_and_name(void **state) {
+    struct fixture *f = *state;
+    fake.immediate = true;
+    fake.exec_status = 3;
+    EXPECT(3, f, "run", "-m", "100M", "--name", "dreamland", "-v", "data1:/data1", "busybox", "/bin/sh", "-c",
+        "exit 3");
+    expect_in(fake.execs[0].text, "\nMemory=100M\n");
+    expect_in(fake.execs[0].text, "\nVolume=data1:/data1\n");
+    expect_in(fake.execs[0].text, "\nExec=/bin/sh -c \"exit 3\"\n");
+    EXPECT(0, f, "run", "-d", "--name", "bg", "busybox");
+    assert_string_equal(f->out, "bg.container\n");
+    EXPECT(EXIT_DAVIT_FAILED, f, "run", "-d", "-t", "busybox");
+    EXPECT(EXIT_DAVIT_FAILED, f, "run", "--cpus=x", "busybox");
+    EXPECT(3, f, "run", "-t", "busybox");
+    expect_in(fake.execs[2].text, "\nEnvironment=TERM=");
+}
+
+/* ---- files ---- */
+
+static void files_are_checked_and_shown(void **state) {
+    struct fixture *f = *state;
+    /* The unit path is that of davitd, if there is one: here there shall be none. */
+    static const char alone[] = "--runtime-dir=/nonexistent/run";
+    write_unit(f, "good.container", "[Container]\nImage=busybox\n[Install]\nWantedBy=default.target\n");
+    write_unit(f, "bad.container", "[Container]\nImage=busybox\nMemory=lots\nMemry=3\n");
+    _cleanup_free_ char *good = path_join(f->units, "good.container"),
+                        *bad = path_join(f->units, "bad.container");
+    EXPECT(0, f, "check", alone, good);
+    expect_in(f->out, "1 unit checked: 0 errors, 0 warnings\n");
+    EXPECT(1, f, "check", alone, bad);
+    expect_in(f->out, "bad.container:3: [Container] Memory=");
+    expect_in(f->out, "did you mean Memory=?");
+    EXPECT(1, f, "check", alone);
+    expect_in(f->out, "2 units checked: 1 error, 1 warning\n");
+    EXPECT(1, f, "check", alone, "--strict", "--json", "bad");
+    json_t *problems = json_loads(f->out, 0, NULL);
+    assert_int_equal(json_array_size(problems), 2);
+    json_decref(problems);
+    EXPECT(1, f, "check", alone, "/nonexistent.container");
+    EXPECT(1, f, "check", alone, "nonesuch");
+
+    EXPECT(0, f, "cat", alone, "good");
+    expect_in(f->out, good);
+    expect_in(f->out, "Image=busybox\n");
+    EXPECT(1, f, "cat", alone, "nonesuch");
+    EXPECT(0, f, "show", alone, "-p", "Image", "good");
+    assert_string_equal(f->out, "Image=busybox\n");
+}
+
+static void enabling_makes_links_and_tells_davitd(void **state) {
+    struct fixture *f = *state;
+    static const char alone[] = "--runtime-dir=/nonexistent/run";
+    write_unit(f, "good.container", "[Container]\nImage=busybox\n[Install]\nWantedBy=default.target\n");
+    EXPECT(0, f, "enable", alone, "good");
+    expect_in(f->err, "Created ");
+    EXPECT(0, f, "is-enabled", alone, "good");
+    assert_string_equal(f->out, "enabled\n");
+    EXPECT(0, f, "disable", alone, "good");
+    expect_in(f->err, "Removed ");
+    EXPECT(1, f, "is-enabled", alone, "good");
+    EXPECT(EXIT_NO_SUCH_UNIT, f, "is-enabled", alone, "nonesuch");
+    EXPECT(1, f, "enable", alone, "nonesuch");
+}
+
+/* ---- logs ---- */
+
+static void logs_are_printed_in_three_ways(void **state) {
+    struct fixture *f = *state;
+    static const char text[] =
+        "2026-11-21T05:46:11.000000000Z stdout F one\n2026-11-21T05:46:12.000000000Z stdout F tw\xffo\n";
+    static const char alone[] = "--runtime-dir=/nonexistent/run";
+    _cleanup_free_ char *log = path_join(f->log, "web.container.log");
+    assert_int_equal(file_write_atomic(AT_FDCWD, log, text, sizeof(text) - 1, 0600, false), 0);
+    assert_int_equal(setenv("TZ", "UTC", 1), 0);
+    EXPECT(0, f, "logs", alone, "web");
+    assert_string_equal(f->out, "Nov 21 05:46:11 web: one\nNov 21 05:46:12 web: tw\xffo\n");
+    EXPECT(0, f, "logs", alone, "-o", "cat", "-n1", "web");
+    assert_string_equal(f->out, "tw\xffo\n");
+    EXPECT(0, f, "logs", alone, "--json", "--until=2026-11-21T05:46:11.5Z", "web");
+    json_t *o = json_loads(f->out, 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(o, "message")), "one");
+    json_decref(o);
+    EXPECT(0, f, "logs", alone, "--json", "-n", "1");
+    expect_in(f->out, "tw\\\\xffo"); /* JSON has no other way to say it */
+    EXPECT(1, f, "logs", alone, "--since", "nonsense");
+    expect_in(f->err, "is no time");
+    EXPECT(1, f, "logs", alone, "-n", "x");
+    EXPECT(1, f, "logs", alone, "-o", "x");
+}
+
+int main(void) {
+#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(jobs_are_waited_for),
+        TEST(jobs_that_cannot_be_are_told_apart),
+        TEST(no_block_does_not_wait),
+        TEST(more_units_than_connections),
+        TEST(status_shows_all_there_is),
+        TEST(status_tells_by_its_exit_status),
+        TEST(json_is_what_the_server_says),
+        TEST(lists_are_filtered),
+        TEST(show_prints_properties),
+        TEST(questions_are_answered_by_status),
+        TEST(small_verbs_reach_the_manager),
+        TEST(wrong_command_lines_are_explained),
+        TEST(without_davitd_there_is_a_hint),
+        TEST(events_are_printed_until_the_end),
+        TEST(exec_gives_output_and_status),
+        TEST(a_program_that_cannot_run_is_126_or_127),
+        TEST(run_sends_unit_text_and_name),
+        TEST(files_are_checked_and_shown),
+        TEST(enabling_makes_links_and_tells_davitd),
+        TEST(logs_are_printed_in_three_ways),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
