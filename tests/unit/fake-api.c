@@ -134,7 +134,7 @@ static int fake_exec_add(exec_started_t started, exec_exited_t exited, void *use
         int out = x->fds[3] >= 0 ? x->fds[3] : x->fds[1];
         if (fake.exec_output && out >= 0)
             (void)!write(out, fake.exec_output, strlen(fake.exec_output));
-        for (size_t i = 0; i < 4; i++)
+        for (size_t i = 0; i < 4 && fake.exec_output; i++)
             close_and_reset(&x->fds[i]);
         started(userdata, 4711, NULL);
         if (x->exited)
