@@ -8,7 +8,8 @@
 #include "unit/name.h"
 
 #define PODMAN_PIDS_LIMIT 2048
-#define SERVICE_TASKS_PERCENT 15 /* DefaultTasksMax= of systemd-system.conf(5) */
+#define SERVICE_TASKS_PERCENT 15                 /* DefaultTasksMax= of systemd-system.conf(5) */
+#define DEFAULT_STOP_TIMEOUT (10 * USEC_PER_SEC) /* podman-systemd.unit(5) */
 #define DEFAULT_TIMEOUT_START (90 * USEC_PER_SEC)
 
 /* A problem of the unit as a whole: no single line is to blame. */
@@ -69,6 +70,10 @@ static int fill_container(struct load *l) {
         u->resources.memory_swap_max = u->resources.memory_max;
     if (!load_has(l, "StopSignal") && load_has(l, "KillSignal"))
         c->stop_signal = u->service.kill_signal;
+    /* podman's time to end, unless the file says systemd's: a shell as pid 1 ignores SIGTERM, and 90 s are
+     * long. */
+    if (!load_has(l, "StopTimeout") && !load_has(l, "TimeoutStopSec") && !load_has(l, "TimeoutSec"))
+        c->stop_timeout = DEFAULT_STOP_TIMEOUT;
     return fill_object_name(u, &c->container_name);
 }
 

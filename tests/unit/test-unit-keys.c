@@ -139,7 +139,7 @@ static const struct {
     {"Container", "StopSignal=INT", "StopSignal", "SIGINT"},
     {"Container", "StopSignal=9", "StopSignal", "SIGKILL"},
     {"Container", "StopSignal=SIGRTMIN+3", "StopSignal", "SIGRTMIN+3"},
-    {"Container", "", "StopTimeout", ""},
+    {"Container", "", "StopTimeout", "10s"},
     {"Container", "StopTimeout=15", "StopTimeout", "15s"},
     {"Container", "", "Notify", "no"},
     {"Container", "Notify=true", "Notify", "yes"},
@@ -324,7 +324,7 @@ static void test_container_defaults(void **state _unused_) {
         assert_string_equal(value, defaults[i].value);
     }
     assert_int_equal(u->container->stop_signal, 0);
-    assert_true(u->container->stop_timeout == USEC_INFINITY);
+    assert_true(u->container->stop_timeout == 10 * USEC_PER_SEC);
     assert_int_equal(u->container->user_namespace, USERNS_DEFAULT);
     assert_false(u->container->entrypoint_set);
     assert_true(u->resources.memory_max == LIMIT_UNSET);
