@@ -177,8 +177,9 @@ lint-cppcheck:
 	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --enable=warning,portability,performance \
 		--suppressions-list=tests/cppcheck.suppressions -D_GNU_SOURCE -Isupervisor -j2 supervisor
 lint-tidy: $(O)/gen/varlink.h
-	printf '%s\n' $(wildcard supervisor/*/*.c) | xargs -P2 -n4 clang-tidy --quiet --warnings-as-errors='*' 2>$(O)/tidy.log -- \
-		$(CPPFLAGS_ALL) -std=gnu17 || { grep -v 'warnings generated' $(O)/tidy.log; exit 1; }
+	printf '%s\n' $(wildcard supervisor/*/*.c) | xargs -P2 -n4 sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- \
+		$(subst ",\",$(subst ','\'',$(CPPFLAGS_ALL))) -std=gnu17' tidy 2>$(O)/tidy.log || { grep -v 'warnings generated' $(O)/tidy.log; exit 1; }
+
 
 # ---- fuzzing ---------------------------------------------------------------------------------------------------------
 
