@@ -280,12 +280,13 @@ static void turn(struct keeper *k) {
 
 /* ---- start ---- */
 
-/* A directory of ours, open to nobody else for writing; the lock on it makes sure that there is one
- * davit-init for it. */
+/* A directory of ours, open to nobody else for writing or listing; others pass through it to the status
+ * socket and to their own notify socket, and what else is in it is closed to them. The lock on it makes sure
+ * that there is one davit-init for it. */
 static int open_runtime(struct keeper *k) {
     struct stat st;
 
-    int r = mkdir_parents(AT_FDCWD, k->runtime, 0700);
+    int r = mkdir_parents(AT_FDCWD, k->runtime, 0711);
     if (r < 0)
         return log_errno(LOG_ERR, r, "cannot make %s", k->runtime);
     k->runtime_fd = open(k->runtime, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

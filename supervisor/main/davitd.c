@@ -128,9 +128,8 @@ static int make_directories(struct manager *m, struct error *e) {
         const char *name;
         mode_t mode;
     } table[] = {
-        {"state", 0700},
-        {"notify", 0711}, /* services that are not root pass through it to their socket */
-        {"log", 0711},
+        {"state", 0700}, {"notify", 0711}, /* services that are not root pass through it to their socket */
+        {"log", 0700},                     /* or any user could write into a log */
     };
 
     int r = open_directory(m->paths.runtime, 0755, &m->runtime_fd, e);
