@@ -102,15 +102,21 @@ void job_enqueue(struct job *j) {
     wake(js);
 }
 
+static unsigned default_concurrency(void) {
+    static unsigned cached; /* sysconf(3) reads a file each time */
+    long cpus;
+
+    if (cached == 0) {
+        cpus = sysconf(_SC_NPROCESSORS_ONLN);
+        cached = cpus > 0 ? 2 * (unsigned)cpus : 2;
+    }
+    return cached;
+}
+
 bool jobs_slot_available(struct manager *m) {
     unsigned cap = m->settings.start_concurrency;
 
-    if (cap == 0) {
-        long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-
-        cap = cpus > 0 ? 2 * (unsigned)cpus : 2;
-    }
-    return m->jobs->launching < cap;
+    return m->jobs->launching < (cap > 0 ? cap : default_concurrency());
 }
 
 void jobs_slot_freed(struct manager *m) {

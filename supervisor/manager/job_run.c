@@ -246,7 +246,7 @@ static void follow_up(struct managed_unit *u) {
 static void refill_from_slots(struct jobs *js) {
     struct list *l;
 
-    if (!jobs_slot_available(js->manager) || list_empty(&js->slot_queue))
+    if (list_empty(&js->slot_queue) || !jobs_slot_available(js->manager))
         return;
     l = js->slot_queue.next;
     list_remove(l);

@@ -72,8 +72,6 @@ struct managed_unit {
     struct unit *next_config; /* read by a reload while this one runs; taken at the next start; NULL = same */
     usec_t loaded_at;         /* realtime: when the files were last read */
     struct problem *load_problems; /* the file no longer loads: why; config stays the old one */
-    bool gone;                     /* its file was removed; the unit goes when it stops */
-    bool transient;                /* made by api_run */
 
     enum unit_state state;
     enum unit_step step;
@@ -88,6 +86,8 @@ struct managed_unit {
     unsigned backoff_step; /* grows with each, back to 0 after RestartResetSec= of running */
     usec_t backoff_until;
     struct start_limit start_limit;
+    bool gone;      /* its file was removed; the unit goes when it stops */
+    bool transient; /* made by api_run */
     bool stop_requested, stop_by_dependency, frozen, start_limited;
     bool ready_received;
     uint64_t oom_kills_seen;
@@ -120,35 +120,34 @@ struct managed_unit {
     struct managed_unit **dependents[_DEP_COUNT];
 
     /* ---- the core's own. What has to outlive davitd is marked "saved". ---- */
-    int saved_job;     /* saved: enum job_type of u->job, -1 = none; unit_recover() makes the job again */
+    int saved_job;     /* saved: enum job_type of u->job, -1 = none; jobs_recover() makes the job again */
     bool will_restart; /* saved: decided on the way to STEP_CLEANUP */
-    bool start_again;  /* saved: the launch was lost with a launcher: start once more, without a new count */
+    bool start_again;  /* saved: the launch was lost: start once more, without a new count */
     bool returns_with_dependency; /* saved: stopped because what it binds to went away to be restarted */
     bool exec_failed;             /* saved: the program was never reached; u->error says why */
     bool stop_by_notify;          /* saved: STOPPING=1 instead of a signal */
-    usec_t watchdog_usec;         /* saved: in force, WATCHDOG_USEC= may change it; 0 = none */
-    usec_t extended_until;        /* EXTEND_TIMEOUT_USEC=: a time-out never comes before it */
+    bool stopped_in_backoff;      /* saved: then it is inactive and not failed, whatever the last run was */
+    bool kept_for_restart;        /* the clean-up under way left the group in place */
     bool automatic;               /* this start was not asked for by a person */
     bool condition_failed;        /* the last start was skipped; condition says which */
-    char *condition;
-    bool recovered; /* came from saved state, not from a start of this davitd */
-    bool launching; /* holds one of settings.start_concurrency */
+    bool recovered;               /* came from saved state, not from a start of this davitd */
+    bool launching;               /* holds one of settings.start_concurrency */
     bool reload_failed;
-    enum unit_result control_result; /* of the hook that has just ended */
-    bool kept_for_restart;           /* the clean-up under way left the group in place */
-    bool stopped_in_backoff;         /* then it is inactive and not failed, whatever the last run was */
-    unsigned prepare_attempts;
     bool prepare_waits; /* for the next attempt */
+    unsigned prepare_attempts;
     usec_t prepare_deadline;
-    usec_t oom_last; /* when the kernel last killed something */
-    unsigned oom_checks;
+    usec_t watchdog_usec;  /* saved: in force, WATCHDOG_USEC= may change it; 0 = none */
+    usec_t extended_until; /* EXTEND_TIMEOUT_USEC=: a time-out never comes before it */
+    usec_t oom_last;       /* when the kernel last killed something */
     usec_t poll_delay;
-    int image_stop_signal; /* saved: what the image says, set by prepare_start(); 0 = nothing */
-    int stop_signal_sent;
+    char *condition;
+    enum unit_result control_result; /* of the hook that has just ended */
+    unsigned oom_checks;
+    int image_stop_signal;        /* saved: what the image says, set by prepare_start(); 0 = nothing */
+    int stop_signal_sent;         /* saved: an end that answers it is no failure */
+    unsigned n_events, followups; /* followups: enum followup, job.h */
     uint8_t events[_EVENT_COUNT]; /* not yet handled, in order; each at most once */
-    unsigned n_events;
-    struct list event_link; /* in the manager's queue of units with events */
-    unsigned followups;     /* enum followup, job.h */
+    struct list event_link;       /* in the manager's queue of units with events */
     struct list followup_link;
     struct list dependency_queue; /* job.c, while the failure of a start spreads */
 };

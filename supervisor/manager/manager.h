@@ -5,12 +5,9 @@
  * Event priorities, lowest number first, and why:
  *   -40 launcher answers   a BEGUN must be known before the exit of that pid is read
  *   -30 exit feed          (drains the launchers' sockets first, for the same reason)
- *   -20 notify sockets     a READY=1 sent before exit is honoured (feed handling drains the unit's socket first)
- *   -10 cgroup events
- *     0 timers
- *    20 the run queue: jobs whose turn it may be
- *    30 saving
- *    40 control clients     last, or a client that asks in a loop keeps jobs from running; and what it is told is saved
+ *   -20 notify sockets     a READY=1 sent before exit is honoured (feed handling drains the unit's socket
+ * first) -10 cgroup events 0 timers 20 the run queue: jobs whose turn it may be 30 saving 40 control clients
+ * last, or a client that asks in a loop keeps jobs from running; and what it is told is saved
  *
  * Crash safety: peek, act, save, then consume. See process.h and keeper.h.
  */
@@ -52,7 +49,7 @@ struct manager {
     struct settings settings;
     struct problem *problems; /* of davit.conf and of the unit directories */
     struct cgroup_tree *cgroups;
-    struct hashmap *units;    /* name -> struct managed_unit */
+    struct hashmap *units; /* name -> struct managed_unit */
     struct keeper *keeper;
     struct processes *processes;
     struct logs *logs;
@@ -60,19 +57,20 @@ struct manager {
     struct idmaps *idmaps;
     struct control *control;
     struct list save_queue, listeners;
-    struct list event_queue;  /* units with events that wait for their turn; unit_table.c */
+    struct list event_queue; /* units with events that wait for their turn; unit_table.c */
     bool handling_events;
     int runtime_fd, state_fd; /* directories */
     int exit_status;
-    bool keep_containers;     /* at exit */
+    bool keep_containers; /* at exit */
     usec_t started_at;
 };
 
 /* ---- implemented by the core (unit_*.c, job.c, graph.c, api.c) ---- */
-/* The core's part of a manager: queues, jobs, the table of units. event, settings and paths are set before. */
+/* The core's part of a manager: queues, jobs, the table of units. event, settings and paths are set before.
+ */
 int manager_init_core(struct manager *m);
-/* The unit of that name, or a new one with what its files say (a stand-in if they are gone). For saved_read_all(),
- * which fills in what was saved and then calls unit_recover(). */
+/* The unit of that name, or a new one with what its files say (a stand-in if they are gone). For
+ * saved_read_all(), which fills in what was saved and then calls unit_recover(). */
 int manager_add_unit(struct manager *m, const char *name, struct managed_unit **ret);
 /* The only writer of u->state. step may change with the same state. */
 void unit_set_state(struct managed_unit *u, enum unit_state state, enum unit_step step);
@@ -80,48 +78,55 @@ void unit_event(struct managed_unit *u, enum unit_event event);
 void unit_mark_dirty(struct managed_unit *u); /* to be saved */
 /* For notify.c: what a program's messages mean besides EVENT_READY, EVENT_RELOADING and EVENT_STOPPING.
  * WATCHDOG=trigger is EVENT_WATCHDOG; MAINPID= is not the core's business. */
-void unit_extend_timeout(struct managed_unit *u, usec_t usec);             /* EXTEND_TIMEOUT_USEC= */
-void unit_watchdog_ping(struct managed_unit *u);                           /* WATCHDOG=1 */
-void unit_watchdog_set(struct managed_unit *u, usec_t usec);               /* WATCHDOG_USEC= */
-void unit_set_status_text(struct managed_unit *u, const char *text);       /* STATUS=; NULL or "" clears it */
+void unit_extend_timeout(struct managed_unit *u, usec_t usec);       /* EXTEND_TIMEOUT_USEC= */
+void unit_watchdog_ping(struct managed_unit *u);                     /* WATCHDOG=1 */
+void unit_watchdog_set(struct managed_unit *u, usec_t usec);         /* WATCHDOG_USEC= */
+void unit_set_status_text(struct managed_unit *u, const char *text); /* STATUS=; NULL or "" clears it */
 struct managed_unit *manager_find(struct manager *m, const char *name);
 /* Loads all unit files and builds the graph; keeps what runs. */
 int manager_load_units(struct manager *m, unsigned *ret_problems, struct error *e);
-/* Queues a start job for the default target; after a recovery: makes the jobs that were under way again instead. */
+/* Queues a start job for the default target; after a recovery: makes the jobs that were under way again
+ * instead. */
 int manager_start_default(struct manager *m);
 int manager_status_text(struct manager *m, char **ret); /* "12 running, 1 failed, 2 waiting" */
 /* Makes a unit from saved state again after a restart of davitd; processes are adopted. */
 int unit_recover(struct managed_unit *u);
-/* Stops all units as api_exit() does: phase becomes PHASE_STOPPING, and PHASE_ENDED once nothing runs any more. */
+/* Stops all units as api_exit() does: phase becomes PHASE_STOPPING, and PHASE_ENDED once nothing runs any
+ * more. */
 int manager_stop_all(struct manager *m);
 void unit_emit(struct manager *m, json_t *event); /* to all listeners; takes the reference over */
 
-/* ---- implemented beside the core (keeper.c, process.c, saved.c, prepare.c, notify.c, logs.c, config.c, report.c) ---- */
+/* ---- implemented beside the core (keeper.c, process.c, saved.c, prepare.c, notify.c, logs.c, config.c,
+ * report.c) ---- */
 /* keeper.c: reads LISTEN_FDS, finds the fixed descriptors. */
 int keeper_new(struct manager *m, struct error *e);
 int keeper_store(struct manager *m, const char *name, int fd); /* FDSTORE=1 */
 void keeper_unstore(struct manager *m, const char *name);
-int keeper_take(struct manager *m, const char *name); /* descriptor inherited under that name, ownership moves; -ENOENT */
+int keeper_take(
+    struct manager *m, const char *name); /* descriptor inherited under that name, ownership moves; -ENOENT */
 void keeper_notify(struct manager *m, const char *fmt, ...) _printf_(2, 3); /* READY=1, STATUS=... */
 /* process.c */
 int processes_new(struct manager *m, struct error *e); /* HELLOs, feed */
 /* saved.c: <runtime>/state/<unit>, text, one file a unit, written whole */
 int saved_write(struct managed_unit *u);
 void saved_remove(struct managed_unit *u);
-void saved_flush(struct manager *m); /* all of the save queue: before a launch is sent, before the feed is consumed */
+void saved_flush(
+    struct manager *m); /* all of the save queue: before a launch is sent, before the feed is consumed */
 int saved_read_all(struct manager *m); /* makes managed units and calls unit_recover() on each */
-/* prepare.c: everything that a start needs, for containers and services. Calls unit_event(u, EVENT_PREPARED) or fills
- * u->error, sets pending_result RESULT_RESOURCES and calls unit_event(u, EVENT_FAILURE); maybe at once, maybe later. */
+/* prepare.c: everything that a start needs, for containers and services. Calls unit_event(u, EVENT_PREPARED)
+ * or fills u->error, sets pending_result RESULT_RESOURCES and calls unit_event(u, EVENT_FAILURE); maybe at
+ * once, maybe later. */
 void prepare_start(struct managed_unit *u);
 void prepare_cancel(struct managed_unit *u);
 /* The spec of the main process or of one hook. */
-int prepare_main_spec(struct managed_unit *u, struct container_spec *ret, int fds[static SPEC_MAX_FDS], size_t *ret_n_fds,
-    struct error *e);
+int prepare_main_spec(struct managed_unit *u, struct container_spec *ret, int fds[static SPEC_MAX_FDS],
+    size_t *ret_n_fds, struct error *e);
 int prepare_control_spec(struct managed_unit *u, const struct exec_command *c, struct container_spec *ret,
     int fds[static SPEC_MAX_FDS], size_t *ret_n_fds, struct error *e);
 int prepare_exec_spec(struct managed_unit *u, const struct exec_request *r, struct container_spec *ret,
     int fds[static SPEC_MAX_FDS], size_t *ret_n_fds, struct error *e);
-/* Takes away everything that prepare_start() made; EVENT_CLEANED when nothing is left. keep_cgroup: a restart follows. */
+/* Takes away everything that prepare_start() made; EVENT_CLEANED when nothing is left. keep_cgroup: a restart
+ * follows. */
 void prepare_cleanup(struct managed_unit *u, bool restart_follows);
 /* notify.c: the unit's socket is open; messages become events. Drains what is queued. */
 int notify_watch(struct managed_unit *u);
@@ -131,8 +136,9 @@ int logs_new(struct manager *m, struct error *e);
 int logs_add(struct managed_unit *u);
 void logs_remove(struct managed_unit *u, void (*done)(struct managed_unit *u)); /* drained and closed */
 /* config.c: reads davit.conf through a worker; done(m, error or NULL) */
-int config_read(struct manager *m, void (*done)(struct manager *m, const struct error *e, void *userdata), void *userdata,
-    struct error *e);
+int config_read(struct manager *m, void (*done)(struct manager *m, const struct error *e, void *userdata),
+    void *userdata, struct error *e);
 /* report.c: the journal */
 void report_open(struct manager *m);
-void report_unit(struct managed_unit *u, int priority, const char *message_id, const char *fmt, ...) _printf_(4, 5);
+void report_unit(struct managed_unit *u, int priority, const char *message_id, const char *fmt, ...)
+    _printf_(4, 5);

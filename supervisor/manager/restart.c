@@ -102,9 +102,12 @@ bool restart_decide(
 static double power(double x, unsigned n) {
     double result = 1;
 
-    for (; n > 0; n >>= 1, x *= x)
+    while (n > 0) {
         if (n & 1)
             result *= x;
+        x *= x;
+        n >>= 1;
+    }
     return result;
 }
 

@@ -91,6 +91,8 @@ static const struct field {
     FIELD("cgroup", FIELD_BOOL, resources.cgroup),
     FIELD("upper", FIELD_TEXT, resources.upper_dir),
     FIELD("stop_signal", FIELD_INT, image_stop_signal),
+    FIELD("stop_signal_sent", FIELD_INT, stop_signal_sent),
+    FIELD("stopped_in_backoff", FIELD_BOOL, stopped_in_backoff),
     FIELD("id_base", FIELD_U32, resources.id_base),
     FIELD("id_count", FIELD_U32, resources.id_count),
     FIELD("volume", FIELD_STRV, resources.anonymous_volumes),

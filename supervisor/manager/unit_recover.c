@@ -82,7 +82,7 @@ static void recover_running(struct managed_unit *u, bool main_lost, bool control
 static void recover_stopping(struct managed_unit *u) {
     switch (u->step) {
     case STEP_CLEANUP:
-        unit_enter_cleanup(u, RESULT_SUCCESS);
+        unit_enter_cleanup(u, RESULT_SUCCESS); /* decides anew, on the same grounds */
         return;
     case STEP_STOP:
     case STEP_STOP_POST:

@@ -12,8 +12,8 @@ static int on_group_event(
     struct managed_unit *u = userdata;
     char buffer[256];
 
-    /* Reading tells the kernel that this state of the file has been seen. The file of a group that was removed
-     * is ready for ever: it must go, or the loop would spin. */
+    /* Reading tells the kernel that this state of the file has been seen. The file of a group that was
+     * removed is ready for ever: it must go, or the loop would spin. */
     if (lseek(fd, 0, SEEK_SET) < 0 || read(fd, buffer, sizeof(buffer)) < 0)
         u->cgroup_source = sd_event_source_unref(u->cgroup_source);
     if (!unit_group_is_populated(u))

@@ -664,6 +664,8 @@ static void restore(struct managed_unit *u, const struct managed_unit *s) {
     COPY(exec_failed);
     COPY(stop_by_notify);
     COPY(watchdog_usec);
+    COPY(stop_signal_sent);
+    COPY(stopped_in_backoff);
     COPY(recovered_main);
     COPY(recovered_control);
     u->resources.cgroup = s->resources.cgroup;
