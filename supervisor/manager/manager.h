@@ -5,9 +5,13 @@
  * Event priorities, lowest number first, and why:
  *   -40 launcher answers   a BEGUN must be known before the exit of that pid is read
  *   -30 exit feed          (drains the launchers' sockets first, for the same reason)
- *   -20 notify sockets     a READY=1 sent before exit is honoured (feed handling drains the unit's socket
- * first) -10 cgroup events 0 timers 20 the run queue: jobs whose turn it may be 30 saving 40 control clients
- * last, or a client that asks in a loop keeps jobs from running; and what it is told is saved
+ *   -20 notify sockets     a READY=1 sent before exit is honoured (feed handling drains the socket first)
+ *   -10 cgroup events
+ *     0 timers
+ *    20 the run queue: jobs whose turn it may be
+ *    30 saving
+ *    40 control clients     last, or a client that asks in a loop keeps jobs from running; and what it is
+ *                           told is saved
  *
  * Crash safety: peek, act, save, then consume. See process.h and keeper.h.
  */
@@ -66,8 +70,7 @@ struct manager {
 };
 
 /* ---- implemented by the core (unit_*.c, job.c, graph.c, api.c) ---- */
-/* The core's part of a manager: queues, jobs, the table of units. event, settings and paths are set before.
- */
+/* The core's part of a manager: queues, jobs, the table of units. event, settings and paths are set. */
 int manager_init_core(struct manager *m);
 /* The unit of that name, or a new one with what its files say (a stand-in if they are gone). For
  * saved_read_all(), which fills in what was saved and then calls unit_recover(). */
@@ -96,22 +99,21 @@ int unit_recover(struct managed_unit *u);
 int manager_stop_all(struct manager *m);
 void unit_emit(struct manager *m, json_t *event); /* to all listeners; takes the reference over */
 
-/* ---- implemented beside the core (keeper.c, process.c, saved.c, prepare.c, notify.c, logs.c, config.c,
- * report.c) ---- */
+/* ---- implemented beside the core: keeper.c, process.c, saved.c, prepare.c, notify.c, logs.c, ... ---- */
 /* keeper.c: reads LISTEN_FDS, finds the fixed descriptors. */
 int keeper_new(struct manager *m, struct error *e);
 int keeper_store(struct manager *m, const char *name, int fd); /* FDSTORE=1 */
 void keeper_unstore(struct manager *m, const char *name);
-int keeper_take(
-    struct manager *m, const char *name); /* descriptor inherited under that name, ownership moves; -ENOENT */
+/* The descriptor inherited under that name, ownership moves; -ENOENT. */
+int keeper_take(struct manager *m, const char *name);
 void keeper_notify(struct manager *m, const char *fmt, ...) _printf_(2, 3); /* READY=1, STATUS=... */
 /* process.c */
 int processes_new(struct manager *m, struct error *e); /* HELLOs, feed */
 /* saved.c: <runtime>/state/<unit>, text, one file a unit, written whole */
 int saved_write(struct managed_unit *u);
 void saved_remove(struct managed_unit *u);
-void saved_flush(
-    struct manager *m); /* all of the save queue: before a launch is sent, before the feed is consumed */
+/* All of the save queue: before a launch is sent, before the feed is consumed. */
+void saved_flush(struct manager *m);
 int saved_read_all(struct manager *m); /* makes managed units and calls unit_recover() on each */
 /* prepare.c: everything that a start needs, for containers and services. Calls unit_event(u, EVENT_PREPARED)
  * or fills u->error, sets pending_result RESULT_RESOURCES and calls unit_event(u, EVENT_FAILURE); maybe at
