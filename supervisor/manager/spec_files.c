@@ -124,8 +124,7 @@ int files_of_container(
     r = add_file(s, "/etc/hosts", 0644, hosts);
     if (r >= 0)
         r = add_file(s, "/etc/hostname", 0644, strf("%s\n", hostname));
-    /* DNS=none: what the image has stays. */
-    if (r >= 0 && !(c->dns && streq(c->dns[0], "none")))
+    if (r >= 0)
         r = add_file(s, "/etc/resolv.conf", 0644, make_resolv_conf(c));
     return r < 0 ? error_set_errno(e, r, "files of the container") : 0;
 }
