@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What control/ may ask of the manager: the whole interface between "a client said" and "the fleet does". Everything is
- * asynchronous: an operation is a struct request, and its completion arrives as one call. No function here blocks.
+ * What control/ may ask of the manager: the whole interface between "a client said" and "the fleet does".
+ * Everything is asynchronous: an operation is a struct request, and its completion arrives as one call. No
+ * function here blocks.
  */
 #pragma once
 
@@ -16,7 +17,15 @@ struct container_spec;
 
 enum job_type { JOB_START, JOB_STOP, JOB_RESTART, JOB_TRY_RESTART, JOB_RELOAD, _JOB_TYPE_COUNT };
 enum job_mode { JOB_MODE_REPLACE, JOB_MODE_FAIL, JOB_MODE_IGNORE_DEPENDENCIES };
-enum job_result { JOB_DONE, JOB_CANCELED, JOB_TIMEOUT, JOB_FAILED, JOB_DEPENDENCY, JOB_SKIPPED, _JOB_RESULT_COUNT };
+enum job_result {
+    JOB_DONE,
+    JOB_CANCELED,
+    JOB_TIMEOUT,
+    JOB_FAILED,
+    JOB_DEPENDENCY,
+    JOB_SKIPPED,
+    _JOB_RESULT_COUNT
+};
 const char *job_type_name(enum job_type t);
 const char *job_result_name(enum job_result r);
 
@@ -27,11 +36,12 @@ typedef void (*job_done_t)(void *userdata, const char *unit, enum job_result res
 int api_find_unit(struct manager *m, const char *written, struct managed_unit **ret, struct error *e);
 const char *api_unit_name(const struct managed_unit *u);
 
-/* done may be NULL (--no-block). A returned error means that no job was made and done is not called. -ENOENT, -EDEADLK
- * (dependency cycle, whole path in *e), -EINVAL (unit has errors: first problem in *e), -ESHUTDOWN. */
-int api_queue_job(struct manager *m, struct managed_unit *u, enum job_type type, enum job_mode mode, job_done_t done,
-    void *userdata, struct error *e);
-/* The client is gone: forget its callbacks. Its jobs go on; its exec gets SIGHUP, its attached run is stopped. */
+/* done may be NULL (--no-block). A returned error means that no job was made and done is not called. -ENOENT,
+ * -EDEADLK (dependency cycle, whole path in *e), -EINVAL (unit has errors: first problem), -ESHUTDOWN. */
+int api_queue_job(struct manager *m, struct managed_unit *u, enum job_type type, enum job_mode mode,
+    job_done_t done, void *userdata, struct error *e);
+/* The client is gone: forget its callbacks. Its jobs go on; its exec gets SIGHUP, its attached run is
+ * stopped. */
 void api_forget_client(struct manager *m, void *userdata);
 
 enum kill_whom { KILL_WHOM_ALL, KILL_WHOM_MAIN };
@@ -44,8 +54,8 @@ int api_reload(struct manager *m, reload_done_t done, void *userdata, struct err
 /* Stops everything, then davitd ends; containers stay if keep is true. */
 int api_exit(struct manager *m, int status, bool keep);
 
-/* A command in a running container. The three stdio fds (or one terminal in terminal_fd) are duplicated. started is
- * called with the pid, or with an error (then exited is not called). */
+/* A command in a running container. The three stdio fds (or one terminal in terminal_fd) are duplicated.
+ * started is called with the pid, or with an error (then exited is not called). */
 typedef void (*exec_started_t)(void *userdata, pid_t pid, const struct error *e);
 typedef void (*exec_exited_t)(void *userdata, int code, int status);
 struct exec_request {
@@ -57,27 +67,28 @@ struct exec_request {
 int api_exec(struct manager *m, struct managed_unit *u, const struct exec_request *r, exec_started_t started,
     exec_exited_t exited, void *userdata, struct error *e);
 
-/* A one-off container, `davit run`: a transient unit made from unit text, so that every key, default and check is the
- * unit language's own. Its stdio is the client's. The unit is gone when it has ended. */
+/* A one-off container, `davit run`: a transient unit made from unit text, so that every key, default and
+ * check is the unit language's own. Its stdio is the client's. The unit is gone when it has ended. */
 struct run_request {
-    const char *name;      /* "dreamland" or NULL: chosen */
-    const char *unit_text; /* a .container file */
+    const char *name;                                /* "dreamland" or NULL: chosen */
+    const char *unit_text;                           /* a .container file */
     int stdin_fd, stdout_fd, stderr_fd, terminal_fd; /* all -1: detached, output goes to the log */
 };
 int api_run(struct manager *m, const struct run_request *r, exec_started_t started, exec_exited_t exited,
     void *userdata, char **ret_unit, struct error *e);
-/* Signals a command started by api_exec, or the main process of an api_run unit: by userdata of the request. */
+/* Signals a command of api_exec, or the main process of an api_run unit: by userdata of the request. */
 int api_exec_kill(struct manager *m, void *userdata, int signal);
 
 /* ---- looking. New references; NULL on out of memory. Shapes: docs and control/io.davit.*.varlink ---- */
 json_t *api_manager_json(struct manager *m);
-json_t *api_unit_json(struct manager *m, struct managed_unit *u, bool full); /* full: all of `status` and `show` */
-json_t *api_units_json(struct manager *m);                                  /* short form of each, sorted by name */
+/* full: all of `status` and `show`. */
+json_t *api_unit_json(struct manager *m, struct managed_unit *u, bool full);
+json_t *api_units_json(struct manager *m); /* short form of each, sorted by name */
 json_t *api_jobs_json(struct manager *m);
 
 /* ---- events ---- */
-/* One call for each change: {"event":"state","unit":...,"old":...,"new":...,"result":...,"timestamp":...}, job, problem,
- * reload, exit. */
+/* One call for each change: {"event":"state","unit":...,"old":...,"new":...,"result":...,"timestamp":...},
+ * job, problem, reload, exit. */
 typedef void (*event_listener_t)(void *userdata, json_t *event);
 int api_subscribe(struct manager *m, event_listener_t listener, void *userdata);
 void api_unsubscribe(struct manager *m, void *userdata);

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Everything that davitd has running is a struct process: a container's main process, a hook, a command of `davit exec`,
- * a worker, a chore. It is asked for with a spec, and its whole life arrives as calls:
+ * Everything that davitd has running is a struct process: a container's main process, a hook, a command of
+ * `davit exec`, a worker, a chore. It is asked for with a spec, and its whole life arrives as calls:
  *
  *   process_start() --> on_begun (pid known) --> on_started (execve confirmed) --> on_exit
  *                   \-> on_failed            \-> on_failed, then on_exit
  *
- * on_failed without a pid (p->pid == 0) is the last call; with one, on_exit follows. on_exit is always the last. The
- * owner frees the process after its last call with process_free(), and may drop interest earlier (process_abandon()).
- * All calls come from the event loop, never from inside process_start().
+ * on_failed without a pid (p->pid == 0) is the last call; with one, on_exit follows. on_exit is always the
+ * last. The owner frees the process after its last call with process_free(), and may drop interest earlier
+ * (process_abandon()). All calls come from the event loop, never from inside process_start().
  *
- * Nothing is lost when davitd dies: requests and answers wait in the launcher's sockets, pidfds and status pipes are in
- * davit-init's store ("p-<request>", "s-<request>"), exits in the feed. saved.c writes each process of a unit with its
- * request number; process_adopt() takes it over again after a restart.
+ * Nothing is lost when davitd dies: requests and answers wait in the launcher's sockets, pidfds and status
+ * pipes are in davit-init's store ("p-<request>", "s-<request>"), exits in the feed. saved.c writes each
+ * process of a unit with its request number; process_adopt() takes it over again after a restart.
  */
 #pragma once
 
@@ -72,15 +72,18 @@ struct process {
     bool sent, taken, withdrawn, probe;
 };
 
-/* Sends the spec (request is filled in). fds are duplicated and stay the caller's. 0 and *ret, or -errno with *e
+/* Sends the spec (request is filled in). fds are duplicated and stay the caller's. 0 and *ret, or -errno and
+ * *e
  * (-E2BIG: spec too large; -EAGAIN never: requests queue in davitd when the launchers are busy). */
-int process_start(struct manager *m, struct managed_unit *unit, enum process_role role, struct container_spec *spec,
-    const int *fds, size_t n_fds, const struct process_callbacks *callbacks, void *userdata, struct process **ret,
-    struct error *e);
-/* After a restart of davitd: a process that saved state knows by its request. Finds pidfd and status pipe in the store.
- * Its calls go on where they stopped. -ESRCH: neither pid nor answer exists, the launch is lost (start it again). */
-int process_adopt(struct manager *m, struct managed_unit *unit, enum process_role role, uint64_t request, pid_t pid,
-    enum process_stage stage, const struct process_callbacks *callbacks, void *userdata, struct process **ret);
+int process_start(struct manager *m, struct managed_unit *unit, enum process_role role,
+    struct container_spec *spec, const int *fds, size_t n_fds, const struct process_callbacks *callbacks,
+    void *userdata, struct process **ret, struct error *e);
+/* After a restart of davitd: a process that saved state knows by its request. Finds pidfd and status pipe in
+ * the store. Its calls go on where they stopped. -ESRCH: neither pid nor answer exists, the launch is lost
+ * (start it again). */
+int process_adopt(struct manager *m, struct managed_unit *unit, enum process_role role, uint64_t request,
+    pid_t pid, enum process_stage stage, const struct process_callbacks *callbacks, void *userdata,
+    struct process **ret);
 /* Signal by pidfd; before BEGUN: the request is withdrawn or the child killed as soon as it exists. */
 int process_kill(struct process *p, int signal);
 /* No more calls; the process itself goes on and is forgotten when it ends. */

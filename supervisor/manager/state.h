@@ -8,19 +8,20 @@
  *                               +--- failure -+-----------+            |
  *                                                                      +------> backoff --> waiting
  *
- *   waiting    the start job runs; what it must come after is not ready yet, or the start-concurrency cap holds it
- *   preparing  image, volumes, id range, cgroup, sockets: its own time-out and retries, not counted as starting
- *   starting   ExecStartPre=, then the program is launched, until it is ready as Type= says, then ExecStartPost=
+ *   waiting    the start job runs; what it must come after is not ready yet, or the start-concurrency
+ *              cap holds it
+ *   preparing  image, volumes, id range, cgroup, sockets: own time-out and retries, not counted as starting
+ *   starting   ExecStartPre=, the program is launched, until it is ready as Type= says, ExecStartPost=
  *   running    ready (targets, volumes and finished RemainAfterExit= units: active without a process)
  *   reloading  running, and ExecReload= or RELOADING=1 is under way
  *   stopping   ExecStop=, signals, the wait for the cgroup to be empty, ExecStopPost=, clean-up
  *   backoff    the program ended and will be started again after the delay
  *   failed     ended, not to be started again by itself; result says why
  *
- * Within starting and stopping a step (enum unit_step) says which part is under way; systemd's substates are made from
- * the two. One function, unit_set_state(), changes a state: it cancels every timer and watch that the new one does not
- * use, marks the unit for saving, tells subscribers, and lets jobs go on. What happens in a state is in one table indexed
- * by (state, event), complete by _Static_assert.
+ * Within starting and stopping a step (enum unit_step) says which part is under way; systemd's substates are
+ * made from the two. One function, unit_set_state(), changes a state: it cancels every timer and watch that
+ * the new one does not use, marks the unit for saving, tells subscribers, and lets jobs go on. What happens
+ * in a state is in one table indexed by (state, event), complete by _Static_assert.
  */
 #pragma once
 
@@ -52,27 +53,27 @@ enum unit_step {
     STEP_STOP_POST,     /* ExecStopPost= */
     STEP_FINAL_SIGTERM, /* what StopPost left behind */
     STEP_FINAL_SIGKILL,
-    STEP_CLEANUP,       /* cgroup, upper layer, FIFO, sockets */
+    STEP_CLEANUP, /* cgroup, upper layer, FIFO, sockets */
     _STEP_COUNT,
 };
 
 enum unit_event {
-    EVENT_START,         /* a start job may run */
+    EVENT_START, /* a start job may run */
     EVENT_PREPARED,
-    EVENT_FAILURE,       /* preparing or launching failed: result in the unit */
-    EVENT_LAUNCHED,      /* execve confirmed */
-    EVENT_READY,         /* READY=1 */
-    EVENT_MAIN_EXIT,     /* the main process ended */
-    EVENT_CONTROL_EXIT,  /* a hook ended */
-    EVENT_EMPTY,         /* the cgroup is empty */
-    EVENT_STOP,          /* a stop job runs, or a dependency demands it */
+    EVENT_FAILURE,      /* preparing or launching failed: result in the unit */
+    EVENT_LAUNCHED,     /* execve confirmed */
+    EVENT_READY,        /* READY=1 */
+    EVENT_MAIN_EXIT,    /* the main process ended */
+    EVENT_CONTROL_EXIT, /* a hook ended */
+    EVENT_EMPTY,        /* the cgroup is empty */
+    EVENT_STOP,         /* a stop job runs, or a dependency demands it */
     EVENT_RELOAD,
-    EVENT_RELOADING,     /* RELOADING=1 from the program */
-    EVENT_STOPPING,      /* STOPPING=1 from the program */
-    EVENT_TIMEOUT,       /* the state's timer */
-    EVENT_WATCHDOG,      /* WatchdogSec= went by without WATCHDOG=1 */
-    EVENT_OOM,           /* the kernel killed something in the cgroup */
-    EVENT_CLEANED,       /* nothing of the start is left */
+    EVENT_RELOADING, /* RELOADING=1 from the program */
+    EVENT_STOPPING,  /* STOPPING=1 from the program */
+    EVENT_TIMEOUT,   /* the state's timer */
+    EVENT_WATCHDOG,  /* WatchdogSec= went by without WATCHDOG=1 */
+    EVENT_OOM,       /* the kernel killed something in the cgroup */
+    EVENT_CLEANED,   /* nothing of the start is left */
     _EVENT_COUNT,
 };
 
@@ -93,10 +94,11 @@ enum unit_result {
     _RESULT_COUNT,
 };
 
-const char *unit_state_name(enum unit_state s);         /* "running" */
-const char *unit_active_name(enum unit_state s);        /* systemd's ActiveState: active, inactive, activating, ... */
+const char *unit_state_name(enum unit_state s); /* "running" */
+const char *unit_active_name(
+    enum unit_state s); /* systemd's ActiveState: active, inactive, activating, ... */
 const char *unit_substate_name(enum unit_state s, enum unit_step step);
-const char *unit_result_name(enum unit_result r);       /* "oom-kill" */
+const char *unit_result_name(enum unit_result r); /* "oom-kill" */
 /* Inverse functions for saved state; -EINVAL. */
 int unit_state_from_name(const char *s);
 int unit_step_from_name(const char *s);
