@@ -4,7 +4,7 @@
  *
  * A struct cgroup_tree knows which hierarchies this machine mounts, which controller lives in which of them,
  * and where davit's own subtree is. A group is a name below that subtree ("web.container"); it exists as one
- * directory in the unified hierarchy (for tracking: CLONE_INTO_CGROUP, cgroup.kill, cgroup.events,
+ * directory in the unified hierarchy (for tracking: CLONE_INTO_CGROUP, cgroup.events,
  * cgroup.freeze and BPF device programs need no controller there) and one in each v1 hierarchy that has a
  * controller we use.
  *
@@ -125,7 +125,7 @@ int cgroup_apply(struct cgroup_tree *t, const char *name, const struct cgroup_li
  * the caller. */
 int cgroup_paths(struct cgroup_tree *t, const char *name, char **ret_unified, char ***ret_v1_tasks);
 /* SIGKILL (or signal) to every process of the group and of groups below it; -ENOENT if there is none. SIGKILL
- * uses cgroup.kill and also reaches frozen ones. */
+ * also reaches frozen ones, and the group can be used again (track.c: why not cgroup.kill). */
 int cgroup_kill(struct cgroup_tree *t, const char *name, int signal);
 /* The same for all but one pid (KillMode=mixed). */
 int cgroup_kill_except(struct cgroup_tree *t, const char *name, int signal, pid_t except);

@@ -3,8 +3,8 @@
  * The processes of a group: listing them with those of groups below it, signalling them, moving them.
  *
  * A pid that was read from cgroup.procs may be another process by the time it is signalled, so signals go
- * through a pidfd, opened first and then checked to be of the group. SIGKILL to a whole group does not come
- * here where the kernel can do it at once (track.c).
+ * through a pidfd, opened first and then checked to be of the group. For SIGKILL to a whole group it is
+ * frozen first (track.c).
  */
 #include <dirent.h>
 #include <fcntl.h>

@@ -9,16 +9,22 @@
 
 /* ---- unified ---- */
 
-static int unified_kill_all(struct cgroup_tree *t, const char *name) {
-    int r = cgroup_group_write(t->unified, name, "cgroup.kill", "1");
-
-    /* cgroup.kill is of Linux 5.14, and 5.12 is the oldest we run on. No such group is -ENOENT here as well.
-     */
-    return r == -ENOENT ? cgroup_kill_except(t, name, SIGKILL, 0) : r;
-}
-
 static int unified_freeze(struct cgroup_tree *t, const char *name, bool freeze) {
     return cgroup_group_write(t->unified, name, "cgroup.freeze", freeze ? "1" : "0");
+}
+
+/* Not by cgroup.kill: the kernel counts the kills of a group and lets clone3(CLONE_INTO_CGROUP) compare the
+ * count with that of the caller's own group (measured on 6.18; the check is of 2025, "cgroup: fix race
+ * between fork and cgroup.kill"). So a group that was killed once kills whatever is started in it ever after:
+ * ExecStopPost=, the next start. Frozen processes cannot fork away from the signals either, and die of
+ * SIGKILL without being thawed. */
+static int unified_kill_all(struct cgroup_tree *t, const char *name) {
+    int r;
+
+    (void)unified_freeze(t, name, true);
+    r = cgroup_kill_except(t, name, SIGKILL, 0);
+    (void)unified_freeze(t, name, false);
+    return r;
 }
 
 static int unified_is_populated(struct cgroup_tree *t, const char *name) {

@@ -48,6 +48,22 @@ static void frozen_group_stands_still_and_can_be_killed(void **state) {
     wait_until_empty(GROUP);
 }
 
+static int end_with_seven(void) {
+    sleep_ms(20);
+    return 7;
+}
+
+/* What cgroup.kill would have done on kernels since 2025: everything started later died of it too. */
+static void killed_group_can_be_started_in_again(void **state) {
+    (void)state;
+    REQUIRE_TREE();
+    for (int i = 0; i < 2; i++) {
+        int status = end_of(spawn(GROUP, end_with_seven));
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+        assert_int_equal(cgroup_kill(tree, GROUP, SIGKILL), 0);
+    }
+}
+
 /* Three processes in all. */
 static int fork_two_and_wait(void) {
     for (int i = 0; i < 2; i++)
@@ -375,6 +391,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, real_setup, real_teardown)
     const struct CMUnitTest tests[] = {
         TEST(frozen_group_stands_still_and_can_be_killed),
+        TEST(killed_group_can_be_started_in_again),
         TEST(signals_reach_all_or_all_but_one),
         TEST(events_tell_of_the_last_process),
         TEST(busy_group_is_not_removed),

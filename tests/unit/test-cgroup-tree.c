@@ -366,11 +366,13 @@ static void tracking_files(void **state) {
     fake_unified(f, "davit");
     fake_open_ok(f, NULL);
     fake_put(f, "/unified/davit/web/cgroup.kill", "");
+    fake_put(f, "/unified/davit/web/cgroup.procs", "");
     fake_put(f, "/unified/davit/web/cgroup.freeze", "");
     fake_put(f, "/unified/davit/web/cgroup.events", "populated 1\nfrozen 0\n");
     fake_put(f, "/unified/davit/idle/cgroup.events", "populated 0\nfrozen 0\n");
     assert_int_equal(cgroup_kill(f->tree, "web", 9), 0);
-    fake_expect(f, "/unified/davit/web/cgroup.kill", "1");
+    fake_expect(f, "/unified/davit/web/cgroup.kill", "");
+    fake_expect(f, "/unified/davit/web/cgroup.freeze", "0");
     assert_int_equal(cgroup_freeze(f->tree, "web", true), 0);
     fake_expect(f, "/unified/davit/web/cgroup.freeze", "1");
     assert_int_equal(cgroup_freeze(f->tree, "web", false), 0);
