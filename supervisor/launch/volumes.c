@@ -149,10 +149,13 @@ int volumes_open(struct prepared *p, struct error *e) {
  * belongs on disk. */
 static int fill(struct prepared *p, size_t i, struct error *e) {
     const struct spec_mount *m = &p->spec->mounts[i];
+    struct stat before;
 
     _cleanup_close_ int to = open(m->source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (to < 0)
         return errno == ENOTDIR ? 0 : error_set_errno(e, errno, "open %s", m->source);
+    if (fstat(to, &before) < 0)
+        return error_set_errno(e, errno, "stat %s", m->source);
     int r = directory_is_empty(to);
     if (r <= 0)
         return r < 0 ? error_set_errno(e, r, "read %s", m->source) : 0;
@@ -166,8 +169,13 @@ static int fill(struct prepared *p, size_t i, struct error *e) {
     r = copy_tree(from, to, mapped ? p->spec : NULL, e);
     if (r < 0)
         return error_prefix(e, "copy %s to %s", m->target, m->source);
-    /* The copy took over the owner of the image's directory. */
-    return m->flags & MOUNT_CHOWN ? chown_source(p, m, to, e) : 0;
+    /* The copy took over the owner of the image's directory. One that was chosen (UID= and GID= of a .volume)
+     * stays. */
+    if (m->flags & MOUNT_CHOWN)
+        return chown_source(p, m, to, e);
+    if ((before.st_uid != 0 || before.st_gid != 0) && fchown(to, before.st_uid, before.st_gid) < 0)
+        return error_set_errno(e, errno, "chown %s", m->source);
+    return 0;
 }
 
 int volumes_fill(struct prepared *p, struct error *e) {
