@@ -62,12 +62,12 @@ const struct verb *verb_find(const char *name);
 enum option_kind { OPTION_FLAG, OPTION_STRING, OPTION_STRINGS };
 struct option_info {
     const char *name;
-    char letter; /* 0 = none */
+    const char *letter; /* one, NULL = none */
     const char *argument;
     const char *help;
-    enum option_kind kind;
     size_t offset; /* in struct cli_options */
-    bool general;  /* every verb takes it */
+    enum option_kind kind;
+    bool general; /* every verb takes it */
 };
 extern const struct option_info option_table[];
 extern const size_t n_options;

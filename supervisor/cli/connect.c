@@ -75,9 +75,9 @@ static char **unit_path_of_manager(struct cli *c) {
     if (client_open(c->paths.runtime, true, &client, NULL) < 0 ||
         client_call(client, "io.davit.Manager.GetStatus", NULL, OFFLINE_TIMEOUT_USEC, &reply, NULL) < 0)
         return NULL;
-    json_array_foreach(json_object_get(reply.parameters, "unit_path"), i,
-        directory) if (json_is_string(directory) &&
-                       strv_append(&path, json_string_value(directory)) < 0) break;
+    JSON_ARRAY_FOREACH (i, directory, json_object_get(reply.parameters, "unit_path"))
+        if (json_is_string(directory) && strv_append(&path, json_string_value(directory)) < 0)
+            break;
     client_reply_done(&reply);
     return path;
 }

@@ -46,7 +46,7 @@ static void print_options(const struct verb *v, bool general) {
             continue;
         (void)snprintf(text, sizeof(text), "--%s%s%s", o->name, o->argument ? "=" : "", o->argument ?: "");
         if (o->letter)
-            (void)printf("  -%c, %-28s %s\n", o->letter, text, o->help);
+            (void)printf("  -%s, %-28s %s\n", o->letter, text, o->help);
         else
             (void)printf("      %-28s %s\n", text, o->help);
     }

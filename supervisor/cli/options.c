@@ -4,81 +4,81 @@
 #include "base/str.h"
 #include "cli/cli.h"
 
-#define FLAG(field) OPTION_FLAG, offsetof(struct cli_options, field)
-#define STRING(field) OPTION_STRING, offsetof(struct cli_options, field)
-#define STRINGS(field) OPTION_STRINGS, offsetof(struct cli_options, field)
+#define FLAG(field) offsetof(struct cli_options, field), OPTION_FLAG
+#define STRING(field) offsetof(struct cli_options, field), OPTION_STRING
+#define STRINGS(field) offsetof(struct cli_options, field), OPTION_STRINGS
 
 /* clang-format off */
 const struct option_info option_table[] = {
     /* general */
-    {"help", 'h', NULL, "Show this help", FLAG(help), true},
-    {"version", 0, NULL, "Show the version of davit", FLAG(version), true},
-    {"json", 0, NULL, "Print JSON", FLAG(json), true},
-    {"quiet", 'q', NULL, "Say less", FLAG(quiet), true},
-    {"no-pager", 0, NULL, "Accepted; there is never a pager", FLAG(no_pager), true},
-    {"runtime-dir", 0, "DIR", "Where davitd listens (default $DAVIT_RUNTIME_DIR or /run/davit)", STRING(runtime_dir), true},
+    {"help", "h", NULL, "Show this help", FLAG(help), true},
+    {"version", NULL, NULL, "Show the version of davit", FLAG(version), true},
+    {"json", NULL, NULL, "Print JSON", FLAG(json), true},
+    {"quiet", "q", NULL, "Say less", FLAG(quiet), true},
+    {"no-pager", NULL, NULL, "Accepted; there is never a pager", FLAG(no_pager), true},
+    {"runtime-dir", NULL, "DIR", "Where davitd listens (default $DAVIT_RUNTIME_DIR or /run/davit)", STRING(runtime_dir), true},
 
-    {"all", 'a', NULL, "Also what is inactive or has no value", FLAG(all), false},
-    {"failed", 0, NULL, "Only what failed", FLAG(failed), false},
-    {"plain", 0, NULL, "No heading, no colors, no dots: for scripts", FLAG(plain), false},
-    {"property", 'p', "KEY", "Only this property (may be repeated, or a list with commas)", STRINGS(properties), false},
-    {"no-block", 0, NULL, "Do not wait until the job is over", FLAG(no_block), false},
-    {"job-mode", 0, "MODE", "What happens to a job that is there already: replace, fail, ignore-dependencies", STRING(mode), false},
-    {"now", 0, NULL, "Start, or stop, the units as well", FLAG(now), false},
-    {"signal", 's', "SIGNAL", "Which signal (default SIGTERM)", STRING(signal), false},
-    {"kill-whom", 0, "WHOM", "Which processes: all (default) or main", STRING(kill_whom), false},
-    {"strict", 0, NULL, "Unknown keys are errors", FLAG(strict), false},
-    {"keep", 0, NULL, "Leave the containers running", FLAG(keep), false},
+    {"all", "a", NULL, "Also what is inactive or has no value", FLAG(all), false},
+    {"failed", NULL, NULL, "Only what failed", FLAG(failed), false},
+    {"plain", NULL, NULL, "No heading, no colors, no dots: for scripts", FLAG(plain), false},
+    {"property", "p", "KEY", "Only this property (may be repeated, or a list with commas)", STRINGS(properties), false},
+    {"no-block", NULL, NULL, "Do not wait until the job is over", FLAG(no_block), false},
+    {"job-mode", NULL, "MODE", "What happens to a job that is there already: replace, fail, ignore-dependencies", STRING(mode), false},
+    {"now", NULL, NULL, "Start, or stop, the units as well", FLAG(now), false},
+    {"signal", "s", "SIGNAL", "Which signal (default SIGTERM)", STRING(signal), false},
+    {"kill-whom", NULL, "WHOM", "Which processes: all (default) or main", STRING(kill_whom), false},
+    {"strict", NULL, NULL, "Unknown keys are errors", FLAG(strict), false},
+    {"keep", NULL, NULL, "Leave the containers running", FLAG(keep), false},
 
     /* logs */
-    {"follow", 'f', NULL, "Go on with new lines as they come", FLAG(follow), false},
-    {"lines", 'n', "N", "The last N lines", STRING(lines), false},
-    {"since", 'S', "TIME", "From this time on: 2026-11-21 05:46, today, -5min, ...", STRING(since), false},
-    {"until", 'U', "TIME", "Up to this time", STRING(until), false},
-    {"output", 'o', "MODE", "short (default), cat (the text alone), json", STRING(output), false},
+    {"follow", "f", NULL, "Go on with new lines as they come", FLAG(follow), false},
+    {"lines", "n", "N", "The last N lines", STRING(lines), false},
+    {"since", "S", "TIME", "From this time on: 2026-11-21 05:46, today, -5min, ...", STRING(since), false},
+    {"until", "U", "TIME", "Up to this time", STRING(until), false},
+    {"output", "o", "MODE", "short (default), cat (the text alone), json", STRING(output), false},
 
     /* exec and run */
-    {"interactive", 'i', NULL, "Pass standard input on", FLAG(interactive), false},
-    {"tty", 't', NULL, "With a terminal", FLAG(terminal), false},
-    {"env", 'e', "NAME[=VALUE]", "Set an environment variable, or pass it on", STRINGS(env), false},
-    {"user", 'u', "USER[:GROUP]", "As this user of the container", STRING(user), false},
-    {"workdir", 'w', "DIR", "In this directory of the container", STRING(workdir), false},
-    {"privileged", 0, NULL, "With all capabilities", FLAG(privileged), false},
+    {"interactive", "i", NULL, "Pass standard input on", FLAG(interactive), false},
+    {"tty", "t", NULL, "With a terminal", FLAG(terminal), false},
+    {"env", "e", "NAME[=VALUE]", "Set an environment variable, or pass it on", STRINGS(env), false},
+    {"user", "u", "USER[:GROUP]", "As this user of the container", STRING(user), false},
+    {"workdir", "w", "DIR", "In this directory of the container", STRING(workdir), false},
+    {"privileged", NULL, NULL, "With all capabilities", FLAG(privileged), false},
 
     /* run */
-    {"name", 0, "NAME", "Name of the container", STRING(name), false},
-    {"detach", 'd', NULL, "Print the name and leave it running; its output goes to the log", FLAG(detach), false},
-    {"rm", 0, NULL, "Remove the container when it ends: always so", FLAG(remove), false},
-    {"hostname", 0, "NAME", "Host name (default: the container's name)", STRING(hostname), false},
-    {"volume", 'v', "SOURCE:TARGET[:OPTIONS]", "Mount a volume or a directory of the host", STRINGS(volumes), false},
-    {"mount", 0, "type=TYPE,...", "Mount, the long way", STRINGS(mounts), false},
-    {"tmpfs", 0, "TARGET[:OPTIONS]", "Mount an empty file system in memory", STRINGS(tmpfs), false},
-    {"env-file", 0, "FILE", "Environment variables from a file", STRINGS(env_files), false},
-    {"memory", 'm', "SIZE", "Memory limit", STRING(memory), false},
-    {"memory-swap", 0, "SIZE", "Limit of memory and swap together, -1 for none", STRING(memory_swap), false},
-    {"cpus", 0, "N", "CPU limit: 1.5 is one and a half CPUs", STRING(cpus), false},
-    {"pids-limit", 0, "N", "Limit of processes and threads, -1 for none", STRING(pids_limit), false},
-    {"ulimit", 0, "NAME=SOFT[:HARD]", "Resource limit of the process", STRINGS(ulimits), false},
-    {"shm-size", 0, "SIZE", "Size of /dev/shm", STRING(shm_size), false},
-    {"device", 0, "SOURCE[:TARGET[:rwm]]", "Give it a device", STRINGS(devices), false},
-    {"cap-add", 0, "CAPABILITY", "Add a capability", STRINGS(cap_add), false},
-    {"cap-drop", 0, "CAPABILITY", "Drop a capability, or all", STRINGS(cap_drop), false},
-    {"security-opt", 0, "OPTION", "no-new-privileges, mask=PATH, unmask=PATH", STRINGS(security_opt), false},
-    {"userns", 0, "MODE", "User namespace: auto, auto:size=N, host", STRING(userns), false},
-    {"network", 0, "MODE", "Network: host, none", STRING(network), false},
-    {"dns", 0, "ADDRESS", "Name server", STRINGS(dns), false},
-    {"add-host", 0, "NAME:ADDRESS", "Line in /etc/hosts", STRINGS(add_host), false},
-    {"group-add", 0, "GROUP", "Supplementary group", STRINGS(group_add), false},
-    {"sysctl", 0, "NAME=VALUE", "Kernel setting of its namespaces", STRINGS(sysctl), false},
-    {"label", 0, "NAME=VALUE", "Label", STRINGS(labels), false},
-    {"annotation", 0, "NAME=VALUE", "Annotation", STRINGS(annotations), false},
-    {"entrypoint", 0, "COMMAND", "Program instead of the image's entry point", STRING(entrypoint), false},
-    {"read-only", 0, NULL, "Root file system read-only", FLAG(read_only), false},
-    {"init", 0, NULL, "With an init as its first process", FLAG(init), false},
-    {"stop-signal", 0, "SIGNAL", "Signal that asks it to end", STRING(stop_signal), false},
-    {"stop-timeout", 0, "SECONDS", "Time to end before it is killed", STRING(stop_timeout), false},
-    {"tz", 0, "ZONE", "Time zone", STRING(tz), false},
-    {"unit-property", 0, "KEY=VALUE", "Any other key of a .container file, or SECTION.KEY=VALUE", STRINGS(unit_properties), false},
+    {"name", NULL, "NAME", "Name of the container", STRING(name), false},
+    {"detach", "d", NULL, "Print the name and leave it running; its output goes to the log", FLAG(detach), false},
+    {"rm", NULL, NULL, "Remove the container when it ends: always so", FLAG(remove), false},
+    {"hostname", NULL, "NAME", "Host name (default: the container's name)", STRING(hostname), false},
+    {"volume", "v", "SOURCE:TARGET[:OPTIONS]", "Mount a volume or a directory of the host", STRINGS(volumes), false},
+    {"mount", NULL, "type=TYPE,...", "Mount, the long way", STRINGS(mounts), false},
+    {"tmpfs", NULL, "TARGET[:OPTIONS]", "Mount an empty file system in memory", STRINGS(tmpfs), false},
+    {"env-file", NULL, "FILE", "Environment variables from a file", STRINGS(env_files), false},
+    {"memory", "m", "SIZE", "Memory limit", STRING(memory), false},
+    {"memory-swap", NULL, "SIZE", "Limit of memory and swap together, -1 for none", STRING(memory_swap), false},
+    {"cpus", NULL, "N", "CPU limit: 1.5 is one and a half CPUs", STRING(cpus), false},
+    {"pids-limit", NULL, "N", "Limit of processes and threads, -1 for none", STRING(pids_limit), false},
+    {"ulimit", NULL, "NAME=SOFT[:HARD]", "Resource limit of the process", STRINGS(ulimits), false},
+    {"shm-size", NULL, "SIZE", "Size of /dev/shm", STRING(shm_size), false},
+    {"device", NULL, "SOURCE[:TARGET[:rwm]]", "Give it a device", STRINGS(devices), false},
+    {"cap-add", NULL, "CAPABILITY", "Add a capability", STRINGS(cap_add), false},
+    {"cap-drop", NULL, "CAPABILITY", "Drop a capability, or all", STRINGS(cap_drop), false},
+    {"security-opt", NULL, "OPTION", "no-new-privileges, mask=PATH, unmask=PATH", STRINGS(security_opt), false},
+    {"userns", NULL, "MODE", "User namespace: auto, auto:size=N, host", STRING(userns), false},
+    {"network", NULL, "MODE", "Network: host, none", STRING(network), false},
+    {"dns", NULL, "ADDRESS", "Name server", STRINGS(dns), false},
+    {"add-host", NULL, "NAME:ADDRESS", "Line in /etc/hosts", STRINGS(add_host), false},
+    {"group-add", NULL, "GROUP", "Supplementary group", STRINGS(group_add), false},
+    {"sysctl", NULL, "NAME=VALUE", "Kernel setting of its namespaces", STRINGS(sysctl), false},
+    {"label", NULL, "NAME=VALUE", "Label", STRINGS(labels), false},
+    {"annotation", NULL, "NAME=VALUE", "Annotation", STRINGS(annotations), false},
+    {"entrypoint", NULL, "COMMAND", "Program instead of the image's entry point", STRING(entrypoint), false},
+    {"read-only", NULL, NULL, "Root file system read-only", FLAG(read_only), false},
+    {"init", NULL, NULL, "With an init as its first process", FLAG(init), false},
+    {"stop-signal", NULL, "SIGNAL", "Signal that asks it to end", STRING(stop_signal), false},
+    {"stop-timeout", NULL, "SECONDS", "Time to end before it is killed", STRING(stop_timeout), false},
+    {"tz", NULL, "ZONE", "Time zone", STRING(tz), false},
+    {"unit-property", NULL, "KEY=VALUE", "Any other key of a .container file, or SECTION.KEY=VALUE", STRINGS(unit_properties), false},
 };
 /* clang-format on */
 const size_t n_options = ARRAY_SIZE(option_table);
@@ -142,8 +142,8 @@ int options_parse(struct cli_options *options, const struct verb *v, int argc, c
             (struct option){o->name, o->argument ? required_argument : no_argument, NULL, 256 + (int)i};
         if (!o->letter)
             continue;
-        by_letter[(unsigned char)o->letter] = o;
-        strbuf_printf(&shorts, "%c%s", o->letter, o->argument ? ":" : "");
+        by_letter[(unsigned char)o->letter[0]] = o;
+        strbuf_printf(&shorts, "%s%s", o->letter, o->argument ? ":" : "");
     }
     longs[n] = (struct option){};
     _cleanup_free_ char *letters = strbuf_take(&shorts);

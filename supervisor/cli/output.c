@@ -164,7 +164,7 @@ int table_print(struct table *t, FILE *f, size_t width, bool heading) {
     size_t widths[TABLE_COLUMNS_MAX];
     int r = t->failed ? -ENOMEM : 0;
 
-    if (r == 0) {
+    if (r == 0 && t->n_columns > 0) {
         table_measure(t, width, heading, widths);
         for (size_t k = 0; k < t->n_columns && heading; k++)
             print_cell(

@@ -5,10 +5,9 @@
  */
 #pragma once
 
-#include <jansson.h>
-
 #include "base/clock.h"
 #include "base/str.h"
+#include "control/json.h"
 
 enum color { COLOR_NONE, COLOR_GREEN, COLOR_YELLOW, COLOR_RED, COLOR_GREY, COLOR_BOLD };
 

@@ -8,7 +8,7 @@
 
 static json_t *json_strings(char *const *words, size_t n) {
     json_t *l = json_array();
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; words && i < n; i++) {
         json_t *s = json_string(words[i]);
         if (!s) {
             cli_error("\"%s\" is not UTF-8", words[i]);

@@ -126,7 +126,8 @@ int cli_run_jobs(struct cli *c, const char *verb, char *const *units, size_t n) 
         }
         for (size_t i = 0; i < sent; i++) {
             int one = job_wait(c, verb, &batch[i]);
-            status = one ?: status;
+            if (one != EXIT_SUCCESS)
+                status = one;
         }
         for (size_t i = 0; i < AT_ONCE; i++)
             if (batch[i].client)

@@ -74,7 +74,7 @@ int verb_list(struct cli *c, char **arguments, size_t n) {
         return EXIT_FAILURE;
     json_t *units = json_object_get(reply.parameters, "units"), *wanted = json_array();
     total = json_array_size(units);
-    json_array_foreach(units, i, unit) {
+    JSON_ARRAY_FOREACH (i, unit, units) {
         if (!unit_is_wanted(c, unit, arguments, n))
             continue;
         shown++;
@@ -114,7 +114,7 @@ int verb_jobs(struct cli *c, char **arguments _unused_, size_t n _unused_) {
     else if (json_array_size(jobs) == 0)
         cli_remark(c, "No jobs.");
     else {
-        json_array_foreach(jobs, i, job) {
+        JSON_ARRAY_FOREACH (i, job, jobs) {
             char text[32];
             (void)snprintf(text, sizeof(text), "%lld", (long long)json_number(job, "id", 0));
             table_add(&t, COLOR_NONE, text);

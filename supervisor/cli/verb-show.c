@@ -87,7 +87,7 @@ static char *value_format(json_t *value, enum value_kind kind) {
         return strdup(
             json_integer_value(value) > 0 ? timestamp_format((usec_t)json_integer_value(value), time) : "");
     case VALUE_LIST:
-        json_array_foreach(value, i, item)
+        JSON_ARRAY_FOREACH (i, item, value)
             strbuf_printf(&b, "%s%s", i ? " " : "", json_string_value(item) ?: "");
         return strbuf_take(&b);
     }
@@ -121,21 +121,23 @@ static void show_setting(const struct cli *c, const char *key, json_t *values) {
         return;
     if (json_array_size(values) == 0 && (c->options.all || c->options.properties))
         print_property(name, "");
-    json_array_foreach(values, i, v) print_property(name, json_string_value(v) ?: "");
+    JSON_ARRAY_FOREACH (i, v, values)
+        print_property(name, json_string_value(v) ?: "");
 }
 
 static void show_details(const struct cli *c, json_t *u) {
     const char *key;
     json_t *values;
     show_runtime(c, u);
-    json_object_foreach(json_object_get(u, "dependencies"), key, values) {
+    JSON_OBJECT_FOREACH (key, values, json_object_get(u, "dependencies")) {
         _cleanup_free_ char *text = value_format(values, VALUE_LIST);
         if (text && is_wanted(c, key) && (*text || c->options.all))
             print_property(key, text);
     }
-    json_object_foreach(json_object_get(u, "settings"), key,
-        values) if (!json_object_get(json_object_get(u, "dependencies"),
-                        strchr(key, '.') ? strchr(key, '.') + 1 : key)) show_setting(c, key, values);
+    JSON_OBJECT_FOREACH (key, values, json_object_get(u, "settings"))
+        if (!json_object_get(
+                json_object_get(u, "dependencies"), strchr(key, '.') ? strchr(key, '.') + 1 : key))
+            show_setting(c, key, values);
 }
 
 /* What can be said without davitd: the files. */
@@ -196,7 +198,7 @@ static int show_manager(struct cli *c) {
     if (c->options.json)
         json_print(reply.parameters);
     else
-        json_object_foreach(reply.parameters, name, value) {
+        JSON_OBJECT_FOREACH (name, value, reply.parameters) {
             _cleanup_free_ char *text = json_is_string(value)
                                             ? strdup(json_string_value(value))
                                             : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);

@@ -180,8 +180,9 @@ int verb_info(struct cli *c, char **arguments _unused_, size_t n _unused_) {
             if (*json_text(reply.parameters, rows[i].field))
                 (void)printf("%18s: %s\n", rows[i].title, json_text(reply.parameters, rows[i].field));
         (void)printf("%18s: %lld\n", "Manager", (long long)json_number(reply.parameters, "pid", 0));
-        json_array_foreach(json_object_get(reply.parameters, "unit_path"), i, directory)(void) printf(
-            "%18s%s %s\n", i == 0 ? "Unit path" : "", i == 0 ? ":" : " ", json_string_value(directory) ?: "");
+        JSON_ARRAY_FOREACH (i, directory, json_object_get(reply.parameters, "unit_path"))
+            (void)printf("%18s%s %s\n", i == 0 ? "Unit path" : "", i == 0 ? ":" : " ",
+                json_string_value(directory) ?: "");
     }
     client_reply_done(&reply);
     return EXIT_SUCCESS;

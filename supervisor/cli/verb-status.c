@@ -39,7 +39,8 @@ static void row(const char *name, const char *text) {
 static void rows(const char *name, json_t *strings) {
     size_t i;
     json_t *s;
-    json_array_foreach(strings, i, s) row(i == 0 ? name : "", json_string_value(s) ?: "");
+    JSON_ARRAY_FOREACH (i, s, strings)
+        row(i == 0 ? name : "", json_string_value(s) ?: "");
 }
 
 /* Name of a process as its command line; kernel-style for one without. */
@@ -100,7 +101,8 @@ static void print_problem(json_t *p) {
 static void print_problems(json_t *problems) {
     size_t i;
     json_t *p;
-    json_array_foreach(problems, i, p) print_problem(p);
+    JSON_ARRAY_FOREACH (i, p, problems)
+        print_problem(p);
 }
 
 static void print_loaded(json_t *u) {
@@ -225,7 +227,7 @@ static void print_processes(json_t *u) {
     size_t i, n = json_array_size(pids);
 
     row("CGroup", *json_text(u, "cgroup_path") ? json_text(u, "cgroup_path") : json_text(u, "cgroup"));
-    json_array_foreach(pids, i, pid) {
+    JSON_ARRAY_FOREACH (i, pid, pids) {
         _cleanup_free_ char *text = process_text(json_integer_value(pid));
         char number[24];
         (void)snprintf(number, sizeof(number), "%lld ", (long long)json_integer_value(pid));
@@ -267,7 +269,7 @@ static void print_failure(json_t *u) {
 static void print_limits(json_t *u) {
     size_t i;
     json_t *l;
-    json_array_foreach(json_object_get(u, "limits"), i, l) {
+    JSON_ARRAY_FOREACH (i, l, json_object_get(u, "limits")) {
         title("Limit");
         put_colored(COLOR_YELLOW, json_text(l, "key"));
         (void)fputs(json_flag(l, "unsupported") ? " is not applied: " : " was refused: ", stdout);
@@ -349,9 +351,10 @@ static void print_counts(json_t *units) {
     bool first = true;
 
     title("Units");
-    json_object_foreach(units, state, count) total += json_integer_value(count);
+    JSON_OBJECT_FOREACH (state, count, units)
+        total += json_integer_value(count);
     (void)printf("%lld", (long long)total);
-    json_object_foreach(units, state, count) {
+    JSON_OBJECT_FOREACH (state, count, units) {
         if (json_integer_value(count) == 0)
             continue;
         (void)printf("%s%lld ", first ? " (" : ", ", (long long)json_integer_value(count));

@@ -3,6 +3,7 @@
 
 #include "base/str.h"
 #include "control/call.h"
+#include "control/json.h"
 #include "control/methods.h"
 #include "manager/api.h"
 #include "manager/manager.h"
@@ -55,7 +56,7 @@ static int strings_from_json(json_t *value, char ***ret) {
     size_t i;
     json_t *item;
 
-    json_array_foreach(value, i, item) {
+    JSON_ARRAY_FOREACH (i, item, value) {
         if (!json_is_string(item))
             return -EINVAL;
         int r = strv_append(&l, json_string_value(item));
@@ -111,7 +112,7 @@ static int arguments_parse(struct call *c, json_t *parameters, const char **ret_
     json_t *value;
 
     *a = (struct arguments){.wait = true, .signal = -1, .stdio = {-1, -1, -1}, .terminal = -1};
-    json_object_foreach(parameters, name, value) {
+    JSON_OBJECT_FOREACH (name, value, parameters) {
         const struct parameter *p = method_parameter(c->method, name) ? parameter_find(name) : NULL;
         int r = !p ? -EINVAL : json_is_null(value) ? 0 : parameter_store(p, value, a);
         if (r < 0) {
@@ -217,14 +218,14 @@ void call_error(struct call *c, const char *name, json_t *parameters) {
 
 /* errno of the api_ functions to the errors of the interface files. */
 static const struct {
-    int number;
     const char *name;
+    int number;
     bool unit; /* has a field for its name */
 } error_names[] = {
-    {ENOENT, "NoSuchUnit", true},
-    {EINVAL, "InvalidUnit", true},
-    {EDEADLK, "DependencyCycle", true},
-    {ESHUTDOWN, "ShuttingDown", false},
+    {"NoSuchUnit", ENOENT, true},
+    {"InvalidUnit", EINVAL, true},
+    {"DependencyCycle", EDEADLK, true},
+    {"ShuttingDown", ESHUTDOWN, false},
 };
 
 static json_t *failure_parameters(

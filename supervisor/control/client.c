@@ -70,7 +70,7 @@ static int connect_patiently(const char *runtime_dir, const char *name, int *ret
 
 int client_open(const char *runtime_dir, bool read_only, struct client **ret, struct error *e) {
     const char *name = "control";
-    int fd, r = connect_patiently(runtime_dir, name, &fd);
+    int fd = -1, r = connect_patiently(runtime_dir, name, &fd);
 
     if (r == -EACCES && read_only) {
         name = "status";

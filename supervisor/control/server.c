@@ -336,7 +336,7 @@ int control_new(struct manager *m, struct error *e) {
     if (r < 0)
         error_set_errno(e, r, "Cannot open %s", m->paths.runtime);
     for (size_t i = 0; i < ARRAY_SIZE(sockets) && r >= 0; i++) {
-        int fd;
+        int fd = -1;
         r = socket_make(directory, sockets[i].name, sockets[i].mode, &fd);
         if (r >= 0)
             r = listener_add(c, fd, &c->listeners[i]);

@@ -48,7 +48,8 @@ static void each_option_is_of_use_and_unmistakable(void **state _unused_) {
         assert_int_equal(option_table[i].argument != NULL, option_table[i].kind != OPTION_FLAG);
         for (size_t k = 0; k < i; k++) {
             assert_string_not_equal(option_table[i].name, option_table[k].name);
-            assert_true(!option_table[i].letter || option_table[i].letter != option_table[k].letter);
+            assert_true(
+                !option_table[i].letter || !streq_ptr(option_table[i].letter, option_table[k].letter));
             assert_true(option_table[i].offset != option_table[k].offset);
         }
     }
@@ -88,7 +89,7 @@ static void the_completion_knows_the_same_words(void **state _unused_) {
         if (option_table[k].argument) {
             strbuf_printf(&with_value, "%s--%s", first ? "" : " ", option_table[k].name);
             if (option_table[k].letter)
-                strbuf_printf(&with_value, " -%c", option_table[k].letter);
+                strbuf_printf(&with_value, " -%s", option_table[k].letter);
             first = false;
         }
     strbuf_puts(&with_value, "'\n");
