@@ -336,6 +336,9 @@ int manager_load_one(struct manager *m, const char *name, struct managed_unit **
 
     if (!tried)
         return error_set_errno(e, ENOMEM, "%s", name);
+    if (name_is_template(name))
+        return error_set(e, EINVAL, "%s is a template: name an instance, as in %.*s@NAME", name,
+            (int)strcspn(name, "@"), name);
     r = loader_init(&l, m);
     if (r < 0)
         return error_set_errno(e, r, "%s", name);

@@ -14,7 +14,6 @@ struct name_parts { /* all point into the name; nothing is NUL-terminated there 
 };
 /* 0, -EINVAL if name is not a valid unit name. */
 int name_split(const char *name, struct name_parts *ret);
-bool name_is_template(const char *name);
 bool name_is_instance(const char *name);
 /* "shell@a.container" -> "shell@.container"; NULL on out of memory. name must be an instance. */
 char *name_template(const char *name);

@@ -303,6 +303,8 @@ char **unit_files(const struct unit *u);
 int unit_name_resolve(
     const char *written, bool (*exists)(const char *name, void *data), void *data, char **ret);
 bool unit_name_is_valid(const char *name);
+/* "shell@.container": what instances are made from, and never a unit itself. */
+bool name_is_template(const char *name);
 
 /* enable/disable: links below the /etc unit directory, as systemctl makes them. Changed links are appended to
  * *ret_changes as "created PATH -> TARGET" or "removed PATH". -ENOENT with text when [Install] is empty. */
