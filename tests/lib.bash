@@ -86,7 +86,7 @@ davit_stop() {
     done
     DAVIT_PID=
     davit_groups_remove
-    awk -v d="$D" 'index($5, d) == 1 {print $5}' /proc/self/mountinfo | sort -r | while read -r p; do umount -l "$p"; done
+    awk -v d="$D" -v r="$DAVIT_RUNTIME_DIR" 'index($5, d) == 1 || index($5, r) == 1 {print $5}' /proc/self/mountinfo | sort -r | while read -r p; do umount -l "$p"; done
     rm -rf "$D" "${DAVIT_RUNTIME_DIR:?}"
 }
 

@@ -30,7 +30,7 @@ other_fleet() {
     davit_new
     if [ $# -gt 1 ]; then
         mkdir -p "$D/$2"
-        mount -t tmpfs -o "$3" tmpfs "$D/$2"
+        mount -t tmpfs -o "$3" tmpfs "$(realpath "$D/$2")"
         mkdir -p "$D/state/images"
     fi
     davit_image

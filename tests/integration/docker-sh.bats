@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # The classic exercise, "Docker in a few shell scripts", by unit files and by `davit run`.
+# shellcheck disable=SC2016
 load common
 
 units() {
@@ -57,8 +58,8 @@ teardown_file() { fleet_teardown; }
     run davit exec dreamland cat /proc/self/mountinfo
     [ "$status" -eq 0 ]
     [[ $output != *"$D"*" - "* ]] || false
-    ! grep -qE ' /(work|mnt|home)' <<<"$output"
-    ! grep -q "$D/state/containers" /proc/self/mountinfo
+    refute grep -qE ' /(work|mnt|home)' <<<"$output"
+    refute grep -q "$D/state/containers" /proc/self/mountinfo
 }
 
 @test 'a program that takes 300M is held at 100M and named oom-kill' {
@@ -67,7 +68,7 @@ teardown_file() { fleet_teardown; }
     wait_for 20 is_state hog failed
     [ "$(show hog result)" = oom-kill ]
     has_line hog 'took 64 MiB'
-    ! has_line hog 'took 160 MiB'
+    refute has_line hog 'took 160 MiB'
     [ "$(show hog oom_kills)" -ge 1 ]
 }
 
@@ -133,7 +134,7 @@ teardown_file() { fleet_teardown; }
     [ ! -e "$D/run/log/dreamland.container" ]
     [ ! -e "$D/run/notify/dreamland.container" ]
     [ -z "$(find /sys/fs/cgroup -maxdepth 3 -path "*$DAVIT_NAME/dreamland.container")" ]
-    ! grep -q "$D" /proc/self/mountinfo
+    refute grep -q "$D" /proc/self/mountinfo
 }
 
 @test 'a Debian root made by debootstrap runs' {

@@ -22,7 +22,7 @@ U
     unit long.container <<'U'
 [Container]
 Image=busybox
-Exec=/bin/sh -c 'head -c 200000 /dev/zero | tr "\0" x; echo; echo after'
+Exec=/bin/sh -c 'head -c 200000 /dev/zero | tr "\\000" x; echo; echo after'
 [Service]
 Type=oneshot
 U
@@ -51,7 +51,7 @@ U
 [Container]
 Image=busybox
 Exec=/bin/sh -c 'i=0; while :; do i=$((i + 1)); echo "beat $i"; sleep 0.1; done'
-StopTimeout=1
+RunInit=yes
 U
     unit 'odd:name_1.2-x@.container' <<'U'
 [Container]
@@ -158,7 +158,7 @@ teardown_file() { fleet_teardown; }
     timeout 2 "$DAVIT_BUILD/davit" logs -f -n 3 -o cat beat >"$D/follow" 3>&- || [ $? -eq 124 ]
     davit stop beat
     [ "$(wc -l <"$D/follow")" -gt 8 ]
-    awk '{if (last && $2 != last + 1) exit 1; last = $2}' "$D/follow"
+    awk '{if (last && $2 != last + 1 && $2 != 1) {print "gap", last, $2; exit 1} last = $2}' "$D/follow"
 }
 
 @test 'logs -f goes on over a rotation' {
@@ -183,7 +183,7 @@ teardown_file() { fleet_teardown; }
     davit start 'odd:name_1.2-x@a\x2db.container'
     wait_for 5 has_line 'odd:name_1.2-x@a\x2db' 'this is a'
     run davit logs nothing-of-that-name
-    [ -z "$(grep -v nothing <<<"$output")" ]
+    [ "$status" -ne 0 ] || [ -z "$output" ] || { echo "$output"; false; }
 }
 
 @test 'a host service and its hooks' {
@@ -226,6 +226,7 @@ import os, socket, sys
 os.makedirs('/run/systemd/journal')
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 s.bind('/run/systemd/journal/socket')
+os.chmod('/run/systemd/journal/socket', 0o666)
 out = open(sys.argv[1], 'ab', 0)
 while True:
     out.write(s.recv(1 << 20) + b'\n')

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # Unit files change under a running fleet: what runs goes on, what is good is taken, what is bad is said.
+# shellcheck disable=SC2016
 load common
 
 sleeper() { # NAME [LINE...]: a container that sleeps, with more lines below [Container]
@@ -60,9 +61,8 @@ reload() { davit daemon-reload; }
     reload
     pid=$(show steady pid)
     davit kill -s KILL steady
-    wait_for 5 sh -c "[ \"\$('$DAVIT_BUILD/davit' status --json steady | jq -r '(if type == \"array\" then .[0] else . end) | .pid // 0')\" -gt 0 ]"
-    wait_for 5 is_state steady running
-    [ "$(show steady pid)" != "$pid" ]
+    has_new_pid() { is_state steady running && [ "$(show steady pid)" != "$pid" ]; }
+    wait_for 5 has_new_pid || { davit status steady; false; }
     [ "$(version steady)" = 1 ]
     says "$(davit status steady)" 'steady.container:6:'
 }
@@ -166,7 +166,7 @@ reload() { davit daemon-reload; }
 @test 'enable and disable make links, and a target then pulls the unit in' {
     run davit is-enabled job
     [ "$output" = disabled ]
-    says "$(davit enable job)" late.target.wants/job.service
+    says "$(davit enable job 2>&1)" late.target.wants/job.service
     [ -L "$D/units/late.target.wants/job.service" ]
     [ "$(davit is-enabled job)" = enabled ]
     davit start late.target
@@ -174,7 +174,7 @@ reload() { davit daemon-reload; }
     davit stop job.service
     davit start other-job.service
     is_state job.service running
-    says "$(davit disable job)" 'emoved'
+    says "$(davit disable job 2>&1)" 'emoved'
     [ ! -e "$D/units/late.target.wants/job.service" ]
     [ ! -e "$D/units/other-job.service" ]
     run davit is-enabled job
@@ -182,9 +182,13 @@ reload() { davit daemon-reload; }
     is_state job.service running
 }
 
-@test 'enable --now, and the default instance of a template' {
-    davit enable --now plain || true
-    davit enable --now pool@
+@test 'enable --now, the default instance of a template, and that a template itself is none' {
+    davit enable pool@
+    [ -L "$D/units/late.target.wants/pool@one.service" ]
+    run davit start pool@
+    [ "$status" -ne 0 ]
+    says "$output" template
+    davit enable --now pool@one
     is_state pool@one.service running
     davit disable --now pool@one
     is_state pool@one.service inactive

@@ -138,7 +138,7 @@ teardown_file() { fleet_teardown; }
     davit start --no-block needs
     sleep 0.4
     is_state ready starting
-    ! is_state needs running
+    refute is_state needs running
     wait_for 10 is_state needs running
     is_state ready running
     [ "$(show ready status_text)" = serving ]
