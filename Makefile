@@ -177,8 +177,10 @@ lint-cppcheck:
 	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --enable=warning,portability,performance \
 		--suppressions-list=tests/cppcheck.suppressions -D_GNU_SOURCE -Isupervisor -j2 supervisor
 lint-tidy: $(O)/gen/varlink.h
-	printf '%s\n' $(wildcard supervisor/*/*.c) | xargs -P2 -n4 sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- \
-		$(subst ",\",$(subst ','\'',$(CPPFLAGS_ALL))) -std=gnu17' tidy 2>$(O)/tidy.log || { grep -v 'warnings generated' $(O)/tidy.log; exit 1; }
+	@printf '%s\n' $(CPPFLAGS_ALL) -I$(CURDIR)/supervisor -I$(abspath $(O))/gen -std=gnu17 > $(O)/compile_flags.txt
+	printf '%s\n' $(TIDY_FILES) | xargs -P2 -n4 clang-tidy --quiet --warnings-as-errors='*' -p $(O) 2>$(O)/tidy.log || \
+		{ grep -v 'warnings generated' $(O)/tidy.log; exit 1; }
+TIDY_FILES ?= $(wildcard supervisor/*/*.c)
 
 
 # ---- fuzzing ---------------------------------------------------------------------------------------------------------
