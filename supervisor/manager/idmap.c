@@ -14,6 +14,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "base/words.h"
 #include "manager/rooms.h"
 
 #define FILE_MAX (8 * 1024 * 1024)
@@ -57,16 +58,22 @@ static int add(struct idmaps *maps, const char *unit, uint32_t base, uint32_t co
 
 /* ---- the file ---- */
 
-static void read_line(struct manager *m, const char *line) {
-    char unit[UNIT_NAME_MAX + 1];
-    uint32_t base, count;
+static bool parse_line(
+    struct manager *m, const char *line, char ***ret_words, uint64_t *ret_base, uint64_t *ret_count) {
+    return words_split(line, WORDS_KEEP_BACKSLASH, ret_words) >= 0 && strv_length(*ret_words) == 3 &&
+           unit_name_is_valid(**ret_words) && parse_uint((*ret_words)[1], 0, UINT32_MAX, ret_base) >= 0 &&
+           parse_uint((*ret_words)[2], 1, UINT32_MAX, ret_count) >= 0 &&
+           in_space(&m->settings, *ret_base, *ret_count) && is_free(m->idmaps, *ret_base, *ret_count);
+}
 
-    if (sscanf(line, "%255s %" SCNu32 " %" SCNu32, unit, &base, &count) != 3 || !unit_name_is_valid(unit) ||
-        !in_space(&m->settings, base, count) || !is_free(m->idmaps, base, count)) {
+static void read_line(struct manager *m, const char *line) {
+    _cleanup_strv_free_ char **words = NULL;
+    uint64_t base, count;
+
+    if (!parse_line(m, line, &words, &base, &count))
         log_warning("%s/idmaps: line passed over: %s", m->paths.state, line);
-        return;
-    }
-    (void)add(m->idmaps, unit, base, count);
+    else
+        (void)add(m->idmaps, words[0], (uint32_t)base, (uint32_t)count);
 }
 
 static void read_file(struct manager *m) {

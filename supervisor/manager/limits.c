@@ -79,17 +79,19 @@ static int add_group(struct rules *r, char type, const char *pattern, uint8_t ac
     if (e < 0)
         return e;
     for (char *line = text, *next; *line; line = next) {
-        char name[64];
-        int number;
         next = strchrnul(line, '\n');
         if (*next)
             *next++ = '\0';
-        if (startswith(line, "Character devices"))
+        if (startswith(line, "Character devices")) {
             in_section = type == 'c';
-        else if (startswith(line, "Block devices"))
+        } else if (startswith(line, "Block devices")) {
             in_section = type == 'b';
-        else if (in_section && sscanf(line, "%d %63s", &number, name) == 2 &&
-                 fnmatch(pattern, name, 0) == 0) {
+        } else if (in_section) {
+            /* "  5 /dev/tty": number, blank, name */
+            char *name;
+            long number = strtol(line, &name, 10);
+            if (name == line || *name != ' ' || fnmatch(pattern, name + 1, 0) != 0)
+                continue;
             add_rule(r, type, number, ANY, access);
             found = true;
         }
@@ -186,8 +188,8 @@ static int copy_io(const struct resource_section *r, struct cgroup_io_limit **re
 }
 
 static void fill_limits(const struct resource_section *r, struct cgroup_limits *l) {
-    /* LIMIT_UNSET and LIMIT_INFINITY have the values of their CGROUP_ counterparts. */
-    _Static_assert(LIMIT_UNSET == CGROUP_UNSET && LIMIT_INFINITY == CGROUP_INFINITY, "copied as they are");
+    /* LIMIT_UNSET and LIMIT_INFINITY have the values of their CGROUP_ counterparts, so they are copied as
+     * they are. */
     cgroup_limits_init(l);
     l->memory_max = r->memory_max;
     l->memory_high = r->memory_high;

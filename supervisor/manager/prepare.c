@@ -18,10 +18,12 @@
 static bool kernel_is_before(int major_number, int minor_number) {
     static int version;
     struct utsname name;
-    int a, b;
+    char *end;
 
-    if (version == 0)
-        version = uname(&name) == 0 && sscanf(name.release, "%d.%d", &a, &b) == 2 ? a * 1000 + b : 1;
+    if (version == 0 && uname(&name) == 0) {
+        version = (int)strtol(name.release, &end, 10) * 1000;
+        version += *end == '.' ? (int)strtol(end + 1, NULL, 10) : 0;
+    }
     return version < major_number * 1000 + minor_number;
 }
 

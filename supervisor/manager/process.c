@@ -326,20 +326,10 @@ void process_abandon(struct process *p) {
 /* Where the store has no pidfd (its message was lost with davitd): only a child of our keeper can be meant,
  * for nothing else can be in the feed under that number. */
 static bool is_child_of_keeper(pid_t pid) {
-    char path[64], text[512];
+    uint64_t started;
+    pid_t parent;
 
-    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    ssize_t n = read(fd, text, sizeof(text) - 1);
-    if (n <= 0)
-        return false;
-    text[n] = '\0';
-    const char *after_name = strrchr(text, ')');
-    int parent = 0;
-    char state;
-    return after_name && sscanf(after_name + 1, " %c %d", &state, &parent) == 2 && parent == (int)getppid();
+    return proc_stat_read(pid, &parent, &started) >= 0 && parent == getppid();
 }
 
 static int find_pidfd(pid_t pid) {

@@ -43,30 +43,8 @@ static void take_resources(struct managed_unit *u) {
 
 struct candidate {
     pid_t pid;
-    unsigned long long started; /* clock ticks since boot */
+    uint64_t started; /* clock ticks since boot */
 };
-
-/* Parent and start time from /proc/PID/stat; the name in it may hold blanks and brackets. */
-static int read_stat(pid_t pid, pid_t *ret_parent, unsigned long long *ret_started) {
-    _cleanup_free_ char *text = NULL;
-    char path[64];
-    int parent;
-
-    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    int r = file_read(AT_FDCWD, path, 4096, &text, NULL);
-    if (r < 0)
-        return r;
-    const char *p = strrchr(text, ')');
-    if (!p || sscanf(p + 1, " %*c %d", &parent) != 1)
-        return -EBADMSG;
-    for (int i = 0; p && i < 20; i++)
-        p = strchr(p + 1, ' ');
-    if (!p)
-        return -EBADMSG;
-    *ret_started = strtoull(p + 1, NULL, 10);
-    *ret_parent = parent;
-    return 0;
-}
 
 static int find_main(struct managed_unit *u, struct candidate *ret) {
     _cleanup_free_ pid_t *pids = malloc(GROUP_PIDS_MAX * sizeof(pid_t));
@@ -76,9 +54,9 @@ static int find_main(struct managed_unit *u, struct candidate *ret) {
         return -ENOMEM;
     ssize_t n = cgroup_pids(u->manager->cgroups, u->name, pids, GROUP_PIDS_MAX);
     for (ssize_t i = 0; i < n; i++) {
-        unsigned long long started;
+        uint64_t started;
         pid_t parent;
-        if (read_stat(pids[i], &parent, &started) < 0 || parent != getppid())
+        if (proc_stat_read(pids[i], &parent, &started) < 0 || parent != getppid())
             continue;
         if (best.pid == 0 || started < best.started)
             best = (struct candidate){pids[i], started};

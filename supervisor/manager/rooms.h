@@ -26,10 +26,15 @@ void processes_free(struct manager *m);
 /* The service's own word (MAINPID=): p goes on as another process of the same group. */
 int process_move(struct process *p, pid_t pid);
 
+/* ---- proc_stat.c ---- */
+/* Parent of a process and when it was started (clock ticks since boot), from /proc. */
+int proc_stat_read(pid_t pid, pid_t *ret_parent, uint64_t *ret_started);
+
 /* ---- saved.c, recover.c ---- */
 /* From here on what is dirty is written by itself, soon. */
 int saved_new(struct manager *m, struct error *e);
-/* saved_feed_sequence(), or why there is none: -ENOENT, -EBADMSG, -ESTALE (another davit-init or another boot). */
+/* saved_feed_sequence(), or why there is none: -ENOENT, -EBADMSG, -ESTALE (another davit-init or another
+ * boot). */
 int saved_feed_position(struct manager *m, uint64_t *ret_sequence);
 /* The last sequence number of the exit feed that was handled; 0 if none, or another davit-init numbered it.
  */

@@ -19,6 +19,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "base/words.h"
 #include "manager/rooms.h"
 
 #define FORMAT_VERSION 1
@@ -203,20 +204,28 @@ static char *unescape(const char *s) {
     return copy;
 }
 
-static int get_process(struct recovered_process *p, const char *value) {
-    char stage[16];
-    int pid;
-
-    if (sscanf(value, "%" SCNu64 " %d %15s %" SCNu64, &p->request, &pid, stage, &p->begun_at) != 4 || pid < 0)
-        return -EBADMSG;
-    p->pid = pid;
+static int get_stage(const char *name, enum process_stage *ret) {
     for (size_t i = 0; i < ARRAY_SIZE(stage_names); i++) {
-        if (streq(stage_names[i], stage)) {
-            p->stage = (enum process_stage)i;
+        if (streq(stage_names[i], name)) {
+            *ret = (enum process_stage)i;
             return 0;
         }
     }
     return -EBADMSG;
+}
+
+/* REQUEST PID STAGE BEGUN */
+static int get_process(struct recovered_process *p, const char *value) {
+    _cleanup_strv_free_ char **words = NULL;
+    uint64_t pid;
+
+    if (words_split(value, WORDS_KEEP_BACKSLASH, &words) < 0 || strv_length(words) != 4)
+        return -EBADMSG;
+    if (parse_uint(words[0], 1, UINT64_MAX, &p->request) < 0 ||
+        parse_uint(words[1], 0, INT32_MAX, &pid) < 0 || parse_uint(words[3], 0, UINT64_MAX, &p->begun_at) < 0)
+        return -EBADMSG;
+    p->pid = (pid_t)pid;
+    return get_stage(words[2], &p->stage);
 }
 
 static int get_string(const struct field *f, void *v, const char *value) {
@@ -310,15 +319,17 @@ static int get_line(struct managed_unit *u, char *line) {
 
 /* The checksum line is the last, and covers everything before it. Returns the length of what it covers. */
 static ssize_t check_sum(const char *text) {
-    size_t n = strlen(text);
-    uint64_t sum;
-    char end;
-
     const size_t tail = strlen("sum=0123456789abcdef\n");
-    if (n < tail || sscanf(text + n - tail, "sum=%16" SCNx64 "%c", &sum, &end) != 2 || end != '\n')
+    size_t n = strlen(text);
+    char *end;
+
+    if (n < tail || !startswith(text + n - tail, "sum="))
         return -EBADMSG;
     n -= tail;
-    return sum == siphash_stable(text, n) ? (ssize_t)n : -EBADMSG;
+    uint64_t sum = strtoull(text + n + strlen("sum="), &end, 16);
+    if (end != text + n + tail - 1 || *end != '\n' || sum != siphash_stable(text, n))
+        return -EBADMSG;
+    return (ssize_t)n;
 }
 
 int saved_parse(struct managed_unit *u, const char *text) {
@@ -435,20 +446,11 @@ int saved_new(struct manager *m, struct error *e) {
 
 /* Names the davit-init (or systemd) that numbers our feed: another one starts at 1 again. */
 static void keeper_identity(char ret[static 64]) {
-    _cleanup_free_ char *text = NULL;
-    char path[64];
-    unsigned long long started = 0;
+    uint64_t started = 0;
+    pid_t parent;
 
-    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)getppid());
-    if (file_read(AT_FDCWD, path, 4096, &text, NULL) >= 0) {
-        const char *p = strrchr(text, ')');
-        /* Field 22, the 20th behind the name. */
-        for (int i = 0; p && i < 20; i++)
-            p = strchr(p + 1, ' ');
-        if (p)
-            started = strtoull(p + 1, NULL, 10);
-    }
-    (void)snprintf(ret, 64, "%d:%llu", (int)getppid(), started);
+    (void)proc_stat_read(getppid(), &parent, &started);
+    (void)snprintf(ret, 64, "%d:%" PRIu64, (int)getppid(), started);
 }
 
 int saved_write_feed_sequence(struct manager *m, uint64_t sequence) {
@@ -463,21 +465,25 @@ int saved_write_feed_sequence(struct manager *m, uint64_t sequence) {
 }
 
 int saved_feed_position(struct manager *m, uint64_t *ret_sequence) {
-    _cleanup_free_ char *text = NULL;
-    char identity[64], boot[ID128_TEXT] = "", saved_identity[64] = "", saved_boot[64] = "";
-    uint64_t sequence = 0;
+    _cleanup_free_ char *text = NULL, *expected = NULL;
+    _cleanup_strv_free_ char **lines = NULL;
+    char identity[64], boot[ID128_TEXT] = "";
 
     int r = file_read(m->runtime_fd, "state/.manager", 4096, &text, NULL);
     if (r < 0)
         return r;
+    if (words_split(text, WORDS_KEEP_BACKSLASH, &lines) < 0 || strv_length(lines) != 3 ||
+        !startswith(lines[2], "sequence="))
+        return -EBADMSG;
     keeper_identity(identity);
     (void)id128_boot(boot);
-    if (sscanf(text, "keeper=%63s boot=%63s sequence=%" SCNu64, saved_identity, saved_boot, &sequence) != 3)
-        return -EBADMSG;
-    if (!streq(identity, saved_identity) || !streq(boot, saved_boot))
+    expected = strf("keeper=%s boot=%s", identity, boot);
+    _cleanup_free_ char *found = strf("%s %s", lines[0], lines[1]);
+    if (!expected || !found)
+        return -ENOMEM;
+    if (!streq(found, expected))
         return -ESTALE;
-    *ret_sequence = sequence;
-    return 0;
+    return parse_uint(startswith(lines[2], "sequence="), 0, UINT64_MAX, ret_sequence) < 0 ? -EBADMSG : 0;
 }
 
 uint64_t saved_feed_sequence(struct manager *m) {

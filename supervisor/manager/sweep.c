@@ -6,7 +6,6 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 
 #include "base/fs.h"
@@ -155,10 +154,14 @@ static void visit_fifo(struct manager *m, const char *directory, const char *nam
 
 /* A descriptor that nobody took: "l-<id>" means a stream that davit-logd still reads. */
 static void dropped(struct manager *m, const char *name) {
-    uint64_t id;
+    const char *id = startswith(name, "l-");
+    char *end;
 
-    if (sscanf(name, "l-%" SCNx64, &id) == 1)
-        logs_remove_stream(m, id);
+    if (!id)
+        return;
+    uint64_t number = strtoull(id, &end, 16);
+    if (end != id && *end == '\0')
+        logs_remove_stream(m, number);
 }
 
 void cleanup_sweep(struct manager *m) {

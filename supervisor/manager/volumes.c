@@ -52,12 +52,13 @@ static int make_directory(struct manager *m, const char *name, uint32_t uid, uin
     return 0;
 }
 
-static uint32_t owner(uint32_t id, const char *text) {
-    uint32_t parsed;
-
-    if (id != UINT32_MAX)
-        return id;
-    return text && parse_id(text, &parsed) >= 0 ? parsed : 0;
+/* UID= or GID=, else User= or Group= where it is a number. A name would mean something else in each container
+ * that mounts the volume, and nothing here: it is refused rather than taken for root, as podman does. */
+static int owner(const char *key, uint32_t id, const char *text, uint32_t *ret, struct error *e) {
+    *ret = id != UINT32_MAX ? id : 0;
+    if (id != UINT32_MAX || isempty(text) || parse_id(text, ret) >= 0)
+        return 0;
+    return error_set(e, EINVAL, "%s=%s: a volume has no list of names, give the number", key, text);
 }
 
 static bool has_option(const char *options, const char *option) {
@@ -85,8 +86,9 @@ static int resolve_device(
             "volume %s: Type=%s: only tmpfs and bind are mounted by davit; mount it on the "
             "host and use Type=bind",
             name, v->type);
-    if (!path_is_normalized(v->device))
-        return error_set(e, EINVAL, "volume %s: Device=%s is not an absolute path", name, v->device);
+    if (isempty(v->device) || !path_is_normalized(v->device))
+        return error_set(
+            e, EINVAL, "volume %s: Device=%s is not an absolute path", name, v->device ? v->device : "");
     ret->path = strdup(v->device);
     ret->copy = false;
     return ret->path ? 0 : error_set(e, ENOMEM, "out of memory");
@@ -101,13 +103,16 @@ static int resolve_unit(
     if (!volume_name_is_valid(v->volume_name))
         return error_set(
             e, EINVAL, "%s: VolumeName=%s is not a name for a volume", config->name, v->volume_name);
-    ret->uid = owner(v->uid, v->user);
-    ret->gid = owner(v->gid, v->group);
+    int r = owner("User", v->uid, v->user, &ret->uid, e);
+    if (r >= 0)
+        r = owner("Group", v->gid, v->group, &ret->gid, e);
+    if (r < 0)
+        return r;
     ret->copy = v->copy;
     if (v->device || streq_ptr(v->type, "tmpfs"))
         return resolve_device(v->volume_name, v, ret, e);
 
-    int r = make_directory(m, v->volume_name, ret->uid, ret->gid, e);
+    r = make_directory(m, v->volume_name, ret->uid, ret->gid, e);
     if (r < 0)
         return r;
     ret->path = strf("%s/volumes/%s/_data", m->paths.state, v->volume_name);
