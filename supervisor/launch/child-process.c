@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 
 #include "base/fs.h"
+#include "launch/coverage.h"
 #include "launch/internal.h"
 #include "launch/resolve.h"
 

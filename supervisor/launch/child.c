@@ -9,6 +9,7 @@
 #include <grp.h>
 
 #include "base/fs.h"
+#include "launch/coverage.h"
 #include "launch/internal.h"
 
 /* ---- the first steps, the same for all ---- */
@@ -135,6 +136,7 @@ static void wait_until_known(int barrier_fd) {
 }
 
 void child_fail(struct child *c, const struct error *e) {
+    coverage_save();
     (void)!write(c->status_fd, e, sizeof(*e));
     close(c->status_fd);
     if (c->barrier_fd >= 0)
@@ -151,6 +153,7 @@ static void _noreturn_ run_chore(struct child *c) {
         char text[ERROR_TEXT_MAX + ERROR_STEP_MAX + 4];
         dprintf(c->p->standard[2], "%s\n", error_format(&error, text, sizeof(text)));
     }
+    coverage_save();
     _exit(r < 0 ? 1 : 0);
 }
 

@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "launch/coverage.h"
 #include "launch/internal.h"
 
 /* The program leads a process group of its own: from a terminal, ^C reaches it once, not once more through
@@ -34,8 +35,10 @@ static void reap(pid_t program) {
         pid_t pid = waitpid(-1, &status, WNOHANG);
         if (pid <= 0)
             return;
-        if (pid == program)
+        if (pid == program) {
+            coverage_save();
             _exit(exit_code(status));
+        }
     }
 }
 
@@ -46,10 +49,11 @@ void init1_run(struct child *c) {
     (void)sigprocmask(SIG_SETMASK, &all, NULL);
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1); /* for a container that shares its PID namespace */
     (void)prctl(PR_SET_NAME, "davit-init1");
-    pid_t program = fork();
+    struct clone_request request = {.exit_signal = SIGCHLD};
+    pid_t program = sys_clone3(&request);
     if (program < 0) {
         struct error error = {};
-        error_set_errno(&error, errno, "fork");
+        error_set_errno(&error, program, "clone3");
         error_set_step(&error, "run-init");
         child_fail(c, &error);
     }

@@ -43,7 +43,11 @@ struct launched {
         *prepared; /* what launched_done() releases: slow to close, so not before the child may go on */
 };
 
-/* s and fds are borrowed until launched_done(). s must have passed spec_check() (spec_decode() does it). */
+/* Steps of a failure that callers may care about: "layers" or "volumes" with EOPNOTSUPP says that a
+ * directory's file system cannot be id-mapped here, so that the container cannot have a user namespace.
+ * "clone" with ENODEV, ENOENT: the group is gone. All else is for people.
+ *
+ * s and fds are borrowed until launched_done(). s must have passed spec_check() (spec_decode() does it). */
 int launch_begin(struct launcher *l, const struct container_spec *s, const int *fds, enum launch_flags flags,
     struct launched *ret, struct error *e);
 void launch_release(struct launched *d);

@@ -8,10 +8,15 @@
 
 #include "base/fd.h"
 #include "base/fs.h"
+#include "launch/coverage.h"
 #include "launch/internal.h"
 #include "launch/mount.h"
 
 /* ---- equipment ---- */
+
+#ifdef DAVIT_COVERAGE
+int coverage_host_root = -1;
+#endif
 
 /* Makes an overlay of two empty directories (of one it is refused anyway) and forgets it. Only its creation
  * tells: before 6.5 overlay's options were not looked at earlier. */
@@ -83,6 +88,9 @@ static int equip(struct launcher *l, struct error *e) {
     note_ignored_signals(l);
     raise_nofile(l);
     l->last_capability = capability_last();
+#ifdef DAVIT_COVERAGE
+    coverage_host_root = open("/", O_PATH | O_CLOEXEC);
+#endif
     r = minimal_enter(l, e);
     if (r < 0)
         return r;
@@ -108,6 +116,7 @@ int launcher_open(struct launcher **ret, struct error *e) {
 }
 
 void launcher_close(struct launcher *l) {
+    coverage_save();
     idmap_cache_free(l);
     closep(&l->host_mount_ns);
     closep(&l->own_mount_ns);

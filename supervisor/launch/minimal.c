@@ -77,8 +77,16 @@ static int make_dev(struct launcher *l, struct error *e) {
     return r;
 }
 
+/* In a container of somebody else's we may be allowed no new one: then a clone of the one that is there, with
+ * whatever covers parts of it. */
 static int attach_new(const char *type, const char *name, unsigned attributes, struct error *e) {
+    char path[16];
+
     _cleanup_close_ int fd = mount_new(type, NULL, attributes, e);
+    if (fd == -EPERM) {
+        snprintf(path, sizeof(path), "/%s", name);
+        fd = mount_clone(AT_FDCWD, path, true);
+    }
     if (fd < 0)
         return fd;
     int r = mount_attach(fd, AT_FDCWD, name);

@@ -140,8 +140,9 @@ int upper_make(struct prepared *p, struct error *e) {
         return error_set_errno(e, errno, "open %s", path);
     r = make_owned_directory(
         p->upper_clone, "upper", image_root.st_mode & 07777, image_root.st_uid, image_root.st_gid);
-    /* A launcher that died between here and BEGUN leaves a volatile overlay's mark (work/incompat/volatile) behind, and
-     * with it nobody could mount the upper directory again when the request comes a second time. */
+    /* A launcher that died between here and BEGUN leaves a volatile overlay's mark (work/incompat/volatile)
+     * behind, and with it nobody could mount the upper directory again when the request comes a second time.
+     */
     if (r >= 0 && p->spec->volatile_upper)
         r = remove_tree(p->upper_clone, "work");
     if (r >= 0)

@@ -111,7 +111,8 @@ struct container_spec {
 
     /* ---- namespaces and control groups ---- */
     uint32_t namespaces; /* enum spec_namespace */
-    int32_t join_pidfd;  /* SPEC_EXEC: whose namespaces */
+    int32_t
+        join_pidfd; /* SPEC_EXEC: whose namespaces, all of them; what namespaces says does not matter then */
     struct spec_id_range *uid_map, *gid_map;
     uint32_t n_uid_map, n_gid_map;
     char *cgroup_unified;   /* directory, for CLONE_INTO_CGROUP; NULL = none */
@@ -134,7 +135,8 @@ struct container_spec {
     uint32_t n_sysctls;
     uint64_t shm_size; /* bytes; 0 = unlimited */
     char *hostname;
-    char *notify_socket; /* host path, appears as /run/host/notify; NULL = none */
+    char *notify_socket; /* host path, appears as /run/host/notify; NULL = none. Writable for all (0666): with
+                            a user namespace its owner is nobody inside */
 
     /* ---- the process ---- */
     char **argv, **environment;
