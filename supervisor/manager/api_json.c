@@ -264,6 +264,7 @@ json_t *api_units_json(struct manager *m) {
     qsort(list, n, sizeof(*list), compare_names);
     for (size_t i = 0; i < n; i++)
         (void)json_array_append_new(a, summary(list[i]));
+    manager_trim_later(m);
     return a;
 }
 

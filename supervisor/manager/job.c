@@ -359,6 +359,26 @@ static const char *failure_text(struct managed_unit *u, char *buffer, size_t siz
     return buffer;
 }
 
+/* Whoever waits for a unit that needs u hears of it as well, although that unit goes on waiting. */
+static void tell_dependents(struct managed_unit *u) {
+    char text[ERROR_TEXT_MAX];
+    struct list queue;
+
+    (void)snprintf(text, sizeof(text), "%s failed and is tried again; this unit waits for it", u->name);
+    list_init(&queue);
+    add_dependents(u, &queue);
+    /* Who was met stays in the list until the end: requirements may go in circles. */
+    for (struct list *l = queue.next; l != &queue; l = l->next)
+        add_dependents(LIST_ENTRY(l, struct managed_unit, dependency_queue), &queue);
+    while (!list_empty(&queue)) {
+        struct managed_unit *other = LIST_ENTRY(queue.next, struct managed_unit, dependency_queue);
+
+        list_remove(&other->dependency_queue);
+        if (other->job && other != u)
+            tell_waiters(other->job, JOB_DEPENDENCY, text);
+    }
+}
+
 static void start_job_changed(struct managed_unit *u, struct job *j, enum unit_state now) {
     char buffer[ERROR_TEXT_MAX + ERROR_STEP_MAX + 4];
 
@@ -383,6 +403,7 @@ static void start_job_changed(struct managed_unit *u, struct job *j, enum unit_s
             break;
         tell_waiters(j, u->result == RESULT_TIMEOUT ? JOB_TIMEOUT : JOB_FAILED,
             failure_text(u, buffer, sizeof(buffer)));
+        tell_dependents(u);
         j->running = false;
         j->by_person = j->automatic = false;
         break;

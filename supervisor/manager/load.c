@@ -36,13 +36,17 @@ int loader_init(struct loader *l, struct manager *m) {
     return r < 0 ? r : unit_dirs_scan(l->path, &l->dirs);
 }
 
-/* systemd asks the same: is a file newer than the moment it was read? Seconds are enough for people. */
+static usec_t to_usec(const struct timespec *t) {
+    return (usec_t)t->tv_sec * USEC_PER_SEC + (usec_t)t->tv_nsec / NSEC_PER_USEC;
+}
+
+/* systemd asks the same: is a file newer than the moment it was read? */
 bool unit_changed_on_disk(const struct managed_unit *u) {
     _cleanup_strv_free_ char **files = u->transient ? NULL : unit_files(u->config);
     struct stat st;
 
     STRV_FOREACH (file, files)
-        if (stat(*file, &st) < 0 || (usec_t)st.st_mtim.tv_sec * USEC_PER_SEC > u->loaded_at)
+        if (stat(*file, &st) < 0 || to_usec(&st.st_mtim) > u->loaded_at)
             return true;
     return false;
 }
@@ -322,6 +326,7 @@ int manager_load_units(struct manager *m, unsigned *ret_problems, struct error *
         r = graph_build(m);
     if (r < 0)
         return error_set_errno(e, r, "loading units");
+    manager_trim_later(m);
     if (ret_problems)
         *ret_problems = count_problems(m);
     return 0;

@@ -63,6 +63,7 @@ struct manager {
     struct list save_queue, listeners;
     struct list event_queue; /* units with events that wait for their turn; unit_table.c */
     bool handling_events;
+    sd_event_source *trim;    /* trim.c */
     int runtime_fd, state_fd; /* directories */
     int exit_status;
     bool keep_containers; /* at exit */

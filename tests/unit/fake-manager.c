@@ -601,6 +601,7 @@ static void manager_close(void) {
     settings_done(&fake.m.settings);
     strv_free(fake.m.paths.unit_path);
     free(fake.m.paths.runtime);
+    sd_event_source_unref(fake.m.trim);
     sd_event_unref(fake.m.event);
     n_timers = 0;
 }
