@@ -13,18 +13,6 @@
 #include "launch/resolve.h"
 
 static const struct {
-    const char *name;
-    unsigned major, minor;
-} nodes[] = {
-    {"null", 1, 3},
-    {"zero", 1, 5},
-    {"full", 1, 7},
-    {"random", 1, 8},
-    {"urandom", 1, 9},
-    {"tty", 5, 0},
-};
-
-static const struct {
     const char *name, *target;
 } links[] = {
     {"fd", "/proc/self/fd"},
@@ -128,19 +116,19 @@ static int attach_at(int fd, int dir, const char *name, struct error *e) {
 static int make_nodes(struct child *c, struct error *e) {
     char path[32];
 
-    for (size_t i = 0; i < ARRAY_SIZE(nodes); i++) {
+    for (size_t i = 0; i < STANDARD_NODES; i++) {
         if (!has_user_namespace(c) && c->p->launcher->device_nodes) {
-            if (mknodat(c->dev_fd, nodes[i].name, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor)) <
-                0)
-                return error_set_errno(e, errno, "mknod /dev/%s", nodes[i].name);
+            if (mknodat(c->dev_fd, standard_nodes[i].name, S_IFCHR | 0666,
+                    makedev(standard_nodes[i].major, standard_nodes[i].minor)) < 0)
+                return error_set_errno(e, errno, "mknod /dev/%s", standard_nodes[i].name);
             continue;
         }
         /* The launcher's own /dev, which no container reaches. */
-        snprintf(path, sizeof(path), "/dev/%s", nodes[i].name);
+        snprintf(path, sizeof(path), "/dev/%s", standard_nodes[i].name);
         _cleanup_close_ int fd = mount_clone(AT_FDCWD, path, false);
         if (fd < 0)
             return error_set_errno(e, fd, "open_tree %s", path);
-        int r = attach_at(fd, c->dev_fd, nodes[i].name, e);
+        int r = attach_at(fd, c->dev_fd, standard_nodes[i].name, e);
         if (r < 0)
             return r;
     }

@@ -48,7 +48,13 @@ struct launcher {
     uint64_t idmap_counter;
 };
 
-/* minimal.c: our own mount namespace */
+/* minimal.c: our own mount namespace, and the device nodes in its /dev that every container has too */
+struct standard_node {
+    const char *name;
+    unsigned major, minor;
+};
+#define STANDARD_NODES 6
+extern const struct standard_node standard_nodes[STANDARD_NODES];
 int minimal_enter(struct launcher *l, struct error *e);
 int host_enter(const struct launcher *l, struct error *e);
 void host_leave(const struct launcher *l);

@@ -10,11 +10,7 @@
 #include "launch/internal.h"
 #include "launch/mount.h"
 
-struct standard_node {
-    const char *name;
-    unsigned major, minor;
-};
-static const struct standard_node standard_nodes[] = {
+const struct standard_node standard_nodes[STANDARD_NODES] = {
     {"null", 1, 3},
     {"zero", 1, 5},
     {"full", 1, 7},

@@ -41,7 +41,7 @@ static int clone_idmapped(const char *path, int userns_fd, struct error *e) {
     if (fd < 0)
         return error_set_errno(e, fd, "open_tree %s", path);
     int r = mount_set(fd, false, MOUNT_ATTR_NODEV, 0, MS_PRIVATE, userns_fd);
-    if (r == -EINVAL)
+    if (r == -EINVAL || r == -EPERM)
         return error_set(e, EOPNOTSUPP, "%s: its file system cannot be id-mapped on this kernel", path);
     if (r < 0)
         return error_set_errno(e, r, "mount_setattr %s", path);

@@ -115,7 +115,7 @@ static int open_bind(struct prepared *p, size_t i, struct error *e) {
     int userns_fd = m->flags & MOUNT_IDMAP ? p->userns_fd : -1;
     uint64_t clear = m->flags & MOUNT_NOATIME ? MOUNT_ATTR__ATIME : 0;
     r = mount_set(fd, recursive, mount_attributes(m->flags), clear, propagation(m->flags), userns_fd);
-    if (r == -EINVAL && userns_fd >= 0)
+    if ((r == -EINVAL || r == -EPERM) && userns_fd >= 0)
         return error_set(e, EOPNOTSUPP, "%s: its file system cannot be id-mapped on this kernel", m->source);
     if (r < 0)
         return error_set_errno(e, r, "mount_setattr %s", m->source);
