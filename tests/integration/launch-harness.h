@@ -95,3 +95,16 @@ char *rig_path(struct rig *r, const char *format, ...) _printf_(2, 3);
 void write_file(const char *path, const char *text);
 char *read_file(const char *path);
 void make_directory(const char *path, mode_t mode);
+
+/* ---- tests ---- */
+
+/* The rig of a test; skips where there is none. */
+#define RIG(state) \
+    ({ \
+        if (!*(state)) \
+            skip(); \
+        (struct rig *)*(state); \
+    })
+/* Runs the body without and with a user namespace (or whatever else has two ways). */
+#define BOTH(u) for (int u = 0; u < 2; u++)
+#define TEST(name) cmocka_unit_test(name)

@@ -20,13 +20,6 @@
 #include "base/fd.h"
 #include "base/fs.h"
 
-#define RIG(state) \
-    ({ \
-        if (!*(state)) \
-            skip(); \
-        (struct rig *)*(state); \
-    })
-#define BOTH(u) for (int u = 0; u < 2; u++)
 #define SECRET "canary of the host\n"
 
 /* A directory on the host with one file, outside of the image. */
@@ -595,8 +588,6 @@ static void test_session_keyring_is_its_own(void **state) {
     assert_true(atol(o.output) > 0);
     assert_int_not_equal(atol(o.output), ours);
 }
-
-#define TEST(name) cmocka_unit_test(name)
 
 int main(void) {
     static const struct CMUnitTest tests[] = {
