@@ -135,7 +135,7 @@ static void reset_failed(struct managed_unit *u) {
     u->restarts = u->backoff_step = 0;
     if (u->state == STATE_FAILED) {
         u->result = RESULT_SUCCESS;
-        u->error = (struct error){};
+        unit_set_error(u, NULL);
         unit_set_state(u, STATE_INACTIVE, STEP_NONE);
     }
     unit_mark_dirty(u);

@@ -131,7 +131,7 @@ void run_session_started(struct managed_unit *u) {
 /* It will never run: the answer to the question is the error. */
 void run_session_failed(struct managed_unit *u) {
     struct run_session *s = u->run;
-    struct error e = u->error;
+    struct error e = *unit_error(u);
 
     if (!s || s->told)
         return;

@@ -111,8 +111,8 @@ static void add_run(json_t *o, const struct managed_unit *u) {
         set(o, "control_pid", json_integer(u->control->pid));
     if (u->main_code != 0)
         set(o, "exit", json_pack("{ss si}", "code", exit_word(u->main_code), "status", u->main_status));
-    if (u->error.number != 0)
-        set(o, "error", error_json(&u->error));
+    if (u->error)
+        set(o, "error", error_json(u->error));
     set_text(o, "restart_reason", u->restart_reason);
     if (u->state == STATE_BACKOFF)
         set_number(o, "restart_at", to_realtime(u->backoff_until));
@@ -264,7 +264,6 @@ json_t *api_units_json(struct manager *m) {
     qsort(list, n, sizeof(*list), compare_names);
     for (size_t i = 0; i < n; i++)
         (void)json_array_append_new(a, summary(list[i]));
-    manager_trim_later(m);
     return a;
 }
 

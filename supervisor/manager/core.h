@@ -119,10 +119,6 @@ bool start_limit_allows(struct start_limit *l, usec_t interval, unsigned burst, 
 /* How long a unit that hit its limit waits where keep_trying is set. */
 usec_t start_limit_cap(const struct service_section *s);
 
-/* ---- trim.c ---- */
-/* Much was allocated for a moment: what is free goes back to the kernel, in a while and once. */
-void manager_trim_later(struct manager *m);
-
 /* ---- load.c ---- */
 /* Loads a unit that nobody has loaded yet, with what it needs. -ENOENT. */
 int manager_load_one(struct manager *m, const char *name, struct managed_unit **ret, struct error *e);

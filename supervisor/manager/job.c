@@ -315,6 +315,21 @@ static void add_dependents(struct managed_unit *u, struct list *queue) {
         list_append(queue, &other->dependency_queue);
 }
 
+/* The job of a unit that cannot start because of another one. */
+static void fail_with_dependency(struct managed_unit *u, const char *name, const char *why) {
+    struct error e = {};
+
+    error_set_step(&e, "dependency");
+    error_set(&e, ECANCELED, "%s %s", name, why);
+    u->result = RESULT_DEPENDENCY;
+    unit_set_error(u, &e);
+    end_job(u->job, JOB_DEPENDENCY, e.text);
+    if (u->state == STATE_WAITING || unit_is_idle(u))
+        unit_set_state(u, STATE_FAILED, STEP_NONE);
+    else if (u->state == STATE_BACKOFF)
+        unit_event(u, EVENT_STOP);
+}
+
 /* systemd.unit(5), Requires= with After=: if the other unit fails to start, this one is not started. */
 static void fail_dependents(struct managed_unit *failed) {
     struct list queue;
@@ -327,16 +342,14 @@ static void fail_dependents(struct managed_unit *failed) {
         list_remove(&u->dependency_queue);
         if (!fails_with_dependency(u))
             continue;
-        u->result = RESULT_DEPENDENCY;
-        error_set_step(&u->error, "dependency");
-        error_set(&u->error, ECANCELED, "%s could not be started", failed->name);
-        end_job(u->job, JOB_DEPENDENCY, u->error.text);
-        if (u->state == STATE_WAITING || unit_is_idle(u))
-            unit_set_state(u, STATE_FAILED, STEP_NONE);
-        else if (u->state == STATE_BACKOFF)
-            unit_event(u, EVENT_STOP);
+        fail_with_dependency(u, failed->name, "could not be started");
         add_dependents(u, &queue);
     }
+}
+
+void job_fail_start(struct managed_unit *u, const char *name, const char *why) {
+    fail_with_dependency(u, name, why);
+    fail_dependents(u);
 }
 
 void job_finish(struct job *j, enum job_result result, const char *message) {
@@ -352,10 +365,12 @@ void job_finish(struct job *j, enum job_result result, const char *message) {
 /* ---- changes of state ---- */
 
 static const char *failure_text(struct managed_unit *u, char *buffer, size_t size) {
-    if (u->error.number == 0)
+    const struct error *e = unit_error(u);
+
+    if (e->number == 0)
         (void)snprintf(buffer, size, "result '%s'", unit_result_name(u->result));
     else
-        (void)snprintf(buffer, size, "%s%s%s", u->error.step, *u->error.step ? ": " : "", u->error.text);
+        (void)snprintf(buffer, size, "%s%s%s", e->step, *e->step ? ": " : "", e->text);
     return buffer;
 }
 

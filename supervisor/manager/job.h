@@ -80,6 +80,8 @@ int job_add_waiter(struct job *j, job_done_t done, void *userdata);
 void job_forget_waiters(struct manager *m, void *userdata);
 /* Ends the job, tells its waiters and, for a start that failed, fails the starts that require it. */
 void job_finish(struct job *j, enum job_result result, const char *message);
+/* The start that waits on u cannot be, because of the unit of that name; spreads as job_finish() does. */
+void job_fail_start(struct managed_unit *u, const char *name, const char *why);
 void job_unit_changed(struct managed_unit *u, enum unit_state old, enum unit_state now);
 /* True if a is to be done before b, by After=/Before= between their units. */
 bool job_comes_before(const struct job *a, const struct job *b);

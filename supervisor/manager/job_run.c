@@ -45,14 +45,7 @@ static void run_start(struct managed_unit *u, struct job *j) {
     }
     missing = j->ignore_order ? NULL : requisite_missing(u);
     if (missing) {
-        u->result = RESULT_DEPENDENCY;
-        error_set_step(&u->error, "dependency");
-        error_set(&u->error, ECANCELED, "%s is not active", missing);
-        job_finish(j, JOB_DEPENDENCY, u->error.text);
-        if (u->state == STATE_BACKOFF)
-            unit_event(u, EVENT_STOP);
-        else
-            unit_set_state(u, STATE_FAILED, STEP_NONE);
+        job_fail_start(u, missing, "is not active");
         return;
     }
     if (unit_has_processes(u) && !jobs_slot_available(u->manager)) {
@@ -211,7 +204,7 @@ static void restart(struct managed_unit *u) {
         u->restart_reason ? u->restart_reason : "Restart=");
     r = transaction_run(u->manager, u, JOB_START, JOB_MODE_REPLACE, TRANSACTION_AUTOMATIC, &j, &e);
     if (r < 0) {
-        u->error = e;
+        unit_set_error(u, &e);
         u->result = RESULT_DEPENDENCY;
         report_unit(u, LOG_ERR, MESSAGE_FAILED, "Cannot be restarted: %s", e.text);
         prepare_cleanup(u, false);

@@ -326,7 +326,6 @@ int manager_load_units(struct manager *m, unsigned *ret_problems, struct error *
         r = graph_build(m);
     if (r < 0)
         return error_set_errno(e, r, "loading units");
-    manager_trim_later(m);
     if (ret_problems)
         *ret_problems = count_problems(m);
     return 0;

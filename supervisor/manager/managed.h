@@ -78,7 +78,7 @@ struct managed_unit {
     enum unit_result result; /* of the last run that has ended; RESULT_SUCCESS while one is under way */
     enum unit_result pending_result;  /* of the run under way: the first failure stays. $SERVICE_RESULT */
     char *status_text;                /* STATUS= from the program */
-    struct error error;               /* why preparing or launching failed */
+    struct error *error;              /* why it failed; NULL = it did not. See unit_set_error() */
     usec_t state_since, active_since; /* monotonic */
     usec_t state_since_realtime;
     char invocation[ID128_TEXT];

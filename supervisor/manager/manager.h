@@ -63,7 +63,6 @@ struct manager {
     struct list save_queue, listeners;
     struct list event_queue; /* units with events that wait for their turn; unit_table.c */
     bool handling_events;
-    sd_event_source *trim;    /* trim.c */
     int runtime_fd, state_fd; /* directories */
     int exit_status;
     bool keep_containers; /* at exit */
@@ -80,6 +79,9 @@ int manager_add_unit(struct manager *m, const char *name, struct managed_unit **
 void unit_set_state(struct managed_unit *u, enum unit_state state, enum unit_step step);
 void unit_event(struct managed_unit *u, enum unit_event event);
 void unit_mark_dirty(struct managed_unit *u); /* to be saved */
+/* Why a run failed. Few units have one, and it is half a KiB: it is kept only where it is needed. */
+void unit_set_error(struct managed_unit *u, const struct error *e); /* copied; NULL or number 0 = none */
+const struct error *unit_error(const struct managed_unit *u);       /* never NULL; number 0 = none */
 /* For notify.c: what a program's messages mean besides EVENT_READY, EVENT_RELOADING and EVENT_STOPPING.
  * WATCHDOG=trigger is EVENT_WATCHDOG; MAINPID= is not the core's business. */
 void unit_extend_timeout(struct managed_unit *u, usec_t usec);       /* EXTEND_TIMEOUT_USEC= */
@@ -121,7 +123,9 @@ int saved_read_all(struct manager *m); /* makes managed units and calls unit_rec
  * once, maybe later. */
 void prepare_start(struct managed_unit *u);
 void prepare_cancel(struct managed_unit *u);
-/* The spec of the main process or of one hook. */
+/* The spec of the main process or of one hook. unit_current_hook(): the one under way, by step and index;
+ * NULL if there is none. */
+const struct exec_command *unit_current_hook(const struct managed_unit *u);
 int prepare_main_spec(struct managed_unit *u, struct container_spec *ret, int fds[static SPEC_MAX_FDS],
     size_t *ret_n_fds, struct error *e);
 int prepare_control_spec(struct managed_unit *u, const struct exec_command *c, struct container_spec *ret,

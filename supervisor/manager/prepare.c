@@ -165,7 +165,7 @@ void prepare_start(struct managed_unit *u) {
         unit_event(u, EVENT_PREPARED);
         return;
     }
-    u->error = e;
+    unit_set_error(u, &e);
     u->pending_result = RESULT_RESOURCES;
     report_unit(u, LOG_ERR, NULL, "Cannot be prepared, step %s: %s", *e.step ? e.step : "?", e.text);
     unit_event(u, EVENT_FAILURE);

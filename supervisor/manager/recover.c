@@ -120,6 +120,7 @@ static int parse_into(struct managed_unit *u, const char *text) {
     if (r >= 0)
         r = saved_parse(u, text);
     free(copy->status_text);
+    free(copy->error);
     free(copy->resources.upper_dir);
     strv_free(copy->resources.anonymous_volumes);
     free(copy);

@@ -38,7 +38,8 @@ enum field_type {
     FIELD_INT,
     FIELD_BOOL,
     FIELD_PROCESS,
-    FIELD_STRV, /* one line an element */
+    FIELD_ERROR, /* NUMBER|STEP|TEXT */
+    FIELD_STRV,  /* one line an element */
 };
 
 #define FIELD(key, type, member) \
@@ -54,9 +55,7 @@ static const struct field {
     FIELD("result", FIELD_RESULT, result),
     FIELD("pending_result", FIELD_RESULT, pending_result),
     FIELD("status_text", FIELD_TEXT, status_text),
-    FIELD("error_number", FIELD_INT, error.number),
-    FIELD("error_step", FIELD_ARRAY, error.step),
-    FIELD("error_text", FIELD_ARRAY, error.text),
+    FIELD("error", FIELD_ERROR, error),
     FIELD("state_since", FIELD_U64, state_since),
     FIELD("active_since", FIELD_U64, active_since),
     FIELD("state_since_realtime", FIELD_U64, state_since_realtime),
@@ -127,6 +126,13 @@ static void put_process(struct strbuf *b, const char *key, const struct process 
             stage_names[p->stage], p->begun_at);
 }
 
+static void put_error(struct strbuf *b, const char *key, const struct error *e) {
+    _cleanup_free_ char *text = e ? strf("%d|%s|%s", e->number, e->step, e->text) : NULL;
+
+    if (text)
+        put_text(b, key, text);
+}
+
 static void put_field(struct strbuf *b, const struct managed_unit *u, const struct field *f) {
     const void *v = (const char *)u + f->offset;
 
@@ -165,6 +171,9 @@ static void put_field(struct strbuf *b, const struct managed_unit *u, const stru
         break;
     case FIELD_PROCESS:
         put_process(b, f->key, v == &u->recovered_main ? u->main : u->control);
+        break;
+    case FIELD_ERROR:
+        put_error(b, f->key, u->error);
         break;
     case FIELD_STRV:
         STRV_FOREACH (s, *(char **const *)v)
@@ -244,6 +253,23 @@ static int get_string(const struct field *f, void *v, const char *value) {
     return free_and_strdup(v, text);
 }
 
+static int get_error(struct managed_unit *u, const char *value) {
+    _cleanup_free_ char *line = unescape(value);
+    char *step = line ? strchr(line, '|') : NULL, *text = step ? strchr(step + 1, '|') : NULL;
+    struct error e = {};
+    int64_t number;
+
+    if (!text)
+        return line ? -EBADMSG : -ENOMEM;
+    *step++ = *text++ = '\0';
+    if (parse_int(line, 1, INT32_MAX, &number) < 0)
+        return -EBADMSG;
+    error_set_step(&e, step);
+    (void)error_set(&e, (int)number, "%s", text);
+    unit_set_error(u, &e);
+    return 0;
+}
+
 static int get_number(const struct field *f, void *v, const char *value) {
     uint64_t number = 0;
     int64_t integer = 0;
@@ -292,6 +318,8 @@ static int get_field(struct managed_unit *u, const struct field *f, const char *
         return get_string(f, v, value);
     case FIELD_BOOL:
         return parse_boolean(value, v);
+    case FIELD_ERROR:
+        return get_error(u, value);
     case FIELD_PROCESS:
         return get_process(v, value);
     default:

@@ -25,6 +25,12 @@ const struct exec_list *unit_step_commands(
     }
 }
 
+const struct exec_command *unit_current_hook(const struct managed_unit *u) {
+    const struct exec_list *l = u->config ? unit_step_commands(u, u->state, u->step) : NULL;
+
+    return l && u->control_index < l->count ? &l->commands[u->control_index] : NULL;
+}
+
 static void close_fds(int *fds, size_t n) {
     for (size_t i = 0; i < n; i++)
         close_and_reset(&fds[i]);
@@ -35,21 +41,24 @@ static usec_t command_timeout(const struct managed_unit *u) {
 }
 
 static int spawn_control(struct managed_unit *u, const struct exec_command *c) {
+    struct error e = {};
     int fds[SPEC_MAX_FDS], r;
     size_t n_fds = 0;
     struct container_spec spec;
 
     spec_init(&spec);
-    r = prepare_control_spec(u, c, &spec, fds, &n_fds, &u->error);
+    r = prepare_control_spec(u, c, &spec, fds, &n_fds, &e);
     if (r >= 0) {
         unit_mark_dirty(u);
         r = process_start(u->manager, u, PROCESS_CONTROL, &spec, fds, n_fds, &unit_control_callbacks, NULL,
-            &u->control, &u->error);
+            &u->control, &e);
     }
     close_fds(fds, n_fds);
     spec_done(&spec);
-    if (r < 0)
-        report_unit(u, LOG_ERR, NULL, "Cannot run %s: %s", c->path, u->error.text);
+    if (r < 0) {
+        unit_set_error(u, &e);
+        report_unit(u, LOG_ERR, NULL, "Cannot run %s: %s", c->path, e.text);
+    }
     return r;
 }
 
@@ -83,22 +92,25 @@ bool unit_run_next_command(struct managed_unit *u, bool *ret_failed) {
 }
 
 int unit_spawn_main(struct managed_unit *u) {
+    struct error e = {};
     int fds[SPEC_MAX_FDS], r;
     size_t n_fds = 0;
     struct container_spec spec;
 
     spec_init(&spec);
-    r = prepare_main_spec(u, &spec, fds, &n_fds, &u->error);
+    r = prepare_main_spec(u, &spec, fds, &n_fds, &e);
     if (r >= 0) {
         u->exec_failed = false;
         unit_mark_dirty(u);
         r = process_start(
-            u->manager, u, PROCESS_MAIN, &spec, fds, n_fds, &unit_main_callbacks, NULL, &u->main, &u->error);
+            u->manager, u, PROCESS_MAIN, &spec, fds, n_fds, &unit_main_callbacks, NULL, &u->main, &e);
     }
     close_fds(fds, n_fds);
     spec_done(&spec);
-    if (r < 0)
-        report_unit(u, LOG_ERR, NULL, "Cannot launch: %s", u->error.text);
+    if (r < 0) {
+        unit_set_error(u, &e);
+        report_unit(u, LOG_ERR, NULL, "Cannot launch: %s", e.text);
+    }
     return r;
 }
 
@@ -122,7 +134,7 @@ static void main_started(struct process *p) {
 static void main_failed(struct process *p, const struct error *e) {
     struct managed_unit *u = p->unit;
 
-    u->error = *e;
+    unit_set_error(u, e);
     u->exec_failed = true;
     unit_mark_dirty(u);
     if (u->state != STATE_STOPPING) /* else it was withdrawn, or killed while it was still being set up */
@@ -155,8 +167,8 @@ static void control_started(struct process *p) {
 static void control_failed(struct process *p, const struct error *e) {
     struct managed_unit *u = p->unit;
 
-    if (u->error.number == 0)
-        u->error = *e;
+    if (!u->error)
+        unit_set_error(u, e);
     report_unit(u, LOG_ERR, NULL, "A hook cannot be run, step %s: %s", *e->step ? e->step : "?", e->text);
     if (p->pid != 0)
         return;

@@ -99,6 +99,7 @@ void managed_unit_free(struct managed_unit *u) {
     problems_free(u->load_problems);
     free(u->status_text);
     free(u->condition);
+    free(u->error);
     free(u->cgroup_problems);
     resources_free(u);
     free(u->name);

@@ -90,7 +90,7 @@ static void forget_last_run(struct managed_unit *u) {
     }
     id128_random(u->invocation);
     u->result = u->pending_result = RESULT_SUCCESS;
-    u->error = (struct error){};
+    unit_set_error(u, NULL);
     unit_set_status_text(u, NULL);
     u->main_code = u->main_status = 0;
     u->main_index = u->control_index = 0;
@@ -113,14 +113,16 @@ static void forget_last_run(struct managed_unit *u) {
  * There must never be two of a container. */
 static bool leftovers_are_gone(struct managed_unit *u) {
     enum kill_mode mode = u->config->service.kill_mode;
+    struct error e = {};
 
     if (mode == KILL_NONE || mode == KILL_PROCESS || !unit_group_is_populated(u))
         return true;
     (void)cgroup_kill(u->manager->cgroups, u->name, SIGKILL);
     if (!unit_group_is_populated(u))
         return true;
-    error_set_step(&u->error, "cgroup");
-    error_set(&u->error, EBUSY, "processes of an earlier run are still there and cannot be killed yet");
+    error_set_step(&e, "cgroup");
+    error_set(&e, EBUSY, "processes of an earlier run are still there and cannot be killed yet");
+    unit_set_error(u, &e);
     return false;
 }
 
@@ -136,6 +138,8 @@ static void prepare(struct managed_unit *u) {
 }
 
 void unit_begin_start(struct managed_unit *u) {
+    struct error e = {};
+
     unit_take_next_config(u);
     if (!unit_conditions_hold(u)) {
         report_unit(
@@ -156,7 +160,8 @@ void unit_begin_start(struct managed_unit *u) {
     }
     if (u->config->type == UNIT_VOLUME) {
         unit_set_state(u, STATE_PREPARING, STEP_NONE);
-        if (volume_prepare(u, &u->error) < 0) {
+        if (volume_prepare(u, &e) < 0) {
+            unit_set_error(u, &e);
             unit_fail(u, RESULT_RESOURCES);
             unit_event(u, EVENT_FAILURE);
         } else
@@ -199,7 +204,7 @@ void unit_on_prepare_failure(struct managed_unit *u) {
 
     u->prepare_attempts++;
     again = usec_add(core_now(), PREPARE_RETRY_DELAY << u->prepare_attempts);
-    if (failure_is_transient(u->error.number) && u->prepare_attempts < PREPARE_ATTEMPTS &&
+    if (failure_is_transient(unit_error(u)->number) && u->prepare_attempts < PREPARE_ATTEMPTS &&
         again < u->prepare_deadline) {
         u->pending_result = RESULT_SUCCESS;
         u->prepare_waits = true;
@@ -211,21 +216,24 @@ void unit_on_prepare_failure(struct managed_unit *u) {
 }
 
 void unit_on_prepare_timeout(struct managed_unit *u) {
+    struct error e = {};
+
     if (u->prepare_waits) {
         u->prepare_waits = false;
         prepare(u);
         return;
     }
     prepare_cancel(u);
-    error_set_step(&u->error, "prepare");
-    error_set(&u->error, ETIMEDOUT, "not prepared within TimeoutPrepareSec=");
+    error_set_step(&e, "prepare");
+    error_set(&e, ETIMEDOUT, "not prepared within TimeoutPrepareSec=");
+    unit_set_error(u, &e);
     unit_enter_cleanup(u, RESULT_TIMEOUT);
 }
 
 void unit_on_prepared(struct managed_unit *u) {
     bool failed = false;
 
-    u->error = (struct error){};
+    unit_set_error(u, NULL);
     if (!unit_has_processes(u)) {
         unit_enter_running(u);
         return;

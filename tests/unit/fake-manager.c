@@ -286,7 +286,10 @@ void prepare_start(struct managed_unit *u) {
     if (fake.prepare == FAKE_PREPARE_OK)
         unit_event(u, EVENT_PREPARED);
     else if (fake.prepare == FAKE_PREPARE_FAILS) {
-        error_set(&u->error, fake.prepare_errno, "no image");
+        struct error e = {};
+
+        error_set(&e, fake.prepare_errno, "no image");
+        unit_set_error(u, &e);
         u->pending_result = RESULT_RESOURCES;
         unit_event(u, EVENT_FAILURE);
     }
@@ -601,7 +604,6 @@ static void manager_close(void) {
     settings_done(&fake.m.settings);
     strv_free(fake.m.paths.unit_path);
     free(fake.m.paths.runtime);
-    sd_event_source_unref(fake.m.trim);
     sd_event_unref(fake.m.event);
     n_timers = 0;
 }
@@ -628,6 +630,7 @@ int fake_teardown(void **state _unused_) {
 /* Field by field what saved.c keeps. */
 struct saved {
     struct managed_unit copy;
+    struct error error;
     char name[64];
 };
 
@@ -636,13 +639,15 @@ static struct recovered_process remember(const struct process *p) {
              : (struct recovered_process){};
 }
 
-static void restore(struct managed_unit *u, const struct managed_unit *s) {
+static void restore(struct managed_unit *u, const struct saved *saved) {
+    const struct managed_unit *s = &saved->copy;
+
 #define COPY(field) u->field = s->field
     COPY(state);
     COPY(step);
     COPY(result);
     COPY(pending_result);
-    COPY(error);
+    unit_set_error(u, &saved->error);
     COPY(state_since);
     COPY(active_since);
     COPY(timeout_at);
@@ -687,6 +692,7 @@ void fake_manager_restart(void) {
         assert_true(n < ARRAY_SIZE(saved));
         (void)snprintf(saved[n].name, sizeof(saved[n].name), "%s", u->name);
         saved[n].copy = *u;
+        saved[n].error = *unit_error(u);
         saved[n].copy.recovered_main = remember(u->main);
         saved[n++].copy.recovered_control = remember(u->control);
     }
@@ -697,7 +703,7 @@ void fake_manager_restart(void) {
     assert_return_code(manager_load_units(&fake.m, NULL, NULL), 0);
     for (size_t i = 0; i < n; i++) {
         assert_return_code(manager_add_unit(&fake.m, saved[i].name, &u), 0);
-        restore(u, &saved[i].copy);
+        restore(u, &saved[i]);
     }
     HASHMAP_FOREACH (u, fake.m.units)
         assert_return_code(unit_recover(u), 0);

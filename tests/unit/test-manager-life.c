@@ -252,7 +252,7 @@ static void test_preparing_is_tried_again(void **state _unused_) {
     fake_advance(2 * S);
     assert_state("a.service", STATE_RUNNING);
     assert_int_equal(fake.prepares, 2);
-    assert_int_equal(fake_unit("a.service")->error.number, 0);
+    assert_int_equal(unit_error(fake_unit("a.service"))->number, 0);
 }
 
 static void test_preparing_times_out(void **state _unused_) {
@@ -307,7 +307,7 @@ static void test_launch_fails(void **state _unused_) {
     fake_launch_fails("a.service", EINVAL, "pivot_root");
     assert_state("a.service", STATE_FAILED);
     assert_result("a.service", RESULT_RESOURCES);
-    assert_string_equal(fake_unit("a.service")->error.step, "pivot_root");
+    assert_string_equal(unit_error(fake_unit("a.service"))->step, "pivot_root");
     assert_non_null(strstr(fake.last_job, "pivot_root"));
 }
 

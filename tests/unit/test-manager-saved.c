@@ -27,8 +27,10 @@ static struct managed_unit *busy_unit(void) {
     u->result = RESULT_OOM_KILL;
     u->pending_result = RESULT_SIGNAL;
     u->status_text = strdup("line one\nline = two\\n");
-    (void)error_set(&u->error, ENOSPC, "disk\\full");
-    (void)snprintf(u->error.step, sizeof(u->error.step), "rootfs");
+    struct error e = {};
+    error_set_step(&e, "rootfs");
+    (void)error_set(&e, ENOSPC, "disk\\full | and more");
+    unit_set_error(u, &e);
     u->state_since = 123456789;
     u->timeout_at = USEC_INFINITY;
     id128_random(u->invocation);
@@ -72,9 +74,9 @@ static void what_is_written_is_read_back(void **state) {
     assert_int_equal(v->result, RESULT_OOM_KILL);
     assert_int_equal(v->pending_result, RESULT_SIGNAL);
     assert_string_equal(v->status_text, u->status_text);
-    assert_int_equal(v->error.number, ENOSPC);
-    assert_string_equal(v->error.step, "rootfs");
-    assert_string_equal(v->error.text, "disk\\full");
+    assert_int_equal(unit_error(v)->number, ENOSPC);
+    assert_string_equal(unit_error(v)->step, "rootfs");
+    assert_string_equal(unit_error(v)->text, "disk\\full | and more");
     assert_int_equal(v->state_since, 123456789);
     assert_true(v->timeout_at == USEC_INFINITY);
     assert_string_equal(v->invocation, u->invocation);
