@@ -122,6 +122,7 @@ static void free_unit(struct managed_unit *u) {
     resources_free(u);
     unit_free(u->config);
     free(u->status_text);
+    free(u->error);
     free(u->cgroup_problems);
     free(u->name);
     free(u);
