@@ -94,6 +94,7 @@ static void what_is_written_is_read_back(void **state) {
     assert_int_equal(strv_length(v->resources.anonymous_volumes), 2);
 
     free(v->status_text);
+    free(v->error);
     resources_free(v);
     unit_free(v->config);
     free(v->name);
