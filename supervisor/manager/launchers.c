@@ -262,18 +262,27 @@ void launchers_drain(struct manager *m) {
 
 /* ---- requests of an earlier davitd ---- */
 
-/* The main process of a start is simply asked for again, under the same number. What else it may be belongs
- * to a step whose command only the core knows: it fails, and the unit's restart policy decides. */
+static int lost_spec(
+    struct process *p, struct container_spec *ret, int *fds, size_t *n_fds, struct error *e) {
+    const struct exec_command *hook;
+
+    if (p->unit && p->role == PROCESS_MAIN)
+        return prepare_main_spec(p->unit, ret, fds, n_fds, e);
+    if (p->unit && p->role == PROCESS_CONTROL && (hook = unit_current_hook(p->unit)))
+        return prepare_control_spec(p->unit, hook, ret, fds, n_fds, e);
+    return error_set(e, ECONNRESET, "the request was lost when davitd was restarted");
+}
+
+/* The program of a start, and a hook, are simply asked for again, under the same number: what they are is
+ * known from the unit's state. Anything else served somebody who is gone. */
 static int ask_again(struct process *p, struct error *e) {
     struct processes *ps = p->manager->processes;
     struct container_spec spec;
     int fds[SPEC_MAX_FDS];
     size_t n_fds = 0;
 
-    if (p->role != PROCESS_MAIN || !p->unit)
-        return error_set(e, ECONNRESET, "the request was lost when davitd was restarted");
     spec_init(&spec);
-    int r = prepare_main_spec(p->unit, &spec, fds, &n_fds, e);
+    int r = lost_spec(p, &spec, fds, &n_fds, e);
     spec.request = p->request;
     if (r >= 0)
         r = spec_encode(&spec, &p->message, &p->message_size, e);
