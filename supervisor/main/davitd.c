@@ -167,6 +167,8 @@ static int set_up(struct manager *m, struct error *e) {
     report_open(m);
     r = saved_new(m, e);
     if (r >= 0)
+        r = trim_new(m, e);
+    if (r >= 0)
         r = processes_new(m, e);
     if (r >= 0)
         r = cgroup_tree_open(m->paths.cgroup, &m->cgroups, e);
@@ -204,7 +206,6 @@ static int come_up(struct manager *m, bool take_over, struct error *e) {
         (void)log_errno(LOG_ERR, r, "Starting %s", m->settings.default_target);
     keeper_notify(m, "READY=1");
     keeper_status_changed(m);
-    (void)malloc_trim(0);
     return 0;
 }
 

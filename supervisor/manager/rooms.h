@@ -110,5 +110,10 @@ void logs_remove_stream(struct manager *m, uint64_t id);
 void logs_settings_changed(struct manager *m);
 void logs_free(struct manager *m);
 
+/* ---- trim.c ---- */
+int trim_new(struct manager *m, struct error *e);
+/* For what comes round by itself (a watchdog's ping): it is no activity after which to tidy up. */
+void trim_ignore_this_turn(void);
+
 /* ---- report.c ---- */
 void report_close(void);
