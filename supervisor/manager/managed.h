@@ -135,6 +135,7 @@ struct managed_unit {
     bool reload_failed;
     bool prepare_waits; /* for the next attempt */
     unsigned prepare_attempts;
+    unsigned launches_lost; /* in a row: the launcher died when the child was made and not yet let go */
     usec_t prepare_deadline;
     usec_t watchdog_usec;  /* saved: in force, WATCHDOG_USEC= may change it; 0 = none */
     usec_t extended_until; /* EXTEND_TIMEOUT_USEC=: a time-out never comes before it */

@@ -5,6 +5,8 @@
 
 #include "manager/core.h"
 
+#define LAUNCHES_LOST_MAX 3
+
 static void close_fds(int *fds, size_t n) {
     for (size_t i = 0; i < n; i++)
         close_and_reset(&fds[i]);
@@ -99,18 +101,31 @@ static void main_begun(struct process *p) {
 static void main_started(struct process *p) {
     struct managed_unit *u = p->unit;
 
+    u->launches_lost = 0;
     unit_mark_dirty(u);
     if (u->run)
         run_session_started(u);
     unit_event(u, EVENT_LAUNCHED);
 }
 
+/* The launcher died between making the child and letting it go (launch/protocol.h). Nothing of the program
+ * has run, so it is started again, unless this unit is what launchers die of. */
+static bool is_lost_launch(struct managed_unit *u, const struct error *e) {
+    return e->number == ECANCELED && streq(e->step, "launcher") && !u->stop_requested &&
+           u->state != STATE_STOPPING && u->launches_lost++ < LAUNCHES_LOST_MAX;
+}
+
 static void main_failed(struct process *p, const struct error *e) {
     struct managed_unit *u = p->unit;
 
-    unit_set_error(u, e);
     u->exec_failed = true;
     unit_mark_dirty(u);
+    if (p->pid != 0 && is_lost_launch(u, e)) {
+        report_unit(u, LOG_NOTICE, NULL, "Its launcher died. Starting it again.");
+        u->start_again = true;
+        return;
+    }
+    unit_set_error(u, e);
     if (u->state != STATE_STOPPING) /* else it was withdrawn, or killed while it was still being set up */
         report_unit(u, LOG_ERR, NULL, "Launch failed at step %s: %s", *e->step ? e->step : "?", e->text);
     if (p->pid != 0)

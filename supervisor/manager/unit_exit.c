@@ -51,7 +51,7 @@ static enum unit_result main_result(struct managed_unit *u, const struct process
     enum unit_result r;
 
     if (u->exec_failed)
-        return u->state == STATE_STOPPING ? RESULT_SUCCESS : RESULT_RESOURCES;
+        return u->state == STATE_STOPPING || u->start_again ? RESULT_SUCCESS : RESULT_RESOURCES;
     if (is_answer_to_stop(u, x))
         return RESULT_SUCCESS;
     r = result_from_exit(&c->service, x->code, x->status);
@@ -73,7 +73,7 @@ void unit_main_exited(struct managed_unit *u, const struct process_exit *x) {
     unit_fail(u, r);
     report_exit(u, "Main process", x, r == RESULT_SUCCESS);
     unit_mark_dirty(u);
-    if (u->run)
+    if (u->run && !u->start_again)
         run_session_exited(u, x);
     unit_event(u, EVENT_MAIN_EXIT);
 }
@@ -134,6 +134,10 @@ static void main_exited_while_starting(struct managed_unit *u) {
 }
 
 void unit_on_main_exit(struct managed_unit *u) {
+    if (u->start_again && u->exec_failed && u->state != STATE_STOPPING) {
+        unit_enter_signal(u, STEP_FINAL_SIGKILL, RESULT_SUCCESS);
+        return;
+    }
     switch (u->state) {
     case STATE_STARTING:
         if (u->step != STEP_START_PRE)

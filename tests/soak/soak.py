@@ -50,7 +50,7 @@ PROGRAM = (
     "k=$$(({lines})); i=0; "
     "while [ $$i -lt $$k ]; do "
     'for j in 1 2 3 4 5 6 7 8 9 10; do i=$$((i + 1)); echo "run $$n line $$i"; done; sleep 0.1; done; '
-    "echo run $$n end; exit $$((({unit} * 7 + n * 3) %% 50 + 1))"
+    "trap '' TERM; echo run $$n end; exit $$((({unit} * 7 + n * 3) %% 50 + 1))"
 )
 
 
