@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -164,13 +165,31 @@ void rig_restart(struct rig *r) {
     connect_launcher(r);
 }
 
+/* What a failed test left behind: containers, which are our children, and mounts. */
+static const char *const scratch_mounts[] = {"other", "tmpfs"};
+
+static void end_children(void) {
+    _cleanup_free_ char *path = strf("/proc/self/task/%d/children", getpid());
+    _cleanup_free_ char *children = NULL;
+
+    if (file_read(AT_FDCWD, path, 1 << 16, &children, NULL) < 0)
+        return;
+    for (char *save = NULL, *pid = strtok_r(children, " ", &save); pid; pid = strtok_r(NULL, " ", &save))
+        if (atoi(pid) > 1)
+            kill(atoi(pid), SIGKILL);
+    while (waitpid(-1, NULL, 0) > 0)
+        ;
+}
+
 void rig_close(struct rig *r) {
     int fd = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     stop_launcher(r);
-    /* A container that a failed test left behind: ours to reap, so ours to end. */
-    for (pid_t pid; (pid = waitpid(-1, NULL, WNOHANG)) > 0;)
-        ;
+    end_children();
+    for (size_t i = 0; i < ARRAY_SIZE(scratch_mounts); i++) {
+        _cleanup_free_ char *path = rig_path(r, "%s", scratch_mounts[i]);
+        (void)umount2(path, MNT_DETACH);
+    }
     (void)remove_tree(fd, path_basename(r->directory));
     close(fd);
     free(r->image);
