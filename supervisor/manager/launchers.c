@@ -175,11 +175,25 @@ static void on_begun(struct manager *m, const struct launch_answer *a, int *fds,
     process_has_begun(p, a->pid, n_fds > 0 ? TAKE_FD(fds[0]) : -1, n_fds > 1 ? TAKE_FD(fds[1]) : -1);
 }
 
-static void on_failed(struct manager *m, const struct launch_answer *a) {
-    struct process *p = by_request(m->processes, a->request);
+static int ask_again(struct process *p, struct error *e);
 
-    if (p)
-        process_has_failed(p, &a->error);
+static void on_failed(struct manager *m, const struct launch_answer *a) {
+    struct processes *ps = m->processes;
+    struct process *p = by_request(ps, a->request);
+    struct error e = a->error;
+
+    if (!p)
+        return;
+    if (p->role == PROCESS_MAIN && p->unit && p->pending_signal == 0 &&
+        prepare_fall_back(p->unit, &a->error)) {
+        /* Under a number of its own: this answer may be read again by the next davitd. */
+        launcher_drop(p);
+        process_drop_message(p);
+        p->request = ps->next_request++;
+        if (ask_again(p, &e) >= 0)
+            return;
+    }
+    process_has_failed(p, &e);
 }
 
 static void act_on(

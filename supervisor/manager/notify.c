@@ -21,6 +21,8 @@
 
 #define MESSAGE_MAX 4096
 #define MESSAGES_AT_ONCE 32
+#define FLOOD_INTERVAL (100 * USEC_PER_MSEC)
+#define FLOOD_BURST 20
 /* sun_path holds 108 bytes; programs on the host connect to the whole path. */
 #define LONG_NAME 64
 
@@ -305,6 +307,8 @@ int notify_watch(struct managed_unit *u) {
     if (r < 0)
         return log_errno(LOG_ERR, r, "%s: watching the notify socket", u->name);
     (void)sd_event_source_set_priority(s, PRIORITY_NOTIFY);
+    /* This high up in priority a program that never stops talking would have the manager for itself. */
+    (void)sd_event_source_set_ratelimit(s, FLOOD_INTERVAL, FLOOD_BURST);
     u->notify_source = s;
     return 0;
 }

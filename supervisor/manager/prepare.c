@@ -44,6 +44,13 @@ static const char *why_not_mapped(const struct container_section *c, const struc
     return NULL;
 }
 
+static void note_host_namespace(struct managed_unit *u, const char *reason) {
+    struct error note = {};
+
+    (void)error_set(&note, EOPNOTSUPP, "runs in the host's user namespace: %s", reason);
+    limits_add_problem(u, "UserNS", &note);
+}
+
 static int choose_user_namespace(struct managed_unit *u, const struct image *image, struct error *e) {
     const struct container_section *c = u->config->container;
 
@@ -54,9 +61,7 @@ static int choose_user_namespace(struct managed_unit *u, const struct image *ima
     if (reason && c->user_namespace == USERNS_AUTO)
         return error_set(e, EOPNOTSUPP, "UserNS=auto is not possible: %s", reason);
     if (reason) {
-        struct error note = {};
-        (void)error_set(&note, EOPNOTSUPP, "runs in the host's user namespace: %s", reason);
-        limits_add_problem(u, "UserNS", &note);
+        note_host_namespace(u, reason);
         return 0;
     }
     uint32_t size = c->user_namespace_size > 0 ? c->user_namespace_size : u->manager->settings.userns_size;
@@ -74,6 +79,11 @@ static int make_upper(struct managed_unit *u, struct error *e) {
 
     if (!absolute)
         return error_set(e, ENOMEM, "out of memory");
+    /* Its parent is there from the run before this one, or the one above it is. */
+    char *slash = strrchr(path, '/');
+    *slash = '\0';
+    (void)mkdirat(u->manager->state_fd, path, 0700);
+    *slash = '/';
     int r = mkdir_parents(u->manager->state_fd, path, 0700);
     if (r < 0)
         return error_set_errno(e, r, "making %s", absolute);
@@ -169,6 +179,27 @@ void prepare_start(struct managed_unit *u) {
     u->pending_result = RESULT_RESOURCES;
     report_unit(u, LOG_ERR, NULL, "Cannot be prepared, step %s: %s", *e.step ? e.step : "?", e.text);
     unit_event(u, EVENT_FAILURE);
+}
+
+/* What davitd cannot see without touching a file system that may hang (a volume on NFS, say) the launcher
+ * finds out. The upper directory of the first try belongs to the id range, so the second one gets its own. */
+bool prepare_fall_back(struct managed_unit *u, const struct error *e) {
+    const struct container_section *c = u->config ? u->config->container : NULL;
+
+    if (e->number != EOPNOTSUPP || !c || c->user_namespace != USERNS_DEFAULT || u->resources.id_count == 0)
+        return false;
+    _cleanup_free_ char *second = u->resources.upper_dir ? strf("%s.host", u->resources.upper_dir) : NULL;
+    if (!second || mkdir_parents(AT_FDCWD, second, 0700) < 0)
+        return false;
+    char *slash = strrchr(u->resources.upper_dir, '/');
+    *slash = '\0';
+    cleanup_remove_tree(u->manager, u->resources.upper_dir, slash + 1);
+    free(u->resources.upper_dir);
+    u->resources.upper_dir = TAKE_PTR(second);
+    u->resources.id_base = u->resources.id_count = 0;
+    note_host_namespace(u, e->text);
+    unit_mark_dirty(u);
+    return true;
 }
 
 /* Everything above is done when prepare_start() returns: there is nothing under way. What was made is for

@@ -84,7 +84,7 @@ static void close_status(struct process *p) {
 }
 
 /* What only a request needs; most of a starting process's memory. */
-static void drop_message(struct process *p) {
+void process_drop_message(struct process *p) {
     free(TAKE_PTR(p->message));
     p->message_size = 0;
     for (unsigned i = 0; i < p->n_fds; i++)
@@ -97,7 +97,7 @@ void process_free(struct process *p) {
         return;
     launcher_drop(p);
     list_remove(&p->by_manager);
-    drop_message(p);
+    process_drop_message(p);
     drop_source(p, SOURCE_HANG);
     drop_source(p, SOURCE_STATUS);
     close_and_reset(&p->status_fd);
@@ -185,7 +185,7 @@ static void watch_status(struct process *p) {
 
 void process_has_begun(struct process *p, pid_t pid, int pidfd, int status_fd) {
     launcher_drop(p);
-    drop_message(p);
+    process_drop_message(p);
     drop_source(p, SOURCE_HANG);
     enter_bucket(p, pid);
     p->stage = PROCESS_BEGUN;
@@ -208,7 +208,7 @@ void process_has_failed(struct process *p, const struct error *e) {
 
     if (last) {
         launcher_drop(p);
-        drop_message(p);
+        process_drop_message(p);
         drop_source(p, SOURCE_HANG);
         p->stage = PROCESS_ENDED;
     }

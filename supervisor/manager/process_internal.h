@@ -54,6 +54,8 @@ static inline struct list *pid_bucket(struct processes *ps, pid_t pid) {
 struct process *process_new(struct manager *m, struct managed_unit *unit, enum process_role role,
     uint64_t request, const struct process_callbacks *callbacks, void *userdata);
 struct process *process_by_pid(struct processes *ps, pid_t pid);
+/* Frees what only a request needs. */
+void process_drop_message(struct process *p);
 /* The request was answered: the child exists. Takes over the descriptors (-1 = none). */
 void process_has_begun(struct process *p, pid_t pid, int pidfd, int status_fd);
 /* No child was made, or it failed in a step; without a pid this is the last call and p may be gone

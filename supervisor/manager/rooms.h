@@ -26,6 +26,11 @@ void processes_free(struct manager *m);
 /* The service's own word (MAINPID=): p goes on as another process of the same group. */
 int process_move(struct process *p, pid_t pid);
 
+/* ---- prepare.c ---- */
+/* A launch failed with e. If it may be tried again in the host's user namespace (UserNS= is unset, and
+ * something cannot be id-mapped), the unit is changed to that and the answer is true. */
+bool prepare_fall_back(struct managed_unit *u, const struct error *e);
+
 /* ---- proc_stat.c ---- */
 /* Parent of a process and when it was started (clock ticks since boot), from /proc. */
 int proc_stat_read(pid_t pid, pid_t *ret_parent, uint64_t *ret_started);

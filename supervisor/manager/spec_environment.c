@@ -50,10 +50,11 @@ static int load_files(char ***env, char *const *paths, struct error *e) {
 
 /* A UUID that is the same at every start: from the machine's id and the unit's name. */
 static void container_uuid(const struct managed_unit *u, char ret[static 37]) {
-    char machine[ID128_TEXT] = "";
+    static char machine[ID128_TEXT];
     char seed[ID128_TEXT + UNIT_NAME_MAX + 2];
 
-    (void)id128_machine(machine);
+    if (machine[0] == '\0')
+        (void)id128_machine(machine);
     int n = snprintf(seed, sizeof(seed), "%s/%s", machine, u->name);
     size_t length = MIN((size_t)MAX(n, 0), sizeof(seed) - 1);
     uint64_t a = siphash_stable(seed, length),
