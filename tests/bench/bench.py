@@ -157,6 +157,7 @@ def main():
         if value is not None:
             rows.setdefault(name, []).append(value)
 
+    davit_parallel(v, 100)  # as at a second boot: the units are loaded and have their ranges of ids
     for _ in range(ROUNDS):
         f = floor("start", 60)
         s, t = davit_start(v, 60)
