@@ -102,6 +102,22 @@ static int fill_volume(struct load *l) {
     return fill_object_name(l->u, &l->u->volume->volume_name);
 }
 
+/* davit.conf may have other defaults. */
+static void fill_times(struct load *l) {
+    struct service_section *s = &l->u->service;
+    const struct unit_environment none = {0}, *env = l->env ?: &none;
+    bool both = load_has(l, "TimeoutSec");
+
+    if (!both && !load_has(l, "TimeoutStartSec"))
+        s->timeout_start = s->type == SERVICE_ONESHOT       ? USEC_INFINITY
+                           : env->default_timeout_start > 0 ? env->default_timeout_start
+                                                            : DEFAULT_TIMEOUT_START;
+    if (!both && env->default_timeout_stop > 0 && !load_has(l, "TimeoutStopSec"))
+        s->timeout_stop = env->default_timeout_stop;
+    if (env->default_restart_sec > 0 && !load_has(l, "RestartSec"))
+        s->restart_sec = env->default_restart_sec;
+}
+
 static int fill_type_defaults(struct load *l) {
     int r = 0;
     switch (l->u->type) {
@@ -117,9 +133,7 @@ static int fill_type_defaults(struct load *l) {
     default:
         break;
     }
-    struct service_section *s = &l->u->service;
-    if (!load_has(l, "TimeoutStartSec") && !load_has(l, "TimeoutSec"))
-        s->timeout_start = s->type == SERVICE_ONESHOT ? USEC_INFINITY : DEFAULT_TIMEOUT_START;
+    fill_times(l);
     return r;
 }
 

@@ -96,7 +96,7 @@ const struct key keys[] = {
         DOC = "Files with variables, read at each start; relative paths count from the unit file, \"-\" in "
               "front says that the file may be missing."},
     {CONTAINER, SCALAR, C(host_name), "HostName", &value_string, .check = check_host_name,
-        .default_shown = "first 12 digits of the invocation id", DOC = "The host name inside."},
+        .default_shown = "the unit's name without its type", DOC = "The host name inside."},
     {CONTAINER, SCALAR, C(user), "User", &value_user, .default_shown = "the image's, else root",
         DOC = "Name (from the container's own passwd) or number; USER:GROUP sets the group as well."},
     {CONTAINER, SCALAR, C(group), "Group", &value_string, .check = check_user_name,

@@ -79,6 +79,12 @@ static int unit_new(struct load *l, const char *name) {
         l->u = NULL;
         return r;
     }
+    if (l->env) {
+        /* A change of these is a change of the unit. */
+        const usec_t defaults[] = {
+            l->env->default_timeout_start, l->env->default_timeout_stop, l->env->default_restart_sec};
+        u->content_hash = siphash_stable(defaults, sizeof(defaults));
+    }
     (void)TAKE_PTR(u);
     return 0;
 }

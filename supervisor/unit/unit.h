@@ -283,6 +283,8 @@ struct unit_environment {   /* what the units are read for */
     const char *runtime_dir, *state_dir, *cache_dir, *log_dir,
         *config_dir; /* for specifiers %t %S %C %L %E */
     bool strict;     /* unknown keys are errors */
+    /* for units that say nothing; 0 = the key table's own defaults */
+    usec_t default_timeout_start, default_timeout_stop, default_restart_sec;
 };
 
 /* Loads one unit by its full name: fragment (first directory wins), template, drop-ins (*.conf by

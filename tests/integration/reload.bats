@@ -213,3 +213,24 @@ reload() { davit daemon-reload; }
     [ "$status" -ne 0 ]
     says "$output" Install
 }
+
+@test 'davit.conf: defaults for units that say nothing, and strictness, are taken at a reload' {
+    cp "$D/davit.conf" "$D/good.conf"
+    sleeper sloppy.container 'Memry=1G'
+    printf '[Container]\nImage=busybox\nExec=/bin/sleep infinity\nRunInit=yes\n[Service]\nTimeoutStopSec=7\n' >"$D/units/own.container"
+    reload
+    davit start sloppy
+    davit stop sloppy
+    says "$(davit show own)" TimeoutStartSec=1min
+    printf 'default_timeout_start = "33s";\ndefault_timeout_stop = "44s";\ndefault_restart_sec = "55s";\nstrict = true;\n' >>"$D/davit.conf"
+    reload
+    says "$(davit show own)" TimeoutStartSec=33s
+    says "$(davit show own)" TimeoutStopSec=7s
+    says "$(davit show own)" RestartSec=55s
+    says "$(davit show plain)" TimeoutStopSec=44s
+    cannot_start sloppy 'Memry='
+    cp "$D/good.conf" "$D/davit.conf"
+    reload
+    says "$(davit show plain)" RestartSec=100ms
+    davit start sloppy
+}
