@@ -68,8 +68,11 @@ int api_queue_job(struct manager *m, struct managed_unit *u, enum job_type type,
     r = transaction_run(m, u, type, mode, TRANSACTION_BY_PERSON, &j, e);
     if (r < 0)
         return r;
-    if (!done)
+    if (!done) {
+        /* "Accepted" is all that will be said: a davitd that dies now must not have forgotten it. */
+        saved_flush(m);
         return 0;
+    }
     if (!j) {
         done(userdata, u->name, JOB_DONE, NULL);
         return 0;

@@ -457,6 +457,19 @@ static void test_client_that_leaves(void **state _unused_) {
     assert_state("a.service", STATE_RUNNING);
 }
 
+static void test_accepted_is_remembered(void **state _unused_) {
+    struct error e = {};
+
+    unit("a.service", "");
+    fake_load();
+    assert_return_code(
+        api_queue_job(&fake.m, fake_unit("a.service"), JOB_START, JOB_MODE_REPLACE, NULL, NULL, &e), 0);
+    assert_true(fake.flushes > 0); /* before anybody is told */
+    assert_int_equal(fake_unit("a.service")->saved_job, JOB_START);
+    fake_manager_restart();
+    assert_state("a.service", STATE_STARTING);
+}
+
 static void test_mode_fail(void **state _unused_) {
     struct error e = {};
 
@@ -632,6 +645,7 @@ int main(void) {
         TEST(test_start_while_stopping),
         TEST(test_two_callers_of_one_job),
         TEST(test_client_that_leaves),
+        TEST(test_accepted_is_remembered),
         TEST(test_mode_fail),
         TEST(test_mode_ignore_dependencies),
         TEST(test_on_failure_and_on_success),
