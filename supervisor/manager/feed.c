@@ -69,7 +69,7 @@ static void settle_lost(struct manager *m) {
 /* One batch. False when the feed is empty. */
 static bool handle_batch(struct manager *m) {
     struct feed *f = &m->processes->feed;
-    struct feed_record records[FEED_BATCH];
+    struct feed_record records[FEED_BATCH] = {};
 
     ssize_t count = copy_records(f, records);
     if (count < 0) {

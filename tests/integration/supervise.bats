@@ -7,7 +7,7 @@ units() {
 [Container]
 Image=busybox
 Notify=yes
-Exec=/bin/payload serve 1
+Exec=/bin/payload serve 3
 U
     unit needs.container <<'U'
 [Unit]
