@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* davit.conf, checked: what the manager itself is told. Parsed with libconfig in a short-lived worker (davitd
- * --read-config, started through a launcher), because that library wraps integers and exits when memory is short. */
+ * --read-config, started through a launcher), because that library wraps integers and exits when memory is
+ * short. */
 #pragma once
 
 #include "base/clock.h"
@@ -8,17 +9,18 @@
 #include "base/str.h"
 
 struct settings {
-    char **unit_path;    /* added behind the built-in directories */
+    char **unit_path; /* added behind the built-in directories */
     char **image_roots;
-    int log_level;       /* LOG_INFO */
-    char *log_sink;      /* "auto", "journal", "file" */
+    int log_level;  /* LOG_INFO */
+    char *log_sink; /* "auto", "journal", "file" */
     uint64_t log_max_size;
     uint32_t log_max_files;
     bool strict;
-    bool allow_missing_limits; /* start also where MemoryMax= and its kin cannot be applied */
+    bool allow_missing_limits;  /* start also where MemoryMax= and its kin cannot be applied */
     uint32_t start_concurrency; /* launches in flight; 0 = twice the CPUs */
     usec_t default_timeout_start, default_timeout_stop, default_restart_sec;
-    bool keep_trying;           /* appliance: a start limit raises an alarm and goes on at the cap instead of giving up */
+    bool keep_trying; /* appliance: a start limit raises an alarm and goes on at the cap instead of giving up
+                       */
     uint32_t userns_base, userns_size; /* host ids for UserNS=auto: 524288, 65536 each */
     uint32_t userns_count;
     uint32_t max_units, max_clients_per_uid;
