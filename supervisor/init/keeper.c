@@ -18,6 +18,8 @@
 #define REAP_TURN 2048
 /* davitd died so often while it was to stop the units: go on without it. */
 #define STOP_DEATHS_MAX 5
+/* Whoever asked to stop is waiting. */
+#define STOP_RESTART_DELAY_MAX (500 * USEC_PER_MSEC)
 
 void keeper_say(struct keeper *k, int priority, const char *fmt, ...) {
     char text[512], status[560];
@@ -69,6 +71,8 @@ static void restart_later(struct keeper *k, struct part *p, const siginfo_t *inf
 
     p->quick_deaths = part_restart_count(p->quick_deaths, now - p->started, killed);
     usec_t delay = part_restart_delay(p->quick_deaths);
+    if (k->phase == KEEPER_STOPPING)
+        delay = MIN(delay, STOP_RESTART_DELAY_MAX);
     p->start_at = usec_add(now, delay);
 
     describe_end(info, end, sizeof end);
