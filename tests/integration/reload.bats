@@ -218,6 +218,7 @@ reload() { davit daemon-reload; }
     cp "$D/davit.conf" "$D/good.conf"
     sleeper sloppy.container 'Memry=1G'
     printf '[Container]\nImage=busybox\nExec=/bin/sleep infinity\nRunInit=yes\n[Service]\nTimeoutStopSec=7\n' >"$D/units/own.container"
+    sleeper silent.container
     reload
     davit start sloppy
     davit stop sloppy
@@ -227,10 +228,10 @@ reload() { davit daemon-reload; }
     says "$(davit show own)" TimeoutStartSec=33s
     says "$(davit show own)" TimeoutStopSec=7s
     says "$(davit show own)" RestartSec=55s
-    says "$(davit show plain)" TimeoutStopSec=44s
+    says "$(davit show silent)" TimeoutStopSec=44s
     cannot_start sloppy 'Memry='
     cp "$D/good.conf" "$D/davit.conf"
     reload
-    says "$(davit show plain)" RestartSec=100ms
+    says "$(davit show silent)" RestartSec=100ms
     davit start sloppy
 }
