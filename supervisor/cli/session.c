@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "base/str.h"
 #include "cli/output.h"
+#include "cli/resume.h"
 #include "cli/terminal.h"
 
 enum {
@@ -27,7 +28,7 @@ struct output {
 struct session {
     struct cli *c;
     const char *method;
-    char *id; /* known with the first reply */
+    char *id, *unit; /* known with the first reply; unit: of a run */
     int passed[4];
     size_t n_passed;
     struct output outputs[2];
@@ -38,7 +39,8 @@ struct session {
     size_t buffered;
     int signals;
     unsigned insisted;
-    bool lost; /* davitd died: the program goes on, and so do we, but its status will not come */
+    bool resumed; /* davitd died; the next one tells us by its events */
+    bool lost;    /* ... or nobody does: the program goes on, and so do we, but its status will not come */
 };
 
 /* ---- preparing ---- */
@@ -185,6 +187,10 @@ static void write_input(struct session *s) {
 
 /* By a connection of its own: ours waits for the program's end. */
 static void forward_signal(struct session *s, int number) {
+    if (s->resumed) {
+        resume_signal(s->c, s->unit, number);
+        return;
+    }
     _cleanup_(client_freep) struct client *client = NULL;
     struct client_reply reply;
     if (!s->id || client_open(s->c->paths.runtime, false, &client, NULL) < 0)
@@ -233,6 +239,8 @@ static int handle_reply(struct session *s, const struct client_reply *r) {
         return status_of_failure(s, r) + 1;
     if (!s->id)
         s->id = strdup(json_text(r->parameters, "session"));
+    if (!s->unit && *json_text(r->parameters, "unit"))
+        s->unit = strdup(json_text(r->parameters, "unit"));
     if (r->continues)
         return 0;
     return (streq(code, "exited") ? status : EXIT_SIGNALLED + status) + 1;
@@ -240,20 +248,34 @@ static int handle_reply(struct session *s, const struct client_reply *r) {
 
 /* All that has come: a program that ends at once has both replies in one read, and poll() would wait for a
  * third. */
-/* All that have come: what is in the stream's buffer already wakes no poll(2). */
+/* The connection ended, with davitd. */
+static int handle_loss(struct session *s, const struct error *why) {
+    struct error e = *why;
+    int status, r = -ENOTCONN;
+    if (s->unit)
+        r = resume_start(s->c, s->unit, &status, &e);
+    if (r > 0)
+        return status + 1;
+    s->resumed = r == 0;
+    s->lost = r < 0;
+    if (s->lost)
+        cli_error("%s; the program goes on, but its exit status cannot be told", e.text);
+    return 0;
+}
+
+/* All replies that have come: what is in the stream's buffer already wakes no poll(2). */
 static int handle_client(struct session *s) {
     struct client_reply reply;
     struct error e = {};
-    int r, result = 0;
+    int r, status, result = 0;
     while (result == 0 && (r = client_poll(s->c->client, &reply, &e)) >= 0) {
-        result = handle_reply(s, &reply);
+        if (!s->resumed)
+            result = handle_reply(s, &reply);
+        else if (resume_reply(s->c, s->unit, &reply, &status) > 0)
+            result = status + 1;
         client_reply_done(&reply);
     }
-    if (result == 0 && r != -EAGAIN) {
-        cli_error("%s; the program goes on, but its exit status cannot be told", e.text);
-        s->lost = true;
-    }
-    return result;
+    return result == 0 && r != -EAGAIN ? handle_loss(s, &e) : result;
 }
 
 static bool has_output(const struct session *s) {
@@ -351,6 +373,7 @@ int session_run(struct cli *c, const char *method, json_t *parameters) {
         close_and_reset(&s.input_to);
     close_and_reset(&s.signals);
     free(s.id);
+    free(s.unit);
     return status;
 }
 

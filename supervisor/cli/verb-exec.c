@@ -6,6 +6,9 @@
 #include "cli/run-unit.h"
 #include "cli/session.h"
 
+#define NAME_PATIENCE_USEC (5 * USEC_PER_SEC)
+#define NAME_INTERVAL_USEC (5 * USEC_PER_MSEC)
+
 static json_t *json_strings(char *const *words, size_t n) {
     json_t *l = json_array();
     for (size_t i = 0; words && i < n; i++) {
@@ -56,12 +59,29 @@ int verb_exec(struct cli *c, char **arguments, size_t n) {
     return session_run(c, "io.davit.Unit.Exec", p);
 }
 
+/* Who runs twice under one name gets the end of the first before its file systems and groups are gone. That
+ * is a matter of milliseconds, and for us to wait for. */
+static void wait_for_name(struct cli *c, const char *name) {
+    _cleanup_free_ char *unit = endswith(name, ".container") ? strdup(name) : strf("%s.container", name);
+    usec_t end = usec_add(now_monotonic(), NAME_PATIENCE_USEC);
+    bool leaving = true;
+
+    while (unit && leaving && now_monotonic() < end) {
+        struct client_reply reply;
+        if (client_call(
+                c->client, "io.davit.Unit.Describe", unit_parameter(unit), USEC_PER_SEC, &reply, NULL) < 0)
+            return;
+        json_t *u = json_object_get(reply.parameters, "unit");
+        leaving = json_flag(u, "transient") && json_number(u, "pid", 0) == 0 &&
+                  (streq(json_text(u, "state"), "stopping") || !*json_text(u, "job"));
+        client_reply_done(&reply);
+        if (leaving)
+            (void)usleep(NAME_INTERVAL_USEC);
+    }
+}
+
 static int run_detached(struct cli *c, json_t *parameters) {
     struct client_reply reply;
-    if (cli_connect(c, false) < 0) {
-        json_decref(parameters);
-        return EXIT_DAVIT_FAILED;
-    }
     if (cli_call(c, "io.davit.Unit.Run", parameters, &reply) < 0)
         return EXIT_DAVIT_FAILED;
     if (c->options.json)
@@ -99,7 +119,13 @@ int verb_run(struct cli *c, char **arguments, size_t n) {
         cli_error("the command line is not UTF-8");
         return EXIT_DAVIT_FAILED;
     }
-    if (o->name)
+    if (cli_connect(c, false) < 0) {
+        json_decref(p);
+        return EXIT_DAVIT_FAILED;
+    }
+    if (o->name) {
         (void)json_object_set_new(p, "name", json_string(o->name));
+        wait_for_name(c, o->name);
+    }
     return o->detach ? run_detached(c, p) : session_run(c, "io.davit.Unit.Run", p);
 }

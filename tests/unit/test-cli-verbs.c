@@ -2,119 +2,7 @@
 /* link: fake-api.c; without: manager */
 /* Each verb against a server with a manager that only pretends: what is asked, what is printed, which status.
  */
-#include "control-harness.h"
-
-#include <poll.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-
-#include "base/fs.h"
-#include "cli/cli.h"
-
-struct fixture {
-    struct harness harness;
-    char *directory, *units, *log;
-    bool finish_jobs; /* whatever job comes is done at once */
-    enum job_result result;
-    const char *message;
-    int status;
-    char *out, *err;
-};
-
-static int setup(void **state) {
-    struct fixture *f = calloc(1, sizeof(*f));
-    char directory[] = "/tmp/davit-test-XXXXXX";
-    struct error e = {};
-    if (!f || !mkdtemp(directory))
-        return -1;
-    f->directory = strdup(directory);
-    f->units = strf("%s/units", directory);
-    f->log = strf("%s/log", directory);
-    f->harness = harness_new();
-    f->harness.client = -1;
-    f->harness.manager.paths.runtime = f->directory;
-    f->harness.manager.paths.log = f->log;
-    f->harness.manager.settings.max_clients_per_uid = 64;
-    f->finish_jobs = true;
-    *state = f;
-    if (mkdir(f->units, 0755) < 0 || mkdir(f->log, 0755) < 0 ||
-        setenv("DAVIT_RUNTIME_DIR", f->directory, 1) < 0 || setenv("DAVIT_UNIT_PATH", f->units, 1) < 0 ||
-        setenv("DAVIT_LOG_DIR", f->log, 1) < 0)
-        return -1;
-    int r = control_new(&f->harness.manager, &e);
-    f->harness.control = f->harness.manager.control;
-    return r;
-}
-
-static int teardown(void **state) {
-    struct fixture *f = *state;
-    harness_end(&f->harness);
-    int r = remove_tree(AT_FDCWD, f->directory);
-    free(f->directory);
-    free(f->units);
-    free(f->log);
-    free(f->out);
-    free(f->err);
-    free(f);
-    return r;
-}
-
-static char *slurp(int fd) {
-    char *text = NULL;
-    assert_true(lseek(fd, 0, SEEK_SET) == 0);
-    assert_int_equal(fd_read_all(fd, 16 * 1024 * 1024, &text, NULL), 0);
-    return text;
-}
-
-static int temporary(struct fixture *f) {
-    int fd = open(f->directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    assert_true(fd >= 0);
-    return fd;
-}
-
-/* Runs `davit ARGUMENTS...` in a child while the server's loop runs here. */
-static int run(struct fixture *f, const char *const *argv) {
-    int argc = 0, status;
-    while (argv[argc])
-        argc++;
-    _cleanup_close_ int out = temporary(f), err = temporary(f);
-    (void)fflush(NULL);
-    pid_t pid = fork();
-    if (pid == 0) {
-        if (dup2(out, STDOUT_FILENO) < 0 || dup2(err, STDERR_FILENO) < 0)
-            _exit(254);
-        (void)alarm(20);
-        exit(cli_main(argc, (char **)(uintptr_t)argv));
-    }
-    assert_true(pid > 0);
-    while (waitpid(pid, &status, WNOHANG) == 0) {
-        (void)sd_event_run(f->harness.manager.event, 5000);
-        if (f->finish_jobs)
-            fake_finish_jobs(f->result, f->message);
-    }
-    free(f->out);
-    free(f->err);
-    f->out = slurp(out);
-    f->err = slurp(err);
-    f->status = WIFEXITED(status) ? WEXITSTATUS(status) : 200 + WTERMSIG(status);
-    return f->status;
-}
-#define DAVIT(f, ...) run(f, (const char *[]){"davit", __VA_ARGS__, NULL})
-/* With what it said, when the status is another one. */
-static void expect_status(const struct fixture *f, int status) {
-    if (f->status != status)
-        fail_msg("exit status %d, not %d:\n%s\n%s", f->status, status, f->out, f->err);
-}
-#define EXPECT(status, f, ...) \
-    do { \
-        (void)DAVIT(f, __VA_ARGS__); \
-        expect_status(f, status); \
-    } while (0)
-
-static void expect_in(const char *text, const char *part) {
-    if (!strstr(text, part))
-        fail_msg("no \"%s\" in:\n%s", part, text);
-}
+#include "cli-fixture.h"
 
 static void write_unit(struct fixture *f, const char *name, const char *text) {
     _cleanup_free_ char *path = path_join(f->units, name);
@@ -402,46 +290,6 @@ static void events_are_printed_until_the_end(void **state) {
     f->harness.control = f->harness.manager.control;
 }
 
-/* ---- programs ---- */
-
-static void exec_gives_output_and_status(void **state) {
-    struct fixture *f = *state;
-    fake.immediate = true; /* both replies come at once, and both must be seen */
-    fake.exec_status = 7;
-    fake.exec_output = "from the container\n";
-    EXPECT(7, f, "exec", "-e", "A=1", "-u", "www", "-w", "/", "web", "ls", "-l");
-    assert_string_equal(f->out, "from the container\n");
-    assert_string_equal(fake.execs[0].text, "ls -l");
-    EXPECT(7, f, "exec", "-t", "web", "sh");
-    assert_string_equal(f->out, "from the container\r\n"); /* by way of a terminal */
-    EXPECT(EXIT_DAVIT_FAILED, f, "exec", "none", "sh");
-    expect_in(f->err, "There is no unit none");
-}
-
-static void a_program_that_cannot_run_is_126_or_127(void **state) {
-    struct fixture *f = *state;
-    fake.exec_fails = true;
-    EXPECT(EXIT_NOT_FOUND, f, "exec", "web", "/bin/nonesuch");
-    expect_in(f->err, "execve: /bin/nonesuch: not found");
-}
-
-static void run_sends_unit_text_and_name(void **state) {
-    struct fixture *f = *state;
-    fake.immediate = true;
-    fake.exec_status = 3;
-    EXPECT(3, f, "run", "-m", "100M", "--name", "dreamland", "-v", "data1:/data1", "busybox", "/bin/sh", "-c",
-        "exit 3");
-    expect_in(fake.execs[0].text, "\nMemory=100M\n");
-    expect_in(fake.execs[0].text, "\nVolume=data1:/data1\n");
-    expect_in(fake.execs[0].text, "\nExec=/bin/sh -c \"exit 3\"\n");
-    EXPECT(0, f, "run", "-d", "--name", "bg", "busybox");
-    assert_string_equal(f->out, "bg.container\n");
-    EXPECT(EXIT_DAVIT_FAILED, f, "run", "-d", "-t", "busybox");
-    EXPECT(EXIT_DAVIT_FAILED, f, "run", "--cpus=x", "busybox");
-    EXPECT(3, f, "run", "-t", "busybox");
-    expect_in(fake.execs[2].text, "\nEnvironment=TERM=");
-}
-
 /* ---- files ---- */
 
 static void files_are_checked_and_shown(void **state) {
@@ -532,9 +380,6 @@ int main(void) {
         TEST(wrong_command_lines_are_explained),
         TEST(without_davitd_there_is_a_hint),
         TEST(events_are_printed_until_the_end),
-        TEST(exec_gives_output_and_status),
-        TEST(a_program_that_cannot_run_is_126_or_127),
-        TEST(run_sends_unit_text_and_name),
         TEST(files_are_checked_and_shown),
         TEST(enabling_makes_links_and_tells_davitd),
         TEST(logs_are_printed_in_three_ways),
