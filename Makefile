@@ -163,7 +163,7 @@ check-vm: programs test-programs ## the same tests in a booted machine (QEMU) on
 
 C_FILES = $(shell git ls-files '*.c' '*.h' 2>/dev/null || find supervisor tests -name '*.[ch]')
 SHELL_FILES = .ci/run tests/check tests/run tests/vm/run $(wildcard supervisor/control/embed.sh packaging/completions/davit tests/demo/demo \
-	tests/bench/run tests/lib.bash tests/integration/*.bash tests/integration/*.bats)
+	tests/bench/run tests/soak/soak tests/lib.bash tests/integration/*.bash tests/integration/*.bats)
 
 .PHONY: format lint lint-format lint-tidy lint-cppcheck lint-shell
 format: ## bring all C files into the house format
