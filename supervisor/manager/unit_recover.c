@@ -104,6 +104,9 @@ int unit_recover(struct managed_unit *u) {
 
     u->recovered = true;
     u->extended_until = USEC_INFINITY;
+    /* Its file was removed while davitd was away: saved state could not know. */
+    if (!u->config->fragment && u->config->type != UNIT_TARGET)
+        u->gone = true;
     main_lost = adopt(u, PROCESS_MAIN, &u->recovered_main, &u->main) < 0;
     control_lost = adopt(u, PROCESS_CONTROL, &u->recovered_control, &u->control) < 0;
     if (unit_has_processes(u) && !unit_is_idle(u) && u->state != STATE_WAITING && u->state != STATE_BACKOFF) {

@@ -79,6 +79,9 @@ int process_start(struct manager *m _unused_, struct managed_unit *unit, enum pr
     if (role == PROCESS_MAIN) {
         fake.mains++;
         f->begin = f->start = fake.auto_start;
+    } else if (role == PROCESS_EXEC) {
+        f->begin = f->start = true;
+        fake.last_exec = &f->p;
     } else if (role == PROCESS_CONTROL) {
         fake.hooks++;
         (void)snprintf(fake.last_hook, sizeof(fake.last_hook), "%s", spec->argv ? spec->argv[0] : "");
@@ -496,6 +499,21 @@ int fake_job(const char *unit, enum job_type type) {
     return r;
 }
 
+void fake_process_exits(struct process *p, int code, int status) {
+    of(p)->end = true;
+    of(p)->exit = (struct process_exit){.code = code, .status = status, .when = fake.now};
+    fake_settle();
+}
+
+void fake_process_fails(struct process *p, int number) {
+    struct error e = {};
+
+    of(p)->begin = of(p)->start = false;
+    error_set(&e, number, "cannot be");
+    p->callbacks->failed(p, &e);
+    fake_settle();
+}
+
 static struct fake_process *main_of(const char *unit) {
     struct managed_unit *u = fake_unit(unit);
 
@@ -584,7 +602,9 @@ static void manager_open(void) {
     fake.m.settings.start_concurrency = 100;
     assert_return_code(strv_append(&fake.m.paths.unit_path, fake.directory), 0);
     fake.m.paths.runtime = strdup(fake.directory);
-    fake.m.runtime_fd = fake.m.state_fd = -1;
+    fake.m.runtime_fd = open(fake.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fake.m.runtime_fd >= 0);
+    fake.m.state_fd = -1;
     fake.m.cgroups = (struct cgroup_tree *)&fake; /* never looked into: see the fakes above */
     assert_return_code(manager_init_core(&fake.m), 0);
     fake.m.phase = PHASE_RUNNING;
@@ -602,6 +622,7 @@ static void manager_close(void) {
     jobs_free(&fake.m);
     hashmap_free(fake.m.units);
     settings_done(&fake.m.settings);
+    (void)close(fake.m.runtime_fd);
     strv_free(fake.m.paths.unit_path);
     free(fake.m.paths.runtime);
     sd_event_unref(fake.m.event);
@@ -643,6 +664,8 @@ static void restore(struct managed_unit *u, const struct saved *saved) {
     const struct managed_unit *s = &saved->copy;
 
 #define COPY(field) u->field = s->field
+    COPY(gone);
+    COPY(transient);
     COPY(state);
     COPY(step);
     COPY(result);

@@ -48,6 +48,7 @@ struct fake {
     char log[65536];                    /* "unit: text\n" of each report */
     char last_job[ERROR_TEXT_MAX + 64]; /* "unit result message" of the last waiter's call */
     unsigned jobs_told;
+    struct process *last_exec; /* of `davit exec` */
 };
 extern struct fake fake;
 
@@ -76,6 +77,8 @@ void fake_started(const char *unit);
 void fake_launch_fails(const char *unit, int number, const char *step);
 void fake_exec_fails(const char *unit, int number, const char *step); /* has a pid; its exit 126 follows */
 void fake_exits(const char *unit, int code, int status);
+void fake_process_exits(struct process *p, int code, int status);
+void fake_process_fails(struct process *p, int number); /* no child was made */
 void fake_hook_exits(const char *unit, int code, int status);
 void fake_event(const char *unit, enum unit_event event);
 void fake_prepared(const char *unit);

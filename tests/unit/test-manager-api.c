@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* link: fake-manager.c; without: cgroup */
+/* What control/ asks for besides jobs: signals, freezing, forgetting failures, commands in containers,
+ * one-off containers. */
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "fake-manager.h"
+
+static pid_t told_pid;
+static int told_error, told_code, told_status;
+static unsigned told_started, told_exited;
+
+static void on_started(void *userdata _unused_, pid_t pid, const struct error *e) {
+    told_started++;
+    told_pid = pid;
+    told_error = e ? e->number : 0;
+}
+
+static void on_exited(void *userdata _unused_, int code, int status) {
+    told_exited++;
+    told_code = code;
+    told_status = status;
+}
+
+static int setup(void **state) {
+    told_started = told_exited = 0;
+    told_error = 0;
+    return fake_setup(state);
+}
+
+static void container(const char *name) {
+    fake_write(name, "[Container]\nImage=busybox\nExec=sleep 1000\n");
+    fake_load();
+}
+
+static void test_kill(void **state _unused_) {
+    struct managed_unit *u;
+    struct error e = {};
+
+    container("a.container");
+    u = fake_unit("a.container");
+    assert_int_equal(api_kill(&fake.m, u, KILL_WHOM_ALL, SIGUSR1, &e), -ESRCH);
+    start("a.container");
+    fake.ignore_term = true;
+    assert_return_code(api_kill(&fake.m, u, KILL_WHOM_ALL, SIGUSR1, &e), 0);
+    assert_return_code(api_kill(&fake.m, u, KILL_WHOM_MAIN, SIGHUP, &e), 0);
+    assert_string_equal(fake_signals("a.container"), "*USR1 HUP");
+    assert_int_equal(api_kill(&fake.m, u, KILL_WHOM_ALL, 0, &e), -EINVAL);
+    assert_int_equal(api_kill(&fake.m, u, KILL_WHOM_ALL, 4711, &e), -EINVAL);
+    fake_write("x.target", "[Unit]\n");
+    fake_load();
+    assert_int_equal(api_kill(&fake.m, fake_unit("x.target"), KILL_WHOM_ALL, SIGHUP, &e), -EINVAL);
+}
+
+static void test_freeze_holds_the_watchdog(void **state _unused_) {
+    struct managed_unit *u;
+    struct error e = {};
+
+    fake_write("a.service", "[Service]\nExecStart=/bin/a\nWatchdogSec=2\nType=notify\n");
+    fake_load();
+    u = fake_unit("a.service");
+    start("a.service");
+    fake_event("a.service", EVENT_READY);
+    assert_return_code(api_freeze(&fake.m, u, true, &e), 0);
+    assert_true(u->frozen);
+    fake_advance(10 * USEC_PER_SEC);
+    assert_state("a.service", STATE_RUNNING);
+    assert_return_code(api_freeze(&fake.m, u, false, &e), 0);
+    fake_advance(3 * USEC_PER_SEC);
+    assert_result("a.service", RESULT_WATCHDOG);
+}
+
+static void test_frozen_unit_can_be_stopped(void **state _unused_) {
+    struct error e = {};
+
+    container("a.container");
+    start("a.container");
+    assert_return_code(api_freeze(&fake.m, fake_unit("a.container"), true, &e), 0);
+    stop("a.container");
+    assert_state("a.container", STATE_INACTIVE);
+    assert_false(fake_unit("a.container")->frozen);
+}
+
+static void test_reset_failed(void **state _unused_) {
+    struct managed_unit *u;
+
+    fake_write("a.service", "[Service]\nExecStart=/bin/a\n");
+    fake_load();
+    u = fake_unit("a.service");
+    start("a.service");
+    fake_exits("a.service", CLD_EXITED, 1);
+    u->restarts = 5;
+    assert_state("a.service", STATE_FAILED);
+    assert_return_code(api_reset_failed(&fake.m, NULL), 0);
+    assert_state("a.service", STATE_INACTIVE);
+    assert_result("a.service", RESULT_SUCCESS);
+    assert_int_equal(u->restarts, 0);
+}
+
+/* ---- exec ---- */
+
+static int run_exec(void *userdata, struct error *e) {
+    char *argv[] = {(char *)"true", NULL};
+    struct exec_request r = {
+        .argv = argv, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .terminal_fd = -1};
+    int result = api_exec(&fake.m, fake_unit("a.container"), &r, on_started, on_exited, userdata, e);
+
+    fake_settle();
+    return result;
+}
+
+static void test_exec(void **state _unused_) {
+    struct error e = {};
+
+    container("a.container");
+    assert_int_equal(run_exec(&e, &e), -ESRCH);
+    assert_non_null(strstr(e.text, "not running"));
+    start("a.container");
+    assert_return_code(run_exec(&e, &e), 0);
+    assert_int_equal(told_started, 1);
+    assert_true(told_pid > 0);
+    fake_process_exits(fake.last_exec, CLD_EXITED, 7);
+    assert_int_equal(told_exited, 1);
+    assert_int_equal(told_code, CLD_EXITED);
+    assert_int_equal(told_status, 7);
+    assert_true(list_empty(&fake_unit("a.container")->sessions));
+    assert_state("a.container", STATE_RUNNING);
+}
+
+static void test_exec_that_cannot_be(void **state _unused_) {
+    struct error e = {};
+
+    container("a.container");
+    start("a.container");
+    fake.auto_start = false;
+    {
+        char *argv[] = {(char *)"true", NULL};
+        struct exec_request r = {
+            .argv = argv, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .terminal_fd = -1};
+
+        assert_return_code(api_exec(&fake.m, fake_unit("a.container"), &r, on_started, on_exited, &e, &e), 0);
+        fake_process_fails(fake.last_exec, ENOENT);
+    }
+    assert_int_equal(told_started, 1);
+    assert_int_equal(told_error, ENOENT);
+    assert_int_equal(told_exited, 0);
+    assert_true(list_empty(&fake_unit("a.container")->sessions));
+}
+
+static void test_exec_signals_and_a_client_that_leaves(void **state _unused_) {
+    struct error e = {};
+
+    container("a.container");
+    start("a.container");
+    fake.ignore_term = true;
+    assert_return_code(run_exec(&e, &e), 0);
+    assert_return_code(api_exec_kill(&fake.m, &e, SIGWINCH), 0);
+    assert_int_equal(api_exec_kill(&fake.m, &told_pid, SIGWINCH), -ESRCH);
+    api_forget_client(&fake.m, &e);
+    assert_string_equal(fake_signals("a.container"), "WINCH HUP");
+    fake_process_exits(fake.last_exec, CLD_KILLED, SIGHUP);
+    assert_int_equal(told_exited, 0); /* nobody is there to be told */
+}
+
+/* ---- run ---- */
+
+static int one_off(const char *name, const char *text, int fd, char **ret, struct error *e) {
+    struct run_request r = {
+        .name = name, .unit_text = text, .stdin_fd = fd, .stdout_fd = fd, .stderr_fd = fd, .terminal_fd = -1};
+    int result = api_run(&fake.m, &r, on_started, on_exited, &told_pid, ret, e);
+
+    fake_settle();
+    return result;
+}
+
+static bool text_is_there(const char *name) {
+    _cleanup_free_ char *path = strf("%s/transient/%s", fake.directory, name);
+
+    return access(path, F_OK) == 0;
+}
+
+#define TEXT "[Container]\nImage=busybox\nExec=true\n"
+
+static void test_run(void **state _unused_) {
+    _cleanup_free_ char *name = NULL;
+    struct error e = {};
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    fake_load();
+    assert_return_code(one_off("dreamland", TEXT, fd, &name, &e), 0);
+    (void)close(fd);
+    assert_string_equal(name, "dreamland.container");
+    assert_int_equal(told_started, 1);
+    assert_state("dreamland.container", STATE_RUNNING);
+    assert_true(fake_unit("dreamland.container")->stdio->stdin_fd >= 0);
+    assert_true(text_is_there("dreamland.container"));
+    fake_exits("dreamland.container", CLD_EXITED, 42);
+    assert_int_equal(told_exited, 1);
+    assert_int_equal(told_status, 42);
+    assert_null(manager_find(&fake.m, "dreamland.container"));
+    assert_false(text_is_there("dreamland.container"));
+}
+
+static void test_run_detached_with_a_chosen_name(void **state _unused_) {
+    _cleanup_free_ char *name = NULL;
+    struct error e = {};
+
+    fake_load();
+    assert_return_code(one_off(NULL, TEXT, -1, &name, &e), 0);
+    assert_non_null(startswith(name, "run-"));
+    assert_int_equal(told_started, 1);
+    api_forget_client(&fake.m, &told_pid);
+    assert_state(name, STATE_RUNNING);
+    fake_exits(name, CLD_EXITED, 0);
+    assert_int_equal(told_exited, 0);
+    assert_null(manager_find(&fake.m, name));
+}
+
+static void test_run_refused(void **state _unused_) {
+    _cleanup_free_ char *name = NULL;
+    struct error e = {};
+
+    container("a.container");
+    assert_int_equal(one_off("a", TEXT, -1, &name, &e), -EEXIST);
+    assert_int_equal(one_off("bad/name", TEXT, -1, &name, &e), -EINVAL);
+    assert_int_equal(one_off("b", "[Container]\nExec=true\n", -1, &name, &e), -EINVAL);
+    assert_null(manager_find(&fake.m, "b.container"));
+    assert_int_equal(one_off("c", "[Unit]\nRequires=nowhere.container\n" TEXT, -1, &name, &e), -ENOENT);
+    assert_null(manager_find(&fake.m, "c.container"));
+    assert_false(text_is_there("c.container"));
+    assert_null(name);
+    assert_int_equal(told_started, 0);
+}
+
+static void test_run_that_cannot_be_prepared(void **state _unused_) {
+    _cleanup_free_ char *name = NULL;
+    struct error e = {};
+
+    fake_load();
+    fake.prepare = FAKE_PREPARE_FAILS;
+    fake.prepare_errno = ENOENT;
+    assert_return_code(one_off("x", TEXT, -1, &name, &e), 0);
+    assert_int_equal(told_started, 1);
+    assert_int_equal(told_error, ENOENT);
+    assert_int_equal(told_exited, 0);
+    assert_null(manager_find(&fake.m, "x.container"));
+}
+
+static void test_run_whose_client_leaves(void **state _unused_) {
+    _cleanup_free_ char *name = NULL;
+    struct error e = {};
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    fake_load();
+    assert_return_code(one_off("x", TEXT, fd, &name, &e), 0);
+    (void)close(fd);
+    api_forget_client(&fake.m, &told_pid);
+    fake_settle();
+    assert_null(manager_find(&fake.m, "x.container")); /* stopped and gone */
+    assert_int_equal(told_exited, 0);
+}
+
+static void test_run_outlives_davitd(void **state _unused_) {
+    _cleanup_free_ char *name = NULL;
+    struct error e = {};
+
+    fake_load();
+    assert_return_code(one_off("x", TEXT, -1, &name, &e), 0);
+    fake_manager_restart();
+    assert_state("x.container", STATE_RUNNING);
+    fake_exits("x.container", CLD_EXITED, 0);
+    assert_null(manager_find(&fake.m, "x.container"));
+}
+
+static void test_status_text(void **state _unused_) {
+    _cleanup_free_ char *text = NULL;
+
+    container("a.container");
+    container("b.container");
+    start("a.container");
+    start("b.container");
+    fake_exits("b.container", CLD_EXITED, 1);
+    assert_return_code(manager_status_text(&fake.m, &text), 0);
+    assert_string_equal(text, "1 running, 1 failed");
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, fake_teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(test_kill),
+        TEST(test_freeze_holds_the_watchdog),
+        TEST(test_frozen_unit_can_be_stopped),
+        TEST(test_reset_failed),
+        TEST(test_exec),
+        TEST(test_exec_that_cannot_be),
+        TEST(test_exec_signals_and_a_client_that_leaves),
+        TEST(test_run),
+        TEST(test_run_detached_with_a_chosen_name),
+        TEST(test_run_refused),
+        TEST(test_run_that_cannot_be_prepared),
+        TEST(test_run_whose_client_leaves),
+        TEST(test_run_outlives_davitd),
+        TEST(test_status_text),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
