@@ -2,10 +2,12 @@
 #include "cli/session.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "base/fd.h"
 #include "base/fs.h"
@@ -51,22 +53,36 @@ static int pass(struct session *s, json_t *parameters, const char *name, int fd)
     return 0;
 }
 
-/* A pipe that the program may open again as /dev/stdout, whatever user it runs as. */
+/* So that the program may open it again as /dev/stdout, whatever user it runs as. Only a pipe without a name,
+ * which nobody can reach who has not got it already. */
+static void let_open_again(int fd) {
+    struct statfs fs;
+    if (fstatfs(fd, &fs) >= 0 && fs.f_type == PIPEFS_MAGIC)
+        (void)fchmod(fd, 0666);
+}
+
 static int make_pipe(int ret[static 2]) {
     if (pipe2(ret, O_CLOEXEC) < 0)
         return negative_errno();
-    (void)fchmod(ret[0], 0666);
+    let_open_again(ret[0]);
     return 0;
+}
+
+/* Our own, which is neither a terminal nor closed. Closed: the program gets /dev/null. */
+static int pass_copy(struct session *s, json_t *parameters, const char *name, int fd) {
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (copy < 0)
+        return 0;
+    let_open_again(copy);
+    return pass(s, parameters, name, copy);
 }
 
 /* Standard output or error: our own one where that is a file or pipe; a pipe that we copy from where it is a
  * terminal. */
 static int pass_output(struct session *s, json_t *parameters, const char *name, int fd) {
     int ends[2];
-    if (!isatty(fd)) {
-        int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-        return copy < 0 ? 0 : pass(s, parameters, name, copy); /* closed: the program gets /dev/null */
-    }
+    if (!isatty(fd))
+        return pass_copy(s, parameters, name, fd);
     int r = make_pipe(ends);
     if (r < 0)
         return r;
@@ -77,10 +93,8 @@ static int pass_output(struct session *s, json_t *parameters, const char *name, 
 
 static int pass_input(struct session *s, json_t *parameters) {
     int ends[2];
-    if (!isatty(STDIN_FILENO)) {
-        int copy = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
-        return copy < 0 ? 0 : pass(s, parameters, "stdin", copy);
-    }
+    if (!isatty(STDIN_FILENO))
+        return pass_copy(s, parameters, "stdin", STDIN_FILENO);
     int r = make_pipe(ends);
     if (r < 0)
         return r;

@@ -116,6 +116,9 @@ is_forgotten() { local r=0; davit status "$1" || r=$?; [ "$r" -eq 4 ]; }
 @test 'davit run passes standard input and keeps outputs apart' {
     [ "$(echo hello | davit run -i busybox cat 2>/dev/null)" = hello ]
     [ "$(davit run busybox sh -c 'echo no >&2' 2>/dev/null)" = '' ]
+    [ "$(davit run -u www busybox sh -c 'echo again > /dev/stdout')" = again ]
+    davit start dreamland
+    [ "$(davit exec dreamland sh -c 'echo again > /dev/stderr' 2>&1)" = again ]
 }
 
 @test 'davit run: missing program 127, not executable 126, no such image 125' {
