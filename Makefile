@@ -188,12 +188,21 @@ TIDY_FILES ?= $(wildcard supervisor/*/*.c)
 FUZZ_SECONDS ?= 30
 FUZZ_TARGETS := $(patsubst tests/fuzz/fuzz-%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
 FUZZ_SOURCES = $(foreach f,base cgroup unit image launch log control,$(wildcard supervisor/$(f)/*.c))
+FUZZ_FLAGS = -g -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined $(CPPFLAGS_ALL) -std=gnu17 \
+	-U_FORTIFY_SOURCE -DDAVIT_FUZZING=1
+
+$(O)/fuzz/obj/%.o: %.c Makefile $(O)/gen/varlink.h
+	@mkdir -p $(@D)
+	clang $(FUZZ_FLAGS) -MMD -MP -c $< -o $@
+# An archive, so that a target takes only what it needs.
+$(O)/fuzz/all.a: $(patsubst %.c,$(O)/fuzz/obj/%.o,$(FUZZ_SOURCES))
+	@rm -f $@
+	$(AR) rcsD $@ $^
 
 define fuzz_program
-$(O)/fuzz/$(1): tests/fuzz/fuzz-$(1).c $$(FUZZ_SOURCES) $$(patsubst %,tests/%,$$(call test_link,tests/fuzz/fuzz-$(1).c)) $(O)/gen/varlink.h
-	@mkdir -p $$(@D)
-	clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $$(CPPFLAGS_ALL) -std=gnu17 -U_FORTIFY_SOURCE \
-		-DDAVIT_FUZZING=1 -o $$@ $$(filter %.c,$$^) $$(LIBS_MANAGER)
+$(O)/fuzz/$(1): $(O)/fuzz/obj/tests/fuzz/fuzz-$(1).o \
+		$$(patsubst %.c,$(O)/fuzz/obj/tests/unit/%.o,$$(notdir $$(call test_link,tests/fuzz/fuzz-$(1).c))) $(O)/fuzz/all.a
+	clang -g -fsanitize=fuzzer,address,undefined -o $$@ $$^ $$(LIBS_MANAGER)
 endef
 $(foreach t,$(FUZZ_TARGETS),$(eval $(call fuzz_program,$(t))))
 
