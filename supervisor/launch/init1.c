@@ -42,13 +42,27 @@ static void reap(pid_t program) {
     }
 }
 
+/* What ps(1) shows of pid 1, inside and in `davit status`: not a second launcher. The space is that of
+ * davit-launch's own arguments, its name and its number; in another program there may be no room, and nothing
+ * is done. */
+static void set_title(void) {
+    static const char launcher[] = "davit-launch", title[] = "davit-init1";
+    char *argument = program_invocation_name;
+
+    (void)prctl(PR_SET_NAME, title);
+    if (!streq(argument, launcher))
+        return;
+    memset(argument, 0, sizeof(launcher) + strlen(argument + sizeof(launcher)));
+    memcpy(argument, title, sizeof(title));
+}
+
 void init1_run(struct child *c) {
     sigset_t all;
 
     sigfillset(&all);
     (void)sigprocmask(SIG_SETMASK, &all, NULL);
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1); /* for a container that shares its PID namespace */
-    (void)prctl(PR_SET_NAME, "davit-init1");
+    set_title();
     struct clone_request request = {.exit_signal = SIGCHLD};
     pid_t program = sys_clone3(&request);
     if (program < 0) {
