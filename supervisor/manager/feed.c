@@ -72,6 +72,11 @@ static bool handle_batch(struct manager *m) {
     struct feed_record records[FEED_BATCH] = {};
 
     ssize_t count = copy_records(f, records);
+    if (count == -EPIPE) {
+        /* Whoever started us and reaped for us is gone, and the next one will start a davitd of its own. */
+        log_error("davit-init is gone: davitd ends, what runs goes on by itself");
+        exit(EXIT_FAILURE);
+    }
     if (count < 0) {
         log_error("Exit feed: %s; ends of processes are no longer learned", errno_text((int)count));
         (void)sd_event_source_set_enabled(f->source, SD_EVENT_OFF);

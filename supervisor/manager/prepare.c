@@ -100,7 +100,7 @@ static int make_anonymous_volumes(struct managed_unit *u, struct error *e) {
         wanted += c->volumes[i].kind == VOLUME_ANONYMOUS;
     while (strv_length(u->resources.anonymous_volumes) < wanted) {
         _cleanup_free_ char *name = NULL, *path = NULL;
-        int r = volume_new_anonymous(u->manager, &name, &path, e);
+        int r = volume_new_anonymous(u->manager, u->name, &name, &path, e);
         if (r < 0)
             return r;
         if (strv_append(&u->resources.anonymous_volumes, name) < 0) {

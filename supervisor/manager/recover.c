@@ -85,6 +85,24 @@ static void find_invocation(struct managed_unit *u, pid_t pid) {
         u->resources.upper_dir = strf("%s/containers/%s/%s", u->manager->paths.state, u->name, u->invocation);
 }
 
+/* The anonymous volumes of the run, which have the unit's name in their mark. In the order of their names:
+ * which is mounted where is known to the running container only, and the next start makes new ones. */
+static void find_volumes(struct managed_unit *u) {
+    int fd = openat(u->manager->state_fd, "volumes", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+
+    if (!d) {
+        closep(&fd);
+        return;
+    }
+    for (const struct dirent *entry = readdir(d); entry; entry = readdir(d)) {
+        _cleanup_free_ char *mark = strf("%s/anonymous", entry->d_name), *unit = NULL;
+        if (mark && file_read(dirfd(d), mark, UNIT_NAME_MAX, &unit, NULL) >= 0 && streq(unit, u->name))
+            (void)strv_append(&u->resources.anonymous_volumes, entry->d_name);
+    }
+    (void)closedir(d);
+}
+
 static bool adopt_by_cgroup(struct managed_unit *u) {
     struct candidate found;
 
@@ -105,6 +123,7 @@ static bool adopt_by_cgroup(struct managed_unit *u) {
         .begun_at = u->state_since,
     };
     find_invocation(u, found.pid);
+    find_volumes(u);
     return true;
 }
 

@@ -89,8 +89,9 @@ int volume_resolve(struct manager *m, const char *name, struct volume_source *re
 void volume_source_done(struct volume_source *v);
 /* What starting a .volume unit does. */
 int volume_prepare(struct managed_unit *u, struct error *e);
-/* A new anonymous volume: its name and its directory. */
-int volume_new_anonymous(struct manager *m, char **ret_name, char **ret_path, struct error *e);
+/* A new anonymous volume of that unit: its name and its directory. */
+int volume_new_anonymous(
+    struct manager *m, const char *unit, char **ret_name, char **ret_path, struct error *e);
 void volume_remove(struct manager *m, const char *name);
 
 /* ---- limits.c ---- */

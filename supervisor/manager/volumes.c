@@ -159,7 +159,8 @@ int volume_prepare(struct managed_unit *u, struct error *e) {
 }
 
 /* 64 hexadecimal digits, as podman's. */
-int volume_new_anonymous(struct manager *m, char **ret_name, char **ret_path, struct error *e) {
+int volume_new_anonymous(
+    struct manager *m, const char *unit, char **ret_name, char **ret_path, struct error *e) {
     char a[ID128_TEXT], b[ID128_TEXT];
 
     id128_random(a);
@@ -171,10 +172,10 @@ int volume_new_anonymous(struct manager *m, char **ret_name, char **ret_path, st
     int r = make_directory(m, name, 0, 0, e);
     if (r < 0)
         return r;
-    /* Only what has this mark is ever removed: a davitd that comes back sweeps what no run uses (cleanup.c).
-     */
+    /* Only what has this mark is ever removed: a davitd that comes back sweeps what no run uses (sweep.c). The
+     * unit's name in it is for one that has lost its saved state (recover.c). */
     _cleanup_free_ char *mark = strf("volumes/%s/anonymous", name);
-    r = mark ? file_write_atomic(m->state_fd, mark, "", 0, 0600, false) : -ENOMEM;
+    r = mark ? file_write_atomic(m->state_fd, mark, unit, strlen(unit), 0600, false) : -ENOMEM;
     if (r < 0)
         return error_set_errno(e, r, "marking anonymous volume %s", name);
     *ret_name = TAKE_PTR(name);
