@@ -321,9 +321,14 @@ void unit_emit(struct manager *m, json_t *event) {
 }
 
 json_t *unit_state_event(struct managed_unit *u, enum unit_state old) {
-    return json_pack("{ss ss ss ss ss sI}", "event", "state", "unit", u->name, "old", unit_state_name(old),
-        "new", unit_state_name(u->state), "result", unit_result_name(u->result), "timestamp",
-        (json_int_t)u->state_since_realtime);
+    json_t *event = json_pack("{ss ss ss ss ss sI}", "event", "state", "unit", u->name, "old",
+        unit_state_name(old), "new", unit_state_name(u->state), "result", unit_result_name(u->result),
+        "timestamp", (json_int_t)u->state_since_realtime);
+
+    /* Who waits for a program that is gone a moment later has no time to ask. */
+    if (event && !u->main && u->main_code != 0)
+        (void)json_object_set_new(event, "exit", api_exit_json(u));
+    return event;
 }
 
 void api_event_job(struct manager *m, const struct job *j, enum job_result result, const char *message) {

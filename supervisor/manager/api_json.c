@@ -103,6 +103,10 @@ static const char *exit_word(int code) {
     return code == CLD_EXITED ? "exited" : code == CLD_KILLED ? "killed" : "dumped";
 }
 
+json_t *api_exit_json(const struct managed_unit *u) {
+    return json_pack("{ss si}", "code", exit_word(u->main_code), "status", u->main_status);
+}
+
 static void add_run(json_t *o, const struct managed_unit *u) {
     set_text(o, "invocation", u->invocation);
     if (u->active_since != 0)
@@ -110,7 +114,7 @@ static void add_run(json_t *o, const struct managed_unit *u) {
     if (u->control && u->control->pid > 0)
         set(o, "control_pid", json_integer(u->control->pid));
     if (u->main_code != 0)
-        set(o, "exit", json_pack("{ss si}", "code", exit_word(u->main_code), "status", u->main_status));
+        set(o, "exit", api_exit_json(u));
     if (u->error)
         set(o, "error", error_json(u->error));
     set_text(o, "restart_reason", u->restart_reason);

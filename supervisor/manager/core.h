@@ -43,6 +43,7 @@ enum service_type unit_service_type(const struct managed_unit *u);
 bool unit_can_reload(const struct managed_unit *u);
 /* When a timer fires. */
 void unit_timer_fired(struct managed_unit *u, enum unit_timer which);
+json_t *api_exit_json(const struct managed_unit *u); /* of the last main process: {"code", "status"} */
 json_t *unit_state_event(struct managed_unit *u, enum unit_state old);
 
 /* ---- unit_table.c ---- */
