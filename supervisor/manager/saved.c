@@ -400,13 +400,31 @@ static void note_result(struct manager *m, int r) {
     last = r < 0 ? r : 0;
 }
 
+/* Whole or not at all. One writer and one name for the new file, so it takes four system calls where
+ * file_write_atomic() takes eight: this is done several times in each start. */
+static int replace_file(struct manager *m, const char *name, const void *data, size_t n) {
+    static const char new_name[] = "state/.new";
+
+    int fd = openat(m->runtime_fd, new_name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return negative_errno();
+    int r = write_all(fd, data, n);
+    if (close(fd) < 0 && r >= 0)
+        r = negative_errno();
+    if (r >= 0 && renameat(m->runtime_fd, new_name, m->runtime_fd, name) < 0)
+        r = negative_errno();
+    if (r < 0)
+        (void)unlinkat(m->runtime_fd, new_name, 0);
+    return r;
+}
+
 int saved_write(struct managed_unit *u) {
     _cleanup_free_ char *text = saved_format(u), *name = file_name(u->name);
 
     if (!text || !name)
         return -ENOMEM;
     keeper_status_changed(u->manager);
-    return file_write_atomic(u->manager->runtime_fd, name, text, strlen(text), 0600, false);
+    return replace_file(u->manager, name, text, strlen(text));
 }
 
 void saved_remove(struct managed_unit *u) {
@@ -489,7 +507,7 @@ int saved_write_feed_sequence(struct manager *m, uint64_t sequence) {
     _cleanup_free_ char *text = strf("keeper=%s\nboot=%s\nsequence=%" PRIu64 "\n", identity, boot, sequence);
     if (!text)
         return -ENOMEM;
-    return file_write_atomic(m->runtime_fd, "state/.manager", text, strlen(text), 0600, false);
+    return replace_file(m, "state/.manager", text, strlen(text));
 }
 
 int saved_feed_position(struct manager *m, uint64_t *ret_sequence) {
@@ -530,7 +548,7 @@ int saved_write_settings(struct manager *m) {
     int r = settings_encode(&m->settings, NULL, &data, &n);
     if (r < 0)
         return r;
-    return file_write_atomic(m->runtime_fd, "state/.settings", data, n, 0600, false);
+    return replace_file(m, "state/.settings", data, n);
 }
 
 int saved_read_settings(struct manager *m, struct settings *ret) {
