@@ -219,8 +219,9 @@ int child_execute(struct child *c, struct error *e) {
     }
     umask(c->spec->umask == UINT32_MAX ? 0022 : c->spec->umask);
     reset_signals(c);
-    if (!strchr(c->spec->argv[0], '/'))
+    const char *program = c->spec->program ? c->spec->program : c->spec->argv[0];
+    if (!strchr(program, '/'))
         return search_and_execute(c->spec, env, e);
-    (void)execve(c->spec->argv[0], c->spec->argv, env);
-    return execute_failed(c->spec->argv[0], errno, e);
+    (void)execve(program, c->spec->argv, env);
+    return execute_failed(program, errno, e);
 }

@@ -172,7 +172,8 @@ static int check_process(const struct container_spec *s, struct error *e) {
     if (s->seccomp_size % sizeof(struct sock_filter) != 0 ||
         s->seccomp_size / sizeof(struct sock_filter) > BPF_MAXINSNS)
         return BAD(e, "system call filter of %u bytes", s->seccomp_size);
-    return check_optional_path(s->working_dir, "the working directory", e);
+    int r = check_optional_path(s->program, "the program", e);
+    return r < 0 ? r : check_optional_path(s->working_dir, "the working directory", e);
 }
 
 int spec_check(const struct container_spec *s, size_t n_fds, struct error *e) {

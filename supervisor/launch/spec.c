@@ -110,6 +110,7 @@ static const struct field spec_fields[] = {
     ONE(FIELD_STRING, notify_socket),
     ONE(FIELD_STRV, argv),
     ONE(FIELD_STRV, environment),
+    ONE(FIELD_STRING, program),
     ONE(FIELD_STRING, working_dir),
     ONE(FIELD_STRING, user),
     ONE(FIELD_STRING, group),

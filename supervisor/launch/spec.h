@@ -140,6 +140,7 @@ struct container_spec {
 
     /* ---- the process ---- */
     char **argv, **environment;
+    char *program;     /* what is executed, where argv[0] is only a name for it to see; NULL = argv[0] */
     char *working_dir; /* NULL = "/" */
     char *user,
         *group;    /* "0", "www-data", NULL = 0 and the user's group; looked up in the container's files */

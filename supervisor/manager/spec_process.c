@@ -5,22 +5,17 @@
 #include "manager/spec_internal.h"
 #include "unit/expand.h"
 
-static int command_of(const struct exec_command *c, char *const *env, char ***ret, struct error *e) {
-    _cleanup_strv_free_ char **argv = NULL;
-
-    int r = c->flags & EXEC_NO_ENV_EXPAND ? 0 : command_expand(c->argv, env, &argv);
-    if (r >= 0 && !argv) {
-        argv = strv_copy(c->argv);
-        r = argv ? 0 : -ENOMEM;
+static int command_of(
+    const struct exec_command *c, char *const *env, struct container_spec *s, struct error *e) {
+    int r = c->flags & EXEC_NO_ENV_EXPAND ? 0 : command_expand(c->argv, env, &s->argv);
+    if (r >= 0 && !s->argv) {
+        s->argv = strv_copy(c->argv);
+        r = s->argv ? 0 : -ENOMEM;
     }
-    /* What is executed is argv[0]; a name for the program to see (@) would need one more field in the spec.
-     */
-    if (r >= 0 && argv[0] && c->path)
-        r = free_and_strdup(&argv[0], c->path);
-    if (r < 0)
-        return error_set_errno(e, r, "%s", c->path ? c->path : "command");
-    *ret = TAKE_PTR(argv);
-    return 0;
+    /* With '@' argv[0] is only what the program sees. */
+    if (r >= 0 && c->path && !streq_ptr(s->argv[0], c->path))
+        r = free_and_strdup(c->flags & EXEC_ARGV0 ? &s->program : &s->argv[0], c->path);
+    return r < 0 ? error_set_errno(e, r, "%s", c->path ? c->path : "command") : 0;
 }
 
 static int identity_of(
@@ -41,7 +36,7 @@ static int build(struct managed_unit *u, const struct exec_command *c, bool hook
     if (r >= 0)
         r = environment_of_process(u, hook, &s->environment, e);
     if (r >= 0)
-        r = command_of(c, s->environment, &s->argv, e);
+        r = command_of(c, s->environment, s, e);
     if (r < 0)
         return r;
     if (identity_of(&u->config->service, c, s) < 0 || spec_add_rlimits(s, NULL, 0) < 0)

@@ -72,6 +72,7 @@ static void fill(struct container_spec *s) {
     s->notify_socket = copy("/run/davit/notify/web");
     s->argv = list("/bin/sh", "");
     s->environment = list("A=b", "C=");
+    s->program = copy("/bin/busybox");
     s->working_dir = copy("/srv");
     s->user = copy("www");
     s->group = copy("33");

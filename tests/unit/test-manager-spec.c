@@ -526,6 +526,13 @@ static void host_services_and_hooks(void **state) {
     assert_int_equal(prepare_main_spec(u, &spec, fds, &n_fds, &error), 0);
     expect_argv("/bin/echo|two");
 
+    struct managed_unit *named =
+        fake_unit("named.service", "[Service]\nExecStart=@/bin/busybox sh -c true\n");
+    forget_spec();
+    assert_int_equal(prepare_main_spec(named, &spec, fds, &n_fds, &error), 0);
+    assert_string_equal(spec.program, "/bin/busybox");
+    expect_argv("sh|-c|true");
+
     struct process main_process = {.pid = 4242, .pidfd = -1};
     u->main = &main_process;
     u->state = STATE_STOPPING;
