@@ -172,8 +172,8 @@ int volume_new_anonymous(
     int r = make_directory(m, name, 0, 0, e);
     if (r < 0)
         return r;
-    /* Only what has this mark is ever removed: a davitd that comes back sweeps what no run uses (sweep.c). The
-     * unit's name in it is for one that has lost its saved state (recover.c). */
+    /* Only what has this mark is ever removed: a davitd that comes back sweeps what no run uses (sweep.c).
+     * The unit's name in it is for one that has lost its saved state (recover.c). */
     _cleanup_free_ char *mark = strf("volumes/%s/anonymous", name);
     r = mark ? file_write_atomic(m->state_fd, mark, unit, strlen(unit), 0600, false) : -ENOMEM;
     if (r < 0)
