@@ -56,6 +56,18 @@ static inline int sys_pivot_root(const char *new_root, const char *put_old) {
     return result_or_errno(syscall(SYS_pivot_root, new_root, put_old));
 }
 
+/* signal(number, SIG_DFL) also for 32 and 33, which libc keeps for its threads and refuses to touch. The
+ * struct is the kernel's, not libc's. */
+static inline int sys_signal_default(int number) {
+    const struct {
+        void (*handler)(int);
+        unsigned long flags;
+        void (*restorer)(void);
+        uint64_t mask;
+    } action = {.handler = SIG_DFL};
+    return result_or_errno(syscall(SYS_rt_sigaction, number, &action, NULL, sizeof(action.mask)));
+}
+
 /* An anonymous session keyring, so that the container has none of ours. */
 static inline int sys_join_session_keyring(void) {
     return result_or_errno(syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL));

@@ -70,6 +70,9 @@ static void note_ignored_signals(struct launcher *l) {
     struct sigaction a;
 
     (void)signal(SIGPIPE, SIG_IGN); /* a barrier whose child is dead */
+    /* Ignored, they would stop the threads of every program from changing their user together. */
+    for (int i = 32; i < SIGRTMIN; i++)
+        (void)sys_signal_default(i);
     sigemptyset(&l->ignored);
     for (int i = 1; i <= SIGRTMAX; i++)
         if (sigaction(i, NULL, &a) >= 0 && a.sa_handler == SIG_IGN)
