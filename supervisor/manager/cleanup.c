@@ -49,6 +49,15 @@ static void chore_free(struct chore *c) {
     free(c);
 }
 
+/* <state>/containers/UNIT stays while the unit may start again: a directory that is made and removed with
+ * each start costs ext4 a search among the inodes that were freed lately, which is dear when a fleet starts.
+ * What is left of a unit that has gone the next davitd sweeps. */
+static bool directory_goes(struct manager *m, const char *directory) {
+    const struct managed_unit *u = manager_find(m, path_basename(directory));
+
+    return startswith(directory, m->paths.state) && !endswith(directory, "/volumes") && (!u || u->transient);
+}
+
 static void chore_ended(struct process *p, const char *problem) {
     struct chore *c = p->userdata;
     struct cleanup *waiting = c->cleanup;
@@ -56,8 +65,7 @@ static void chore_ended(struct process *p, const char *problem) {
     if (problem)
         log_warning(
             "Removing %s/%s: %s; it is tried again when davitd starts", c->directory, c->name, problem);
-    /* The unit's own directory, when this was the last in it. */
-    else if (startswith(c->directory, p->manager->paths.state) && !endswith(c->directory, "/volumes"))
+    else if (directory_goes(p->manager, c->directory))
         (void)unlinkat(AT_FDCWD, c->directory, AT_REMOVEDIR);
     process_free(p);
     chore_free(c);
