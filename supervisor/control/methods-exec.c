@@ -10,10 +10,6 @@
 #include "manager/api.h"
 #include "manager/manager.h"
 
-static const char *exit_code_name(int code) {
-    return code == CLD_EXITED ? "exited" : code == CLD_KILLED ? "killed" : "dumped";
-}
-
 static json_t *session_json(const struct call *c) {
     json_t *p = json_pack("{ss}", "session", c->session);
     if (p && c->unit)
@@ -42,7 +38,7 @@ static void on_exited(void *userdata, int code, int status) {
     struct call *c = userdata;
     json_t *p = session_json(c);
     if (p) {
-        (void)json_object_set_new(p, "code", json_string(exit_code_name(code)));
+        (void)json_object_set_new(p, "code", json_string(exit_code_word(code)));
         (void)json_object_set_new(p, "status", json_integer(status));
     }
     call_reply(c, p);

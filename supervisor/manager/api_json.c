@@ -99,12 +99,8 @@ static json_t *error_json(const struct error *e) {
     return o;
 }
 
-static const char *exit_word(int code) {
-    return code == CLD_EXITED ? "exited" : code == CLD_KILLED ? "killed" : "dumped";
-}
-
 json_t *api_exit_json(const struct managed_unit *u) {
-    return json_pack("{ss si}", "code", exit_word(u->main_code), "status", u->main_status);
+    return json_pack("{ss si}", "code", exit_code_word(u->main_code), "status", u->main_status);
 }
 
 static void add_run(json_t *o, const struct managed_unit *u) {

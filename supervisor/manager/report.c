@@ -106,7 +106,7 @@ static void collect(const struct managed_unit *u, const char *message_id, struct
         unit_result_name(u->pending_result != RESULT_SUCCESS ? u->pending_result : u->result));
     add(f, "RESTART_COUNT=%u", u->restarts);
     if (u->main_code != 0) {
-        add(f, "EXIT_CODE=%s", u->main_code == 1 ? "exited" : u->main_code == 3 ? "dumped" : "killed");
+        add(f, "EXIT_CODE=%s", exit_code_word(u->main_code));
         add(f, "EXIT_STATUS=%d", u->main_status);
     }
 }

@@ -161,10 +161,6 @@ int environment_for_expansion(struct managed_unit *u, char ***ret, struct error 
 
 /* ---- host processes ---- */
 
-static const char *exit_code_name(int code) {
-    return code == CLD_EXITED ? "exited" : code == CLD_DUMPED ? "dumped" : "killed";
-}
-
 /* systemd.exec(5): what ExecStop=, ExecStopPost= and ExecReload= are told about the main process. */
 static int set_hook_variables(struct managed_unit *u, char ***env) {
     char buffer[16];
@@ -176,7 +172,7 @@ static int set_hook_variables(struct managed_unit *u, char ***env) {
         r = strv_env_set(env, "SERVICE_RESULT", unit_result_name(u->pending_result));
     if (r < 0 || u->main_code == 0 || u->state != STATE_STOPPING)
         return r;
-    r = strv_env_set(env, "EXIT_CODE", exit_code_name(u->main_code));
+    r = strv_env_set(env, "EXIT_CODE", exit_code_word(u->main_code));
     if (r < 0)
         return r;
     if (u->main_code == CLD_EXITED)

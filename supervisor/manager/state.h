@@ -25,6 +25,8 @@
  */
 #pragma once
 
+#include <signal.h>
+
 #include "base/macro.h"
 
 enum unit_state {
@@ -104,3 +106,9 @@ int unit_state_from_name(const char *s);
 int unit_step_from_name(const char *s);
 int unit_result_from_name(const char *s);
 const char *unit_step_name(enum unit_step s);
+
+/* The word for how a process ended, as systemd.exec(5) has it in $EXIT_CODE: of CLD_EXITED, CLD_KILLED,
+ * CLD_DUMPED, which are all that the exit feed knows. */
+static inline const char *exit_code_word(int code) {
+    return code == CLD_EXITED ? "exited" : code == CLD_DUMPED ? "dumped" : "killed";
+}

@@ -8,25 +8,12 @@
 
 /* ---- the result of an end ---- */
 
-static const char *code_word(int code) {
-    switch (code) {
-    case CLD_EXITED:
-        return "exited";
-    case CLD_KILLED:
-        return "killed";
-    case CLD_DUMPED:
-        return "dumped";
-    default:
-        return "ended";
-    }
-}
-
 static void report_exit(struct managed_unit *u, const char *what, const struct process_exit *x, bool good) {
     char buffer[16], number[16];
 
     (void)snprintf(number, sizeof(number), "%d", x->status);
     report_unit(u, good ? LOG_DEBUG : LOG_NOTICE, MESSAGE_PROCESS_EXIT, "%s ended, code=%s, status=%s.", what,
-        code_word(x->code), x->code == CLD_EXITED ? number : signal_name(x->status, buffer));
+        exit_code_word(x->code), x->code == CLD_EXITED ? number : signal_name(x->status, buffer));
 }
 
 /* It was told to end with this signal and did: by dying of it, or by saying so as shells do (128 + n). */
