@@ -60,6 +60,7 @@ LIBS_JANSSON = $(shell $(PKG_CONFIG) --libs jansson)
 LIBS_CONFIG = $(shell $(PKG_CONFIG) --libs libconfig)
 LIBS_INIH = $(shell $(PKG_CONFIG) --libs inih)
 LIBS_CMOCKA = $(shell $(PKG_CONFIG) --libs cmocka)
+LIBS_IMAGE = $(shell $(PKG_CONFIG) --libs libarchive nettle libseccomp)
 LIBS_MANAGER = $(LIBS_INIH) $(LIBS_CONFIG) $(LIBS_JANSSON) $(LIBS_SYSTEMD)
 
 # ---- what is built ---------------------------------------------------------------------------------------------------
@@ -142,7 +143,7 @@ $(O)/$(basename $(1)): $(O)/$(basename $(1)).o \
 		$(patsubst %.c,$(O)/$(dir $(1))%.o,$(call test_link,$(1))) \
 		$(call lib,$(filter-out $(call test_without,$(1)),$(TEST_FOLDERS)))
 	$$(CC) $$(CFLAGS_ALL) $$(DYNAMIC) $$(LDHARDEN) $$(LDFLAGS_ALL) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) \
-		-Wl,--end-group $$(LIBS_MANAGER) $$(LIBS_CMOCKA)
+		-Wl,--end-group $$(LIBS_MANAGER) $$(LIBS_IMAGE) $$(LIBS_CMOCKA)
 endef
 $(foreach t,$(TEST_SOURCES),$(eval $(call test_program,$(t))))
 
@@ -202,7 +203,7 @@ $(O)/fuzz/all.a: $(patsubst %.c,$(O)/fuzz/obj/%.o,$(FUZZ_SOURCES))
 define fuzz_program
 $(O)/fuzz/$(1): $(O)/fuzz/obj/tests/fuzz/fuzz-$(1).o \
 		$$(patsubst %.c,$(O)/fuzz/obj/tests/unit/%.o,$$(notdir $$(call test_link,tests/fuzz/fuzz-$(1).c))) $(O)/fuzz/all.a
-	clang -g -fsanitize=fuzzer,address,undefined -o $$@ $$^ $$(LIBS_MANAGER)
+	clang -g -fsanitize=fuzzer,address,undefined -o $$@ $$^ $$(LIBS_MANAGER) $$(LIBS_IMAGE)
 endef
 $(foreach t,$(FUZZ_TARGETS),$(eval $(call fuzz_program,$(t))))
 
@@ -232,7 +233,7 @@ bench: programs $(O)/tests/bench/floor $(O)/tests/demo/payload ## davit beside t
 $(O)/tests/bench/floor $(O)/tests/demo/payload: %: %.o
 	$(CC) $(CFLAGS_ALL) -static $(LDFLAGS_ALL) -o $@ $^
 
-PACKAGES := gcc make git pkg-config libsystemd-dev libinih-dev libconfig-dev libjansson-dev libcmocka-dev scdoc bats \
+PACKAGES := gcc make git pkg-config libsystemd-dev libinih-dev libconfig-dev libjansson-dev libarchive-dev nettle-dev libseccomp-dev libcmocka-dev scdoc bats \
 	busybox-static shellcheck clang clang-format clang-tidy cppcheck libclang-rt-14-dev gcovr jq socat procps util-linux python3
 deps: ## install the Debian packages that building and testing need
 	@missing=; for p in $(PACKAGES); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q '^install ok' || missing="$$missing $$p"; done; \

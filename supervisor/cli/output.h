@@ -6,8 +6,8 @@
 #pragma once
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/str.h"
-#include "control/json.h"
 
 enum color { COLOR_NONE, COLOR_GREEN, COLOR_YELLOW, COLOR_RED, COLOR_GREY, COLOR_BOLD };
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <limits.h>
 
+#include "base/json.h"
 #include "base/str.h"
 #include "control/call.h"
-#include "control/json.h"
 #include "control/methods.h"
 #include "manager/api.h"
 #include "manager/manager.h"
