@@ -5,7 +5,9 @@
 #include <limits.h>
 
 #include "base/fs.h"
+#include "base/parse.h"
 #include "image/conf.h"
+#include "image/store.h"
 
 #define LAYERS_FILE "layers"
 #define CONF_FILE "image.conf"
@@ -17,6 +19,7 @@ void image_done(struct image *i) {
     strv_free(i->entrypoint);
     strv_free(i->cmd);
     strv_free(i->environment);
+    free(i->root);
     free(i->working_dir);
     free(i->user);
     *i = (struct image){0};
@@ -164,6 +167,8 @@ static int resolve_directory(const char *directory, struct image *i, struct erro
 
 /* The first root that has something of that name. 1 and its path, or 0. */
 static int find_below(char *const *roots, const char *name, char **ret, struct error *e) {
+    if (store_owns_name(name))
+        return 0;
     STRV_FOREACH (root, roots) {
         _cleanup_free_ char *path = path_join(*root, name);
         struct stat st;
@@ -182,6 +187,75 @@ static int find_below(char *const *roots, const char *name, char **ret, struct e
     return 0;
 }
 
+/* ---- images of the store ---- */
+
+/* Takes the defaults out of an image's configuration. */
+static int take_defaults(struct oci_config *c, struct image *i, struct error *e) {
+    i->entrypoint = TAKE_PTR(c->entrypoint);
+    i->cmd = TAKE_PTR(c->cmd);
+    i->environment = TAKE_PTR(c->environment);
+    i->working_dir = TAKE_PTR(c->working_dir);
+    i->user = TAKE_PTR(c->user);
+    if (c->stop_signal && parse_signal(c->stop_signal, &i->stop_signal) < 0)
+        return error_set(e, EINVAL, "StopSignal \"%s\" is not a signal", c->stop_signal);
+    return 0;
+}
+
+static int take_layers(const struct store *s, char *const *diff_ids, struct image *i, struct error *e) {
+    STRV_FOREACH (id, diff_ids) {
+        struct layer_info info;
+        int r = layer_find(s, *id, &info, e);
+
+        if (r < 0)
+            return r;
+        _cleanup_free_ char *path = layer_path(s, *id, info.kind);
+        /* The same layer twice: overlay refuses it, and below another it changes nothing. */
+        if (path && strv_contains(i->layers, path))
+            strv_remove(i->layers, path);
+        if (strv_consume(&i->layers, TAKE_PTR(path)) < 0)
+            return error_set(e, ENOMEM, "image layers");
+    }
+    return 0;
+}
+
+/* 1 if the root's store has it, 0 if not. */
+static int resolve_stored(const char *root, const char *name, struct image *i, struct error *e) {
+    _cleanup_(store_image_done) struct store_image stored = {};
+    _cleanup_(store_done) struct store s = {.fd = -1};
+    char manifest[DIGEST_TEXT];
+
+    int r = store_open(root, false, &s, e);
+    if (r >= 0)
+        r = store_image_find(&s, name, manifest, NULL, e);
+    if (r == -ENOENT || r == -ENOTDIR)
+        return 0;
+    if (r >= 0)
+        r = store_image_load(&s, manifest, &stored, e);
+    if (r >= 0)
+        r = take_layers(&s, stored.config.diff_ids, i, e);
+    if (r >= 0)
+        r = take_defaults(&stored.config, i, e);
+    if (r < 0)
+        return error_prefix(e, "image %s", name);
+    memcpy(i->manifest, manifest, sizeof(i->manifest));
+    r = free_and_strdup(&i->root, root);
+    return r < 0 ? error_set(e, ENOMEM, "image %s", name) : 1;
+}
+
+/* What is no reference ("Web") can only be a directory. */
+static int find_stored(char *const *roots, const char *name, struct image *i, struct error *e) {
+    _cleanup_(reference_done) struct reference reference = {};
+
+    if (!startswith(name, DIGEST_PREFIX) && reference_parse(name, &reference, NULL) < 0)
+        return 0;
+    STRV_FOREACH (root, roots) {
+        int r = resolve_stored(*root, name, i, e);
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}
+
 static int resolve_below(char *const *roots, const char *name, struct image *i, struct error *e) {
     _cleanup_free_ char *path = NULL, *untagged = NULL, *searched = NULL;
     const char *tag = endswith(name, DEFAULT_TAG);
@@ -195,12 +269,15 @@ static int resolve_below(char *const *roots, const char *name, struct image *i, 
         return r;
     if (path)
         return resolve_directory(path, i, e);
+    r = find_stored(roots, name, i, e);
+    if (r != 0)
+        return MIN(r, 0);
     searched = strv_join(roots, ", ");
     if (isempty(searched))
         return error_set(e, ENOENT,
             "no image \"%s\": there is no image root to look in (image_roots in davit.conf)", name);
-    return error_set(e, ENOENT, "no image \"%s\": looked for a directory %s%s%s in %s", name, name,
-        untagged ? " or " : "", untagged ? untagged : "", searched);
+    return error_set(e, ENOENT, "no image \"%s\": looked for an image and for a directory %s%s%s in %s", name,
+        name, untagged ? " or " : "", untagged ? untagged : "", searched);
 }
 
 int image_resolve(char *const *image_roots, const char *name, struct image *ret, struct error *e) {

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The narrow door between "a name in Image= or Rootfs=" and "directories to mount": name -> ordered read-only
- * layer directories and the image's defaults. The content-addressed store will stand behind the same door;
- * today a name is
+ * layer directories and the image's defaults. A name is
  *
  *   - an absolute directory, taken as the root file system;
  *   - a name below an image root (davit.conf image_roots, default <state>/images): <root>/NAME (NAME:latest
  * also without its tag), which is either a root file system directory, or a directory with a file "layers"
  * (one layer directory a line, topmost last, absolute or relative to it; # comments) and optionally
  * "image.conf" (INI, section [Image]: Entrypoint= Cmd= Environment= WorkingDir= User= StopSignal=);
+ *   - the name of an image in the store of an image root (store.h), or the digest of one;
  *   - a colon list of absolute directories, lowest layer first.
+ *
+ * A plain directory comes before an image of the store with the same name, and an earlier root before a
+ * later.
  *
  * May read files and so may block on a sick disk: in davitd it is called while the unit is *preparing*.
  */
@@ -17,9 +20,12 @@
 
 #include "base/error.h"
 #include "base/str.h"
+#include "image/digest.h"
 
 struct image {
-    char **layers; /* absolute directories, lowest first, at least one */
+    char **layers; /* absolute directories, or files with a file system in them; lowest first, at least one */
+    char *root;    /* the image root whose store it is from, NULL for plain directories */
+    char manifest[DIGEST_TEXT]; /* and its manifest there, "" for plain directories */
     char **entrypoint, **cmd, **environment;
     char *working_dir, *user;
     int stop_signal; /* 0 = not set */

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Writing blobs into the store, hashed on the way. For davit-image only (nettle).
+ *
+ * A blob that is fetched in pieces is begun with its digest: then what a writer that died left behind is
+ * hashed again and gone on from; `offset` says from where.
+ */
+#pragma once
+
+#include "image/hash.h"
+#include "image/store.h"
+
+struct blob_writer {
+    const struct store *store;
+    int fd; /* -1: not begun, or over */
+    char name[WORK_NAME];
+    char digest[DIGEST_TEXT]; /* expected, "" = whatever it comes to */
+    uint64_t size;            /* expected, UINT64_MAX = unknown */
+    uint64_t offset;          /* bytes that are written */
+    struct hash hash;
+};
+#define BLOB_WRITER_NONE ((struct blob_writer){.fd = -1})
+
+/* digest NULL or size UINT64_MAX: not known. -EEXIST: the blob is in the store already; -EBUSY: another
+ * process is fetching the very same one. */
+int blob_begin(
+    const struct store *s, const char *digest, uint64_t size, struct blob_writer *ret, struct error *e);
+/* -EFBIG: more than the expected size. */
+int blob_write(struct blob_writer *w, const void *data, size_t n, struct error *e);
+/* Checks size and digest (-EBADMSG, and the blob is gone), syncs, gives it its name. The writer is over,
+ * unless the size falls short of what was expected: -ENODATA, and blob_write() may go on. */
+int blob_commit(struct blob_writer *w, char ret_digest[static DIGEST_TEXT], struct error *e);
+/* Ends without the blob. keep: what there is stays for the next blob_begin() with this digest. */
+void blob_abort(struct blob_writer *w, bool keep);
+/* A whole document. ret_digest may be NULL; one that is there already is fine. */
+int blob_put(
+    const struct store *s, const void *data, size_t n, char ret_digest[static DIGEST_TEXT], struct error *e);
