@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "init/signals.h"
 #include "log/protocol.h"
 
 #define PAIR_BUFFER_BYTES (4 * 1024 * 1024)
@@ -165,10 +166,12 @@ static int set_signal_mask(bool manager) {
 
     sigemptyset(&mask);
     if (manager) {
-        const int waiting[] = {
-            SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGRTMIN + 22, SIGRTMIN + 23, SIGRTMIN + 25};
-        for (size_t i = 0; i < ARRAY_SIZE(waiting); i++)
-            sigaddset(&mask, waiting[i]);
+        sigaddset(&mask, SIGTERM);
+        for (size_t i = 0; i < ARRAY_SIZE(signal_rules); i++) {
+            enum signal_action action = signal_rules[i].by_role[init_role()].action;
+            if (action == SIGNAL_FORWARD || (action == SIGNAL_REEXEC && signal_rules[i].realtime))
+                sigaddset(&mask, signal_rule_number(&signal_rules[i]));
+        }
     }
     return sigprocmask(SIG_SETMASK, &mask, NULL) < 0 ? negative_errno() : 0;
 }

@@ -182,26 +182,31 @@ static void feed_writable(struct keeper *k) {
 static void take_signal(struct keeper *k, const struct signalfd_siginfo *info) {
     const struct signal_rule *rule = signal_rule_find((int)info->ssi_signo);
     pid_t manager = k->parts[PART_MANAGER].pid;
+    struct ending e = {};
 
     if (!rule)
         return;
-    switch (rule->action) {
+    e.kind = signal_rule_ending(rule, init_role(), init_container_manager());
+    switch (rule->by_role[init_role()].action) {
+    case SIGNAL_IGNORE:
+        break;
     case SIGNAL_REAP:
         k->reap_again = true;
         break;
-    case SIGNAL_STOP:
-        keeper_request_stop(k, rule);
-        break;
     case SIGNAL_FORCE:
-        if (rule->status != 0)
-            k->signal_status = rule->status;
-        keeper_say(k, LOG_WARNING, "ending: %s", rule->meaning);
-        keeper_force(k);
+        e.urgency = ENDING_FORCE;
+        keeper_request_ending(k, e, rule->meaning);
+        break;
+    case SIGNAL_STOP:
+        keeper_request_ending(k, e, rule->meaning);
         break;
     case SIGNAL_FORWARD:
-    case SIGNAL_REEXEC: /* the one that executes it again is davit-init, when it has ended with REEXEC */
         if (manager > 0)
             (void)kill(manager, (int)info->ssi_signo);
+        break;
+    case SIGNAL_REEXEC: /* the one that executes it again is davit-init, when it has ended with REEXEC */
+        if (manager > 0)
+            (void)kill(manager, SIGRTMIN + 25);
         break;
     }
 }
@@ -410,6 +415,7 @@ static int open_all(struct keeper *k, const char *runtime, const char *libexec) 
     k->context = (struct parts_context){
         .libexec = libexec, .notify_address = k->notify_address, .feed = &k->feed, .store = &k->store};
     k->up_ping_at = USEC_INFINITY;
+    k->hardware_watchdog = -1;
 
     /* Orphans of our children become ours, so that no end of a process is missed. PID 1 of a namespace is
      * that anyway. */
@@ -445,5 +451,5 @@ int keeper_run(const char *runtime, const char *libexec) {
         turn(&k);
 
     (void)unlink(k.notify_address);
-    return k.signal_status != 0 ? k.signal_status : k.exit_status;
+    return keeper_end(&k);
 }

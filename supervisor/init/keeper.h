@@ -18,8 +18,8 @@
  * davit-logd's fd 4 is a memfd that outlives it (log/protocol.h).
  *
  * davitd starts with the signals that davit-init passes on blocked (SIGTERM: stop all units and exit with
- * MANAGER_EXIT_DONE; SIGHUP, SIGUSR1, SIGUSR2, SIGRTMIN+22, +23, +25: init/signals.h), so that one sent early
- * waits. Only messages of the davitd that runs now are listened to.
+ * MANAGER_EXIT_DONE; the FORWARD and REEXEC rules of init/signals.h), so that one sent early waits. Only
+ * messages of the davitd that runs now are listened to.
  *
  * The exit feed. davit-init peeks at a dead child (waitid WNOWAIT), appends a record, and only then reaps it:
  * while davitd has not read that far the pid can be reused, but no record is ever lost, and never written
@@ -50,5 +50,12 @@ enum {
     MANAGER_EXIT_DONE = 0,    /* asked to stop: davit-init ends too, with the status in EXIT_STATUS= or 0 */
     MANAGER_EXIT_REEXEC = 64, /* start again at once, not counted as a crash */
 };
-/* Besides sd_notify's words davitd may send: X_DAVIT_KILL_LAUNCHER=<n> (that launcher hangs: kill and restart
- * it) and EXIT_STATUS=<0..255> (what davit-init shall exit with once davitd is done). */
+/*
+ * Besides sd_notify's words davitd may send:
+ *
+ *   EXIT_STATUS=<0..255>       what davit-init shall exit with once davitd is done
+ *   X_DAVIT_END=<word>         how all is to end: a word of base/ending.h. davit-init then behaves as if the
+ *                              signal for it had come, and tells davitd with SIGTERM to stop the units
+ *   X_DAVIT_END_ARGUMENT=<s>   of a reboot, for reboot(2)
+ *   X_DAVIT_KILL_LAUNCHER=<n>  that launcher hangs: kill and restart it
+ */

@@ -10,8 +10,9 @@ struct report {
     struct keeper *keeper;
     struct notify_message *message;
     const char *fd_name;
-    bool store;       /* FDSTORE=1 */
-    bool remove;      /* FDSTOREREMOVE=1 */
+    bool store;  /* FDSTORE=1 */
+    bool remove; /* FDSTOREREMOVE=1 */
+    struct ending ending;
     size_t up_length; /* what is passed on to whoever started davit-init */
     char up[NOTIFY_TEXT_MAX + 1];
 };
@@ -62,6 +63,16 @@ static void on_exit_status(struct report *r, const char *value) {
         r->keeper->exit_status = (int)status;
 }
 
+/* Carried out when the whole message has been read: its argument may come after it. */
+static void on_end(struct report *r, const char *value) {
+    if (ending_parse(value, &r->ending) < 0)
+        log_warning("davitd asks for an end that is not known: %s", value);
+}
+
+static void on_end_argument(struct report *r, const char *value) {
+    (void)snprintf(r->keeper->ending_argument, sizeof r->keeper->ending_argument, "%s", value);
+}
+
 static void on_kill_launcher(struct report *r, const char *value) {
     uint64_t number;
 
@@ -93,6 +104,8 @@ static const struct word {
     {"FDNAME", false, on_name},
     {"EXIT_STATUS", false, on_exit_status},
     {"X_DAVIT_KILL_LAUNCHER", false, on_kill_launcher},
+    {"X_DAVIT_END", false, on_end},
+    {"X_DAVIT_END_ARGUMENT", false, on_end_argument},
 };
 
 static void pass_up(struct report *r, const char *name, const char *value) {
@@ -149,6 +162,8 @@ static void take_message(struct keeper *k, struct notify_message *m) {
     store_fds(&r);
     if (r.up_length > 0)
         (void)notify_target_send(&k->up, r.up);
+    if (r.ending.kind != ENDING_NONE)
+        keeper_request_ending(k, r.ending, ending_format(r.ending));
 }
 
 void keeper_receive(struct keeper *k) {

@@ -5,7 +5,7 @@
  * more, and there is no way out but the end of davitd by request (or SIGNAL_FORCE): an error of any kind is
  * told and lived with.
  *
- *   RUNNING ──stop signal──▶ STOPPING ──davitd has ended──▶ CLOSING ──parts have ended──▶ exit
+ *   RUNNING ──stop signal──▶ STOPPING ──davitd has ended──▶ CLOSING ──parts have ended──▶ end.c
  *      └────────────────davitd ends with MANAGER_EXIT_DONE─────▲
  *
  *   RUNNING   parts are started again whenever they die
@@ -45,12 +45,14 @@ struct keeper {
 
     usec_t stop_requests[SIGNAL_FORCE_COUNT]; /* times of the last ones, a ring */
     size_t stop_position;
-    unsigned stop_deaths;  /* of davitd while STOPPING */
-    usec_t close_deadline; /* CLOSING: SIGKILL to what is left */
-    int exit_status;       /* EXIT_STATUS= */
-    int signal_status;     /* of the signal's rule where it has one, else 0 */
-    bool parts_killed;     /* CLOSING: SIGKILL was sent to the parts */
-    bool forced;           /* everything is being killed, adopted children too */
+    unsigned stop_deaths;                      /* of davitd while STOPPING */
+    usec_t close_deadline;                     /* CLOSING: SIGKILL to what is left */
+    int exit_status;                           /* EXIT_STATUS= */
+    struct ending ending;                      /* what comes when all is over; NONE: as EXIT */
+    char ending_argument[ENDING_ARGUMENT_MAX]; /* for reboot(2); "" = none */
+    int hardware_watchdog;                     /* of a machine, -1 = none: goes on to davit-shutdown */
+    bool parts_killed;                         /* CLOSING: SIGKILL was sent to the parts */
+    bool forced;                               /* everything is being killed, adopted children too */
 };
 
 #define KEEPER_EXIT_SETUP 125 /* nothing was started */
@@ -59,13 +61,13 @@ struct keeper {
  */
 int keeper_run(const char *runtime, const char *libexec);
 
-/* ---- between keeper.c, reports.c and stop.c ---- */
+/* ---- between keeper.c, reports.c, stop.c and end.c ---- */
 
 /* Takes in everything that davitd has sent so far. */
 void keeper_receive(struct keeper *k);
 void keeper_start_part(struct keeper *k, struct part *p);
-/* A stop signal came. */
-void keeper_request_stop(struct keeper *k, const struct signal_rule *rule);
+/* A signal, or davitd, asks for an ending. why: for the log. */
+void keeper_request_ending(struct keeper *k, struct ending e, const char *why);
 /* All units are stopped, or nobody can stop them: end the other parts. */
 void keeper_close(struct keeper *k);
 /* Ends everything that davit-init has started or adopted, at once. */
@@ -76,3 +78,8 @@ void keeper_close_overdue(struct keeper *k);
 bool keeper_closed(struct keeper *k);
 /* Tells the log, and whoever started us: STATUS= is what `systemctl status` shows. */
 void keeper_say(struct keeper *k, int priority, const char *fmt, ...) _printf_(3, 4);
+/* When nothing of davit runs any more: carries out k->ending as the role has it (signals.h). Returns the exit
+ * status of a container's PID 1 or of a process; on a machine it does not return. */
+int keeper_end(struct keeper *k);
+/* reboot(2), now. Returns only where that is not to be had: on anything but a machine. */
+void keeper_end_immediately(struct keeper *k, struct ending e);

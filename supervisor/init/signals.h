@@ -1,13 +1,35 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The signals that davit-init takes, and what each means. This table is the contract: keeper.c only walks it.
+ * The signals that davit-init takes, and what each means. This table is the contract; keeper.c only walks it.
  *
- * The meaning of a signal to an init differs from one init to the next (SIGTERM reboots busybox, re-executes
- * systemd, halts dinit). davit-init is the keeper of a fleet inside some environment - a shell, a systemd
- * service, PID 1 of a container - and there SIGTERM means what it means to every service: stop what you run,
- * then end. The real-time signals are the ones that systemd, machinectl, podman and docker send to an init of
- * their choice; what a machine would do (halt, power off, reboot) a keeper tells by its exit status. Numbers
- * are taken from SIGRTMIN at run time, since the C library keeps the first few for itself (glibc 2, musl 3).
+ * What a signal means to an init differs from one init to the next (SIGTERM reboots busybox, re-executes
+ * systemd, halts dinit), so davit-init has a meaning for each of its three roles (init/machine.h):
+ *
+ *   machine    PID 1 of a machine: systemd's meanings. Ctrl-Alt-Delete is SIGINT, SIGTERM re-executes.
+ *   container  PID 1 of a container: what container managers send to end it. docker, podman: SIGTERM, or the
+ *              image's StopSignal; Ctrl-C at a terminal is SIGINT. systemd-nspawn and machinectl:
+ *              SIGRTMIN+3, +4, +5. LXC: SIGPWR to halt and SIGINT to reboot (lxc.signal.halt,
+ *              lxc.signal.reboot), the one quirk, in signal_rule_ending() below.
+ *   process    below somebody else's init: SIGTERM means what it means to every service, stop and end.
+ *
+ * Real-time signals are the ones of systemd(1). Numbers are taken from SIGRTMIN at run time, since the C
+ * library keeps the first few for itself (glibc 2, musl 3).
+ *
+ * How an ending is carried out, by role (end.c):
+ *
+ *                machine                  container                              process
+ *   exit N       power off                exit status N                          exit status N
+ *   halt         davit-shutdown, halt     exit status 0 (*)                      exit status 0
+ *   poweroff     davit-shutdown, off      exit status 0 (*)                      exit status 0
+ *   reboot       davit-shutdown, reboot   exit status 133 (*)                    exit status 133
+ *   kexec        davit-shutdown, kexec    as reboot                              exit status 133
+ *   soft-reboot  davit-shutdown, which executes davit-init again                 exit status 133
+ *
+ *   (*) Under LXC and systemd-nspawn by reboot(2): in a pid namespace it ends PID 1 with SIGHUP (reboot) or
+ *       SIGINT (halt, poweroff), and these two managers wait for exactly that: they start the container
+ *       again, or not. systemd-nspawn then itself ends with 133 where systemd-nspawn@.service is to restart
+ *       it. Others (docker, podman, a shell) know exit statuses only. Where reboot(2) is forbidden
+ *       (CAP_SYS_BOOT) it is the exit status too.
  *
  * Signals that are not in the table are blocked and read, and then have no effect; SIGSEGV and its kind keep
  * the kernel's default, SIGKILL and SIGSTOP cannot be had.
@@ -16,21 +38,28 @@
 
 #include <signal.h>
 
-#include "base/macro.h"
+#include "base/ending.h"
+#include "base/str.h"
+#include "init/machine.h"
 
 enum signal_action {
+    SIGNAL_IGNORE,
     SIGNAL_REAP,    /* some child ended */
-    SIGNAL_STOP,    /* stop all units, then end with the status of the rule (or davitd's EXIT_STATUS=) */
-    SIGNAL_FORCE,   /* kill everything at once, then end with the status of the rule */
+    SIGNAL_STOP,    /* stop all units, then the ending of the rule */
+    SIGNAL_FORCE,   /* kill everything at once, then the ending of the rule */
     SIGNAL_FORWARD, /* davitd knows what to do: passed on as it is */
     SIGNAL_REEXEC,  /* davitd is to start again from its (new) program file; nothing else is touched */
+};
+
+struct signal_meaning {
+    enum signal_action action;
+    enum ending_kind ending; /* of STOP and FORCE */
 };
 
 struct signal_rule {
     int number; /* signal number, or offset from SIGRTMIN where realtime is true */
     bool realtime;
-    enum signal_action action;
-    int status; /* exit status for STOP and FORCE */
+    struct signal_meaning by_role[ROLE_PROCESS + 1];
     const char *meaning;
 };
 
@@ -41,35 +70,67 @@ struct signal_rule {
 #define SIGNAL_FORCE_COUNT 7
 #define SIGNAL_FORCE_USEC (2 * 1000000ULL)
 
+#define MACHINE(action, ...) [ROLE_MACHINE] = {action, ##__VA_ARGS__}
+#define INSIDE(action, ...) \
+    [ROLE_CONTAINER] = {action, ##__VA_ARGS__}, [ROLE_PROCESS] = {action, ##__VA_ARGS__}
+#define EVERYWHERE(action, ...) MACHINE(action, ##__VA_ARGS__), INSIDE(action, ##__VA_ARGS__)
+
+/* clang-format off */
 static const struct signal_rule signal_rules[] = {
-    {SIGCHLD, false, SIGNAL_REAP, 0, "a child ended"},
-    {SIGTERM, false, SIGNAL_STOP, 0, "stop all units and end"},
-    {SIGINT, false, SIGNAL_STOP, 0, "Ctrl-C, or Ctrl-Alt-Delete: stop all units and end"},
-    {SIGHUP, false, SIGNAL_FORWARD, 0, "davitd reads unit files and davit.conf again"},
-    {SIGUSR1, false, SIGNAL_FORWARD, 0, "davitd opens its control sockets again"},
-    {SIGUSR2, false, SIGNAL_FORWARD, 0, "davitd writes its state to the log"},
-    {SIGPWR, false, SIGNAL_STOP, 0, "the power fails"},
-    {3, true, SIGNAL_STOP, 0, "halt"},
-    {4, true, SIGNAL_STOP, 0, "power off"},
-    {5, true, SIGNAL_STOP, KEEPER_EXIT_REBOOT, "reboot"},
-    {6, true, SIGNAL_STOP, KEEPER_EXIT_REBOOT, "reboot by kexec"},
-    {7, true, SIGNAL_STOP, KEEPER_EXIT_REBOOT, "reboot of userspace only"},
-    {13, true, SIGNAL_FORCE, 0, "halt at once"},
-    {14, true, SIGNAL_FORCE, 0, "power off at once"},
-    {15, true, SIGNAL_FORCE, KEEPER_EXIT_REBOOT, "reboot at once"},
-    {16, true, SIGNAL_FORCE, KEEPER_EXIT_REBOOT, "kexec at once"},
-    {17, true, SIGNAL_FORCE, KEEPER_EXIT_REBOOT, "reboot of userspace at once"},
-    {22, true, SIGNAL_FORWARD, 0, "davitd logs debug messages"},
-    {23, true, SIGNAL_FORWARD, 0, "davitd logs no debug messages"},
-    {25, true, SIGNAL_REEXEC, 0, "davitd is executed again"},
+    {SIGCHLD, false, {EVERYWHERE(SIGNAL_REAP)}, "a child ended"},
+    {SIGTERM, false, {MACHINE(SIGNAL_REEXEC), INSIDE(SIGNAL_STOP, ENDING_EXIT)},
+        "stop all units and end; on a machine: davitd is executed again"},
+    {SIGINT, false, {MACHINE(SIGNAL_STOP, ENDING_REBOOT), INSIDE(SIGNAL_STOP, ENDING_EXIT)},
+        "Ctrl-Alt-Delete: reboot; elsewhere Ctrl-C: stop all units and end"},
+    {SIGHUP, false, {EVERYWHERE(SIGNAL_FORWARD)}, "davitd reads unit files and davit.conf again"},
+    {SIGUSR1, false, {EVERYWHERE(SIGNAL_FORWARD)}, "davitd opens its control sockets again"},
+    {SIGUSR2, false, {EVERYWHERE(SIGNAL_FORWARD)}, "davitd writes its state to the log"},
+    {SIGPWR, false, {EVERYWHERE(SIGNAL_STOP, ENDING_POWEROFF)}, "the power fails: power off"},
+    {SIGWINCH, false, {MACHINE(SIGNAL_FORWARD)}, "the keyboard request: davitd starts kbrequest.target, if there is one"},
+    {0, true, {EVERYWHERE(SIGNAL_FORWARD)}, "davitd goes to the default target"},
+    {1, true, {EVERYWHERE(SIGNAL_FORWARD)}, "davitd goes to rescue.target"},
+    {2, true, {EVERYWHERE(SIGNAL_FORWARD)}, "davitd goes to emergency.target"},
+    {3, true, {EVERYWHERE(SIGNAL_STOP, ENDING_HALT)}, "halt"},
+    {4, true, {EVERYWHERE(SIGNAL_STOP, ENDING_POWEROFF)}, "power off"},
+    {5, true, {EVERYWHERE(SIGNAL_STOP, ENDING_REBOOT)}, "reboot"},
+    {6, true, {EVERYWHERE(SIGNAL_STOP, ENDING_KEXEC)}, "reboot by kexec"},
+    {7, true, {EVERYWHERE(SIGNAL_STOP, ENDING_SOFT_REBOOT)}, "reboot of userspace only"},
+    {13, true, {EVERYWHERE(SIGNAL_FORCE, ENDING_HALT)}, "halt, units are killed"},
+    {14, true, {EVERYWHERE(SIGNAL_FORCE, ENDING_POWEROFF)}, "power off, units are killed"},
+    {15, true, {EVERYWHERE(SIGNAL_FORCE, ENDING_REBOOT)}, "reboot, units are killed"},
+    {16, true, {EVERYWHERE(SIGNAL_FORCE, ENDING_KEXEC)}, "kexec, units are killed"},
+    {17, true, {EVERYWHERE(SIGNAL_FORCE, ENDING_SOFT_REBOOT)}, "reboot of userspace, units are killed"},
+    {22, true, {EVERYWHERE(SIGNAL_FORWARD)}, "davitd logs debug messages"},
+    {23, true, {EVERYWHERE(SIGNAL_FORWARD)}, "davitd logs no debug messages"},
+    {25, true, {EVERYWHERE(SIGNAL_REEXEC)}, "davitd is executed again"},
 };
+/* clang-format on */
+
+#undef MACHINE
+#undef INSIDE
+#undef EVERYWHERE
+
+static inline int signal_rule_number(const struct signal_rule *rule) {
+    return rule->realtime ? SIGRTMIN + rule->number : rule->number;
+}
 
 /* The rule of a signal, or NULL. */
 static inline const struct signal_rule *signal_rule_find(int number) {
-    for (size_t i = 0; i < ARRAY_SIZE(signal_rules); i++) {
-        const struct signal_rule *rule = &signal_rules[i];
-        if (number == (rule->realtime ? SIGRTMIN + rule->number : rule->number))
-            return rule;
-    }
+    for (size_t i = 0; i < ARRAY_SIZE(signal_rules); i++)
+        if (number == signal_rule_number(&signal_rules[i]))
+            return &signal_rules[i];
     return NULL;
+}
+
+/* True for a manager that waits for reboot(2) of its container's PID 1, and not for an exit status. */
+static inline bool manager_takes_reboot(const char *manager) {
+    return startswith(manager, "lxc") || streq(manager, "systemd-nspawn");
+}
+
+/* The ending that a STOP rule asks for. manager: init_container_manager(). */
+static inline enum ending_kind signal_rule_ending(
+    const struct signal_rule *rule, enum init_role role, const char *manager) {
+    if (role == ROLE_CONTAINER && rule->number == SIGINT && !rule->realtime && startswith(manager, "lxc"))
+        return ENDING_REBOOT;
+    return rule->by_role[role].ending;
 }

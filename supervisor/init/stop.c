@@ -20,26 +20,38 @@ static bool asked_often(struct keeper *k, usec_t now) {
     return first > 0 && now - first <= SIGNAL_FORCE_USEC;
 }
 
-void keeper_request_stop(struct keeper *k, const struct signal_rule *rule) {
-    struct part *manager = &k->parts[PART_MANAGER];
-    usec_t now = now_monotonic();
+/* The first request stays, unless a later one is more urgent: then it is the one that is meant. */
+static void take_ending(struct keeper *k, struct ending e) {
+    if (k->ending.kind == ENDING_NONE || e.urgency > k->ending.urgency)
+        k->ending = e;
+}
 
-    if (rule->status != 0)
-        k->signal_status = rule->status;
-    if (asked_often(k, now)) {
-        keeper_say(k, LOG_WARNING, "asked to stop %d times: not waiting any longer", SIGNAL_FORCE_COUNT);
-        keeper_force(k);
-        return;
-    }
+static void stop_orderly(struct keeper *k, const char *why) {
+    struct part *manager = &k->parts[PART_MANAGER];
+
     if (k->phase != KEEPER_RUNNING)
         return;
-
-    log_info("stopping: %s", rule->meaning);
+    log_info("stopping: %s", why);
     k->phase = KEEPER_STOPPING;
     if (manager->pid > 0)
         (void)kill(manager->pid, SIGTERM);
     else
-        manager->start_at = now; /* nobody else can stop the units; it is told when it has started */
+        manager->start_at = now_monotonic(); /* nobody else can stop the units; told when it has started */
+}
+
+void keeper_request_ending(struct keeper *k, struct ending e, const char *why) {
+    if (e.urgency == ENDING_ORDERLY && asked_often(k, now_monotonic())) {
+        keeper_say(k, LOG_WARNING, "asked to stop %d times: not waiting any longer", SIGNAL_FORCE_COUNT);
+        e.urgency = ENDING_FORCE;
+    } else if (e.urgency != ENDING_ORDERLY)
+        keeper_say(k, LOG_WARNING, "ending: %s", why);
+    take_ending(k, e);
+    if (e.urgency == ENDING_IMMEDIATE)
+        keeper_end_immediately(k, e);
+    if (e.urgency != ENDING_ORDERLY)
+        keeper_force(k);
+    else
+        stop_orderly(k, why);
 }
 
 static void signal_parts(struct keeper *k, int signal) {
@@ -70,13 +82,14 @@ void keeper_close(struct keeper *k) {
  * hands its own children to us: they are met in the next round, when it has been reaped. */
 static void kill_children(void) {
     char path[64], list[8192];
-    pid_t self = getpid();
 
-    if (self == 1) { /* in a pid namespace this is exactly everything else that lives in it */
+    if (init_role() == ROLE_MACHINE) /* davit-shutdown knows whom to spare, and asks before it kills */
+        return;
+    if (init_role() == ROLE_CONTAINER) { /* exactly everything else that lives in the pid namespace */
         (void)kill(-1, SIGKILL);
         return;
     }
-    (void)snprintf(path, sizeof path, "/proc/self/task/%d/children", self);
+    (void)snprintf(path, sizeof path, "/proc/self/task/%d/children", getpid());
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return;
@@ -122,6 +135,8 @@ bool keeper_closed(struct keeper *k) {
     for (int i = 0; i < PART_COUNT; i++)
         if (k->parts[i].pid > 0)
             return false;
+    if (init_role() == ROLE_MACHINE)
+        return true; /* whoever is left is davit-shutdown's */
     if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0)
         return true; /* ECHILD */
     if (k->forced) {

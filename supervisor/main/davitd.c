@@ -70,7 +70,7 @@ static int on_terminate(sd_event_source *s, const struct signalfd_siginfo *info,
 
     (void)s;
     log_notice("Signal %u from process %u: stopping everything", info->ssi_signo, info->ssi_pid);
-    int r = api_exit(m, 0, false);
+    int r = manager_stop_all(m);
     if (r < 0)
         (void)log_errno(LOG_ERR, r, "Stopping");
     return 0;
@@ -275,7 +275,9 @@ static _noreturn_ void finish(struct manager *m) {
         (void)cgroup_tree_remove(m->cgroups);
         (void)remove_tree(m->runtime_fd, "state");
     }
-    keeper_notify(m, "STATUS=Stopped.\nEXIT_STATUS=%d", m->exit_status);
+    keeper_notify(m, "STATUS=Stopped.");
+    if (m->exit_status != 0)
+        keeper_notify(m, "EXIT_STATUS=%d", m->exit_status);
     keeper_flush(m);
     exit(MANAGER_EXIT_DONE);
 }

@@ -250,6 +250,11 @@ int manager_start_default(struct manager *m) {
     return r;
 }
 
+void manager_set_ended(struct manager *m) {
+    m->phase = PHASE_ENDED;
+    unit_emit(m, json_pack("{ss sI}", "event", "exit", "timestamp", (json_int_t)now_realtime()));
+}
+
 int manager_stop_all(struct manager *m) {
     struct managed_unit *u;
     bool left = false;
@@ -259,6 +264,7 @@ int manager_stop_all(struct manager *m) {
     if (m->phase != PHASE_STOPPING) {
         m->phase = PHASE_STOPPING;
         keeper_notify(m, "STOPPING=1");
+        manager_arm_stop_timeout(m);
     }
     HASHMAP_FOREACH (u, m->units) {
         struct job *j;
@@ -269,20 +275,22 @@ int manager_stop_all(struct manager *m) {
         if (job_install(u, JOB_STOP, 0, false, &j) < 0)
             unit_event(u, EVENT_STOP); /* without an order rather than not at all */
     }
-    if (!left) {
-        m->phase = PHASE_ENDED;
-        unit_emit(m, json_pack("{ss sI}", "event", "exit", "timestamp", (json_int_t)now_realtime()));
-    }
+    if (!left)
+        manager_set_ended(m);
     return 0;
 }
 
 int api_exit(struct manager *m, int status, bool keep) {
-    m->exit_status = status;
+    const struct end_request end = {
+        .ending = {.kind = ENDING_EXIT}, .status = status, .reason = "asked for by a client"};
+
     m->keep_containers = keep;
-    if (!keep)
-        return manager_stop_all(m);
-    m->phase = PHASE_ENDED;
-    unit_emit(m, json_pack("{ss sI}", "event", "exit", "timestamp", (json_int_t)now_realtime()));
+    if (!keep) {
+        manager_end(m, &end);
+        return 0;
+    }
+    m->exit_status = status;
+    manager_set_ended(m);
     return 0;
 }
 

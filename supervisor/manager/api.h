@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "base/ending.h"
 #include "base/error.h"
 #include "manager/state.h"
 
@@ -53,6 +54,15 @@ typedef void (*reload_done_t)(void *userdata, unsigned units, unsigned problems,
 int api_reload(struct manager *m, reload_done_t done, void *userdata, struct error *e);
 /* Stops everything, then davitd ends; containers stay if keep is true. */
 int api_exit(struct manager *m, int status, bool keep);
+
+/* The end of the machine, the container, or the fleet: see init/signals.h for what each ending is where. */
+struct end_request {
+    struct ending ending;
+    int status;           /* of ENDING_EXIT; -1 = as it is */
+    const char *argument; /* for reboot(2); NULL = none. One line, less than ENDING_ARGUMENT_MAX bytes */
+    const char *reason;   /* who or what asks, for the log */
+    const char *message;  /* a person's own words; NULL = none */
+};
 
 /* A command in a running container. The three stdio fds (or one terminal in terminal_fd) are duplicated.
  * started is called with the pid, or with an error (then exited is not called). */

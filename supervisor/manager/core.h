@@ -134,6 +134,11 @@ void run_session_exited(struct managed_unit *u, const struct process_exit *x);
 void run_session_free(struct managed_unit *u);
 void exec_forget_client(struct manager *m, void *userdata);
 
+/* ---- ending.c ---- */
+/* Once a stop of everything has begun: what has not stopped by then is killed, and davitd ends. */
+void manager_arm_stop_timeout(struct manager *m);
+
 /* ---- api.c ---- */
+void manager_set_ended(struct manager *m);
 void api_reload_forget(void *userdata);
 void api_event_job(struct manager *m, const struct job *j, enum job_result result, const char *message);

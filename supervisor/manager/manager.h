@@ -65,7 +65,8 @@ struct manager {
     bool handling_events;
     int runtime_fd, state_fd; /* directories */
     int exit_status;
-    bool keep_containers; /* at exit */
+    bool keep_containers;        /* at exit */
+    sd_event_source *stop_timer; /* PHASE_STOPPING; ending.c */
     usec_t started_at;
 };
 
@@ -97,9 +98,11 @@ int manager_start_default(struct manager *m);
 int manager_status_text(struct manager *m, char **ret); /* "12 running, 1 failed, 2 waiting" */
 /* Makes a unit from saved state again after a restart of davitd; processes are adopted. */
 int unit_recover(struct managed_unit *u);
-/* Stops all units as api_exit() does: phase becomes PHASE_STOPPING, and PHASE_ENDED once nothing runs any
+/* Stops all units: phase becomes PHASE_STOPPING, and PHASE_ENDED once nothing runs any
  * more. */
 int manager_stop_all(struct manager *m);
+/* Asks davit-init for an ending; an orderly one begins with manager_stop_all(). */
+void manager_end(struct manager *m, const struct end_request *r);
 void unit_emit(struct manager *m, json_t *event); /* to all listeners; takes the reference over */
 
 /* ---- implemented beside the core: keeper.c, process.c, saved.c, prepare.c, notify.c, logs.c, ... ---- */

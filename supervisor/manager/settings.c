@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/wire.h"
 
-#define WIRE_VERSION 1
+#define WIRE_VERSION 2
 
 void settings_init(struct settings *s) {
     *s = (struct settings){
@@ -56,6 +56,7 @@ int settings_encode(const struct settings *s, const struct error *e, void **ret,
         wire_put_u64(&w, s->default_timeout_start);
         wire_put_u64(&w, s->default_timeout_stop);
         wire_put_u64(&w, s->default_restart_sec);
+        wire_put_u64(&w, s->shutdown_timeout);
         wire_put_u32(&w, s->userns_base);
         wire_put_u32(&w, s->userns_size);
         wire_put_u32(&w, s->userns_count);
@@ -106,6 +107,7 @@ int settings_decode(const void *data, size_t n, struct settings *ret, struct err
     s.default_timeout_start = wire_get_u64(&r);
     s.default_timeout_stop = wire_get_u64(&r);
     s.default_restart_sec = wire_get_u64(&r);
+    s.shutdown_timeout = wire_get_u64(&r);
     s.userns_base = wire_get_u32(&r);
     s.userns_size = wire_get_u32(&r);
     s.userns_count = wire_get_u32(&r);

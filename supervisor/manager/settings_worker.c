@@ -42,6 +42,7 @@ static const struct setting_key table[] = {
     SETTING("default_timeout_start", SETTING_TIME, default_timeout_start, 0, 0),
     SETTING("default_timeout_stop", SETTING_TIME, default_timeout_stop, 0, 0),
     SETTING("default_restart_sec", SETTING_TIME, default_restart_sec, 0, 0),
+    SETTING("shutdown_timeout", SETTING_TIME, shutdown_timeout, 0, 0),
     SETTING("userns_base", SETTING_U32, userns_base, 65536, UINT32_MAX - 65536),
     SETTING("userns_size", SETTING_U32, userns_size, 1, 1u << 30),
     SETTING("userns_count", SETTING_U32, userns_count, 0, 65535),

@@ -80,10 +80,65 @@ static void test_signals_have_one_rule_each(void **state _unused_) {
         assert_true(rules <= 1);
         assert_int_equal(signal_rule_find(s) != NULL, rules);
     }
-    assert_int_equal(signal_rule_find(SIGTERM)->action, SIGNAL_STOP);
-    assert_int_equal(signal_rule_find(SIGRTMIN + 5)->status, 133);
-    assert_int_equal(signal_rule_find(SIGRTMIN + 15)->action, SIGNAL_FORCE);
     assert_null(signal_rule_find(SIGQUIT));
+}
+
+static void assert_meaning(int number, enum init_role role, enum signal_action action,
+    enum ending_kind ending, const char *manager) {
+    const struct signal_rule *rule = signal_rule_find(number);
+
+    assert_non_null(rule);
+    assert_int_equal(rule->by_role[role].action, action);
+    assert_int_equal(signal_rule_ending(rule, role, manager), ending);
+}
+
+static void test_signals_by_role(void **state _unused_) {
+    assert_meaning(SIGTERM, ROLE_MACHINE, SIGNAL_REEXEC, ENDING_NONE, "");
+    assert_meaning(SIGTERM, ROLE_CONTAINER, SIGNAL_STOP, ENDING_EXIT, "docker");
+    assert_meaning(SIGTERM, ROLE_PROCESS, SIGNAL_STOP, ENDING_EXIT, "");
+    assert_meaning(SIGINT, ROLE_MACHINE, SIGNAL_STOP, ENDING_REBOOT, "");
+    assert_meaning(SIGINT, ROLE_CONTAINER, SIGNAL_STOP, ENDING_EXIT, "podman");
+    assert_meaning(SIGINT, ROLE_CONTAINER, SIGNAL_STOP, ENDING_REBOOT, "lxc");
+    assert_meaning(SIGINT, ROLE_CONTAINER, SIGNAL_STOP, ENDING_REBOOT, "lxc-libvirt");
+    assert_meaning(SIGPWR, ROLE_CONTAINER, SIGNAL_STOP, ENDING_POWEROFF, "lxc");
+    assert_meaning(SIGWINCH, ROLE_MACHINE, SIGNAL_FORWARD, ENDING_NONE, "");
+    assert_meaning(SIGWINCH, ROLE_CONTAINER, SIGNAL_IGNORE, ENDING_NONE, "docker");
+    static const enum ending_kind endings[] = {
+        ENDING_HALT, ENDING_POWEROFF, ENDING_REBOOT, ENDING_KEXEC, ENDING_SOFT_REBOOT};
+    for (enum init_role role = ROLE_MACHINE; role <= ROLE_PROCESS; role++)
+        for (int i = 0; i < (int)ARRAY_SIZE(endings); i++) {
+            assert_meaning(SIGRTMIN + 3 + i, role, SIGNAL_STOP, endings[i], "");
+            assert_meaning(SIGRTMIN + 13 + i, role, SIGNAL_FORCE, endings[i], "");
+        }
+    assert_true(manager_takes_reboot("lxc"));
+    assert_true(manager_takes_reboot("systemd-nspawn"));
+    assert_false(manager_takes_reboot("docker"));
+    assert_false(manager_takes_reboot(""));
+}
+
+static void test_endings_have_systemds_words(void **state _unused_) {
+    static const char *const bad[] = {
+        "", "kexec-immediate", "exit-immediate", "soft-reboot-immediate", "Reboot", "reboot ", "none-force"};
+    struct ending e;
+
+    for (size_t i = 0; ending_words[i]; i++) {
+        assert_int_equal(ending_parse(ending_words[i], &e), 0);
+        assert_string_equal(ending_format(e), ending_words[i]);
+        assert_int_equal(ending_of_word(i).kind, e.kind);
+        assert_int_equal(ending_of_word(i).urgency, e.urgency);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        assert_int_equal(ending_parse(bad[i], &e), -EINVAL);
+    assert_int_equal(ending_reboot(ENDING_EXIT, NULL), -EINVAL);
+    assert_int_equal(ending_reboot(ENDING_SOFT_REBOOT, NULL), -EINVAL);
+}
+
+static void test_each_role_has_the_parts_signals(void **state _unused_) {
+    /* What davitd waits for at least is passed on in every role. */
+    static const int passed[] = {SIGHUP, SIGUSR1, SIGUSR2};
+    for (size_t i = 0; i < ARRAY_SIZE(passed); i++)
+        for (enum init_role role = ROLE_MACHINE; role <= ROLE_PROCESS; role++)
+            assert_meaning(passed[i], role, SIGNAL_FORWARD, ENDING_NONE, "");
 }
 
 static struct store store;
@@ -187,6 +242,9 @@ int main(void) {
         cmocka_unit_test(test_kills_from_outside_are_no_fault),
         cmocka_unit_test(test_watchdog),
         cmocka_unit_test(test_signals_have_one_rule_each),
+        cmocka_unit_test(test_signals_by_role),
+        cmocka_unit_test(test_endings_have_systemds_words),
+        cmocka_unit_test(test_each_role_has_the_parts_signals),
         cmocka_unit_test(test_store_keeps_order_and_limits),
         cmocka_unit_test(test_lines_of_a_notify_message),
         cmocka_unit_test(test_targets_that_cannot_be),
