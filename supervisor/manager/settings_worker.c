@@ -14,6 +14,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "image/registries.h"
 #include "manager/settings.h"
 #include "manager/settings_keys.h"
 
@@ -226,8 +227,21 @@ static int unknown(const char *name, const config_setting_t *s, const char *path
         nearest ? " (did you mean " : "", nearest ? nearest : "", nearest ? "?)" : "");
 }
 
+/* Nothing that davitd itself has a use for: checked here, read again by who fetches images. */
+static int check_registries(const config_setting_t *s, const char *path, struct error *e) {
+    struct registries registries;
+    int r;
+
+    registries_init(&registries);
+    r = registries_parse(s, path, &registries, e);
+    registries_done(&registries);
+    return r;
+}
+
 static int set_named(struct settings *settings, const char *name, const config_setting_t *s, const char *path,
     struct error *e) {
+    if (streq(name, "registries"))
+        return check_registries(s, path, e);
     for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
         if (streq(table[i].name, name))
             return set_value(settings, &table[i], s, path, e);

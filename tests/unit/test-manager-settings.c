@@ -104,6 +104,7 @@ static void bad_files_are_refused_with_a_place(void **state) {
         {"\n\nlog_levle = \"info\";", "unknown setting log_levle (did you mean log_level?)", 3},
         {"nothing_like_it = 1;", "unknown setting nothing_like_it", 1},
         {"log: { level = 5; };", "unknown setting log", 1},
+        {"registries = {\n serach = [];\n};", "unknown setting serach", 2},
         {"strict: { a = 1; };", "true or false", 1},
         {"max_units = \"many\";", "a number", 1},
         {"max_units = 0;", "from 1 to 65536", 1},
