@@ -165,7 +165,7 @@ check-vm: programs test-programs ## the same tests in a booted machine (QEMU) on
 # ---- quality ---------------------------------------------------------------------------------------------------------
 
 C_FILES = $(shell git ls-files '*.c' '*.h' 2>/dev/null || find supervisor tests -name '*.[ch]')
-SHELL_FILES = .ci/run tests/check tests/run tests/vm/run $(wildcard supervisor/control/embed.sh packaging/completions/davit tests/demo/demo \
+SHELL_FILES = .ci/run tests/check tests/run tests/vm/run tests/vm/fetch tests/vm/base $(wildcard tests/vm/*.bash tests/vm/*.bats tests/vm/guest/* supervisor/control/embed.sh packaging/completions/davit tests/demo/demo \
 	tests/bench/run tests/soak/soak tests/lib.bash tests/integration/*.bash tests/integration/*.bats)
 
 .PHONY: format lint lint-format lint-tidy lint-cppcheck lint-shell
@@ -222,7 +222,7 @@ fuzz: $(FUZZ_TARGETS:%=$(O)/fuzz/%) ## run each fuzz target for FUZZ_SECONDS
 coverage: ## lines of supervisor/ that the tests reach
 	$(MAKE) O=$(O)/coverage COVERAGE=1 programs test-programs
 	find $(O)/coverage -name '*.gcda' -delete
-	tests/run --build $(O)/coverage --no-count || true
+	tests/run --build $(O)/coverage --no-count --no-vm || true
 	gcovr -r . --object-directory $(O)/coverage --filter 'supervisor/' --gcov-ignore-parse-errors --print-summary $(O)/coverage
 
 # ---- demo, bench -----------------------------------------------------------------------------------------------------
@@ -244,10 +244,13 @@ deps: ## install the Debian packages that building and testing need
 
 # ---- install ---------------------------------------------------------------------------------------------------------
 
-.PHONY: install uninstall
+.PHONY: install install-programs install-pages uninstall
 INSTALLED := $(LIBEXECDIR)/davitd $(LIBEXECDIR)/davit-shutdown $(LIBEXECDIR)/davit-launch $(LIBEXECDIR)/davit-logd $(PREFIX)/sbin/davit-init $(PREFIX)/bin/davit \
 	$(COMPLETIONDIR)/davit $(SYSTEMDDIR)/system/davit.service $(PREFIX)/lib/sysusers.d/davit.conf $(PREFIX)/lib/tmpfiles.d/davit.conf
 install: all ## install below DESTDIR and PREFIX
+	@$(MAKE) --no-print-directory install-programs install-pages
+# Without building anything: for trees that tests and the appliance make of what has been built.
+install-programs:
 	install -Dm755 -t $(DESTDIR)$(LIBEXECDIR) $(O)/davitd $(O)/davit-launch $(O)/davit-logd $(O)/davit-shutdown
 	install -Dm755 -t $(DESTDIR)$(PREFIX)/sbin $(O)/davit-init
 	install -Dm755 -t $(DESTDIR)$(PREFIX)/bin $(O)/davit
@@ -259,6 +262,7 @@ install: all ## install below DESTDIR and PREFIX
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/davit/examples $(wildcard units/examples/*)
 	test -e $(DESTDIR)$(SYSCONFDIR)/davit/davit.conf || install -Dm644 etc/davit.conf $(DESTDIR)$(SYSCONFDIR)/davit/davit.conf
 	install -dm755 $(DESTDIR)$(SYSCONFDIR)/davit/units
+install-pages:
 	for p in $(notdir $(PAGES)); do install -Dm644 $(O)/man/$$p $(DESTDIR)$(MANDIR)/man$${p##*.}/$$p; done
 uninstall: ## remove what install put there; /etc and /var stay
 	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
@@ -270,4 +274,5 @@ uninstall: ## remove what install put there; /etc and /var stay
 clean: ## remove what was built
 	rm -rf $(O)
 
--include $(shell find $(O) -name '*.d' 2>/dev/null)
+# $(O)/vm has root file systems, in which *.d means something else.
+-include $(shell find $(O) -path $(O)/vm -prune -o -name '*.d' -print 2>/dev/null)

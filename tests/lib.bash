@@ -26,8 +26,9 @@ davit_new() {
     printf 'log_sink = "file";\n' >"$D/davit.conf"
 }
 
-davit_image() {
-    local root=$D/state/images/busybox a busybox
+davit_image() { davit_image_in "$D/state/images/busybox"; }
+davit_image_in() {
+    local root=$1 a busybox
     busybox=$(command -v busybox)
     mkdir -p "$root"/{bin,etc,proc,sys,dev,tmp,run,root,data}
     cp "$busybox" "$root/bin/busybox"

@@ -1,0 +1,130 @@
+#!/usr/bin/env bats
+# The harness itself: each way in which a machine can end is told from the others, and nothing is left of it.
+bats_require_minimum_version 1.5.0
+load lib
+
+# script: what the machine runs as its process 1, after the usual mounts
+script() { { echo '#!/bin/sh'; cat; } | vm_file /script 755; }
+run_script() { vm_boot --init /sbin/vm-preinit --append '-- /script' "$@"; }
+
+@test 'a machine that powers off: its status, its files, its console' {
+    vm_new
+    script <<'S'
+echo 'it says so'
+echo kept >/var/lib/here
+vm-status 7
+sync
+busybox poweroff -f
+S
+    run_script
+    vm_ended poweroff 7
+    vm_said '^it says so$'
+    [ "$(vm_get /var/lib/here)" = kept ]
+    run ! vm_get /var/lib/not-here
+    vm_list /var/lib | grep -qx here
+    vm_fsck
+}
+
+@test 'reboot, halt, panic, time-out and a power cut are told apart' {
+    vm_new
+    script <<'S'
+word=$(sed 's/.*way=\([a-z]*\).*/\1/' /proc/cmdline)
+case $word in
+reboot) busybox reboot -f ;;
+halt) busybox halt -f ;;
+panic) exit 3 ;;
+esac
+echo waiting
+sleep 1000
+S
+    local way
+    for way in reboot halt panic; do
+        vm_boot --init /sbin/vm-preinit --append "way=$way -- /script" --timeout 60
+        vm_ended $way
+    done
+    run_script --timeout 4
+    vm_ended timeout
+    run_script --background
+    vm_wait_said '^waiting$'
+    vm_kill
+    vm_ended killed
+}
+
+@test 'files can be put between two boots, and the disk keeps what it had' {
+    vm_new
+    script <<'S'
+cat /new/file
+date >>/var/lib/boots
+sync
+busybox poweroff -f
+S
+    run_script
+    echo 'from outside' | vm_file /new/file
+    run_script
+    vm_said '^from outside$'
+    [ "$(vm_get /var/lib/boots | wc -l)" = 2 ]
+    vm_fsck
+}
+
+@test 'a second file system is a partition with what was put on it' {
+    vm_new
+    mkdir "$V/tree"
+    echo 'on the second' >"$V/tree/file"
+    vm_disk data 64M "$V/tree"
+    script <<'S'
+mount /dev/nvme0n1p2 /mnt
+cat /mnt/file
+echo back >/mnt/answer
+umount /mnt
+busybox poweroff -f
+S
+    run_script
+    vm_said '^on the second$'
+    [ "$(vm_get /answer data)" = back ]
+}
+
+@test 'keys, and text typed at the console, reach the machine' {
+    vm_new
+    script <<'S'
+trap 'echo "got ctrl-alt-del"; busybox poweroff -f' INT
+echo 0 >/proc/sys/kernel/ctrl-alt-del
+echo 'type'
+read -r line
+echo "got $line"
+while :; do sleep 0.1; done
+S
+    run_script --background
+    vm_wait_said '^type$'
+    vm_type 'a word'
+    vm_wait_said '^got a word$'
+    vm_key ctrl-alt-delete
+    vm_wait
+    vm_ended poweroff
+    vm_said 'got ctrl-alt-del'
+}
+
+@test 'davit-init as process 1 starts a unit' {
+    vm_new
+    vm_unit hello.container <<'U'
+[Container]
+Image=busybox
+Exec=/bin/echo "hello from the container"
+[Service]
+Type=oneshot
+StandardOutput=tty
+[Install]
+WantedBy=multi-user.target
+U
+    vm_unit end.service <<'U'
+[Unit]
+After=hello.container
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'davit status hello.container; vm-status 0; sync; echo o >/proc/sysrq-trigger'
+[Install]
+WantedBy=multi-user.target
+U
+    vm_enable end.service
+    vm_boot --preinit --timeout 60
+    vm_ended poweroff 0
+}

@@ -1,0 +1,223 @@
+# A machine of one test: a directory tree made into a disk, booted under QEMU (software emulation) with davit-init as
+# process 1. tests/vm/README.md has an example and the list of what to call. All files are below $V, and QEMU dies with the
+# shell that started it: nothing stays when a test fails or is killed.
+# shellcheck shell=bash
+
+DAVIT_BUILD=${DAVIT_BUILD:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/build}
+VM_SOURCE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+: "${DAVIT_VM_CACHE:=$DAVIT_BUILD/vm}" "${VM_KERNEL:=6.12}"
+export DAVIT_BUILD DAVIT_VM_CACHE
+
+# vm_new [busybox|debian|systemd]: a machine with that base tree
+vm_new() {
+    local kind=${1:-busybox} fetch=()
+    [ "$kind" = busybox ] || fetch=("$kind")
+    "$VM_SOURCE/fetch" "$VM_KERNEL" "${fetch[@]}"
+    "$VM_SOURCE/base" "$DAVIT_BUILD" "$kind"
+    V=$(mktemp -d "${BATS_TEST_TMPDIR:-${TMPDIR:-/tmp}}/vm-XXXXXX")
+    VM_SIZE=512M VM_DISKS=() VM_OFFSETS=()
+    [ "$kind" = busybox ] || VM_SIZE=2G
+    cp -a "$DAVIT_BUILD/vm/tree-$kind" "$V/root"
+}
+
+# vm_file PATH [MODE]: that file of the machine, from standard input. Before the first boot, and between boots.
+vm_file() {
+    if [ -d "$V/root" ]; then
+        install -Dm"${2:-644}" /dev/stdin "$V/root$1"
+    else
+        cat >"$V/new-file"
+        vm_replay_journal "$(vm_part root)"
+        {
+            local parent=$1 parents=()
+            while parent=${parent%/*} && [ -n "$parent" ]; do parents=("mkdir $parent" "${parents[@]}"); done
+            printf '%s\n' "${parents[@]}" "rm $1" "write $V/new-file $1" "set_inode_field $1 mode 0100${2:-644}"
+        } | debugfs -w -f - "$(vm_part root)" >/dev/null 2>&1
+        rm "$V/new-file"
+    fi
+}
+
+# vm_unit NAME: that unit file. vm_enable NAME...: as `davit enable` on the machine, before the first boot
+vm_unit() { vm_file "/etc/davit/units/$1"; }
+vm_enable() {
+    DAVIT_UNIT_PATH=$V/root/etc/davit/units:$V/root/usr/lib/davit/units "$DAVIT_BUILD/davit" enable "$@" >/dev/null
+    # The links were made on this machine, for that one.
+    find "$V/root/etc/davit/units" -type l -lname "$V/root/*" | while read -r link; do
+        ln -sfn "$(readlink "$link" | sed "s|^$V/root||")" "$link"
+    done
+}
+
+# vm_disk NAME SIZE [TREE]: one more file system beside the root, ext4 with that label: /dev/nvme0n1p2, then p3, p4. They are
+# partitions, because which of two disks is nvme0 changes from boot to boot.
+vm_disk() {
+    mkdir -p "$V/trees/$1"
+    [ $# -lt 3 ] || cp -a "$3/." "$V/trees/$1"
+    VM_DISKS+=("$1:$2")
+}
+
+# The disk is made of the trees at the first boot; from then on it is what counts.
+vm_make_disk() {
+    [ -d "$V/root" ] || return 0
+    local disk name size start=1048576 table='label: dos'
+    mkdir -p "$V/root/usr/lib/modules"
+    cp -r "$DAVIT_VM_CACHE/kernel-$1/lib/modules/." "$V/root/usr/lib/modules/"
+    mkdir -p "$V/trees"
+    mv "$V/root" "$V/trees/root"
+    : >"$V/disk.img"
+    for disk in "root:$VM_SIZE" "${VM_DISKS[@]}"; do
+        name=${disk%%:*} size=$(numfmt --from=iec "${disk#*:}")
+        truncate -s $((start + size)) "$V/disk.img"
+        mke2fs -q -F -t ext4 -L "$name" -J size=4 -E "offset=$start,lazy_itable_init=1,root_owner=0:0" -d "$V/trees/$name" \
+            "$V/disk.img" $((size / 1024))k
+        table+=$'\n'"start=$((start / 512)), size=$((size / 512)), type=83"
+        VM_OFFSETS+=("$name:$start")
+        start=$((start + size))
+    done
+    sfdisk -q --no-reread --no-tell-kernel "$V/disk.img" <<<"$table" >/dev/null
+    rm -rf "$V/trees"
+}
+# vm_part NAME [IMAGE]: as e2fsprogs call that file system
+vm_part() {
+    local part
+    for part in "${VM_OFFSETS[@]}"; do
+        if [ "${part%%:*}" = "$1" ]; then echo "${2:-$V/disk.img}?offset=${part#*:}"; return; fi
+    done
+    echo "vm: no disk $1" >&2
+    return 1
+}
+
+# vm_boot [OPTIONS]: boots the machine, for the first time or again, and waits for its end, which is in VM_END, VM_STATUS and
+# VM_SECONDS (tests/vm/machine).
+#
+#   --kernel 6.1|6.12    --init PATH           --append WORDS      for the kernel's command line, in addition
+#   --memory MIB         --preinit             davit-init past its own boot code (guest/vm-preinit)
+#   --timeout SECONDS    --watchdog            an i6300esb, which resets the machine
+#   --initrd FILE        --no-root             the kernel's command line names no root file system
+#   --smp N              --background          does not wait: vm_wait does
+#   --qemu "ARGUMENTS"
+vm_boot() {
+    local kernel=$VM_KERNEL append='' init=/sbin/davit-init memory=512 smp=1 limit=${VM_TIMEOUT:-180} background='' initrd=() extra=() words
+    local root='root=/dev/nvme0n1p1 rw'
+    while [ $# -gt 0 ]; do
+        case $1 in
+        --kernel) kernel=$2; shift 2 ;;
+        --append) append=$2; shift 2 ;;
+        --init) init=$2; shift 2 ;;
+        --preinit) init=/sbin/vm-preinit; shift ;;
+        --memory) memory=$2; shift 2 ;;
+        --smp) smp=$2; shift 2 ;;
+        --timeout) limit=$2; shift 2 ;;
+        --initrd) initrd=(-initrd "$2"); shift 2 ;;
+        --no-root) root=''; shift ;;
+        --watchdog) extra+=(-device i6300esb -action 'watchdog=reset'); shift ;;
+        --qemu) read -ra words <<<"$2"; extra+=("${words[@]}"); shift 2 ;;
+        --background) background=1; shift ;;
+        *) echo "vm_boot: unknown option $1" >&2; return 2 ;;
+        esac
+    done
+    "$VM_SOURCE/fetch" "$kernel"
+    vm_make_disk "$kernel"
+    [ ! -e "$V/console" ] || mv "$V/console" "$V/console.$(find "$V" -name 'console*' | wc -l)"
+    rm -f "$V"/{result,pid,monitor,serial}
+    # One thread: several corrupt guests with more than one CPU in QEMU 7.2 (Debian 12), and never kvm, which is broken on
+    # some hosts that offer it.
+    setpriv --pdeathsig TERM "$VM_SOURCE/machine" "$V" "$limit" qemu-system-x86_64 -accel tcg,thread=single -M q35 -cpu max -smp "$smp" \
+        -m "$memory" -nodefaults -no-user-config -display none -no-reboot \
+        -chardev "socket,id=con,path=$V/serial,server=on,wait=off,logfile=$V/console" -serial chardev:con \
+        -monitor "unix:$V/monitor,server=on,wait=off" \
+        -kernel "$DAVIT_VM_CACHE/kernel-$kernel/vmlinuz" "${initrd[@]}" "${extra[@]}" \
+        -drive "if=none,id=disk,file=$V/disk.img,format=raw,discard=unmap" -device nvme,serial=davit,drive=disk \
+        -append "console=ttyS0 $root init=$init panic=-1 loglevel=3 audit=0 mitigations=off no_timer_check lsm=landlock,bpf $append" \
+        2>"$V/qemu.log" </dev/null 3>&- &
+    VM_MACHINE=$!
+    [ -n "$background" ] || vm_wait
+}
+
+# vm_wait: until the machine has ended
+vm_wait() {
+    wait "$VM_MACHINE" || true
+    VM_MACHINE=''
+    # shellcheck disable=SC2034  # for tests
+    VM_END=broken VM_STATUS='' VM_SECONDS=0
+    # shellcheck source=/dev/null
+    if [ -e "$V/result" ]; then . "$V/result"; fi
+    if [ "$VM_END" = broken ]; then cat "$V/qemu.log" >&2; return 1; fi
+}
+
+# vm_console: what the machine said since its last start
+vm_console() { tr -d '\r' <"$V/console"; }
+# vm_said PATTERN: an extended regular expression is in that
+vm_said() { vm_console 2>/dev/null | grep -qE -- "$1"; }
+# vm_wait_said PATTERN [SECONDS]: waits for it, not longer than the machine lives
+vm_wait_said() {
+    local end=$((SECONDS + ${2:-120}))
+    until vm_said "$1"; do
+        if [ -e "$V/result" ] || [ $SECONDS -ge $end ]; then echo "the console never said: $1" >&2; return 1; fi
+        sleep 0.05
+    done
+}
+# vm_ended WAY [STATUS]: the machine has ended so, else the test fails and shows the console
+vm_ended() {
+    if [ "$VM_END" = "$1" ] && [ "${2:-$VM_STATUS}" = "$VM_STATUS" ]; then return 0; fi
+    echo "machine: $VM_END, status ${VM_STATUS:-none}; should be: $1${2:+, status $2}" >&2
+    return 1
+}
+
+# vm_type TEXT: to the serial console, with a line end. vm_key KEYS: QEMU's sendkey, as ctrl-alt-delete. vm_monitor COMMAND
+vm_type() { printf '%s\n' "$1" | socat -t0.1 - "UNIX-CONNECT:$V/serial"; }
+vm_monitor() { printf '%s\n' "$1" | socat -t0.2 - "UNIX-CONNECT:$V/monitor"; }
+vm_key() { vm_monitor "sendkey $1" >/dev/null; }
+
+# vm_kill: the power is cut. The disk has what had reached it.
+vm_kill() {
+    kill -KILL "$(cat "$V/pid")"
+    vm_wait
+}
+
+# After a power cut the journal of a file system is the only place of what was written last.
+vm_replay_journal() { e2fsck -E journal_only -y "$1" >/dev/null 2>&1 || true; }
+# A copy to read from: the disk itself stays as the machine has left it.
+vm_snapshot() {
+    cp --sparse=always "$V/disk.img" "$V/read.img"
+    vm_part "$1" "$V/read.img"
+}
+# vm_get PATH [DISK]: content of a file on the disk "root" or another; fails where there is none. vm_list PATH [DISK]: names
+vm_get() {
+    local part
+    part=$(vm_snapshot "${2:-root}")
+    vm_replay_journal "$part"
+    if ! debugfs -R "stat \"$1\"" "$part" 2>/dev/null | grep -q '^Inode:'; then return 1; fi
+    debugfs -R "cat \"$1\"" "$part" 2>/dev/null
+}
+vm_list() {
+    local part
+    part=$(vm_snapshot "${2:-root}")
+    vm_replay_journal "$part"
+    debugfs -R "ls -p \"$1\"" "$part" 2>/dev/null | awk -F/ 'NF > 5 && $6 != "." && $6 != ".." {print $6}'
+}
+# vm_fsck [DISK]: the file system is sound, after its journal has been replayed
+vm_fsck() {
+    local part
+    part=$(vm_snapshot "${1:-root}")
+    vm_replay_journal "$part"
+    e2fsck -fn "$part"
+}
+
+# vm_done: nothing of the machine stays
+vm_done() {
+    [ -n "${V:-}" ] || return 0
+    if [ -n "${VM_MACHINE:-}" ]; then
+        kill "$VM_MACHINE" 2>/dev/null || true
+        wait "$VM_MACHINE" 2>/dev/null || true
+    fi
+    rm -rf "$V"
+    V=''
+}
+
+# For bats: shows the end of the console when a test has failed.
+teardown() {
+    if [ -z "${BATS_TEST_COMPLETED:-}" ] && [ -e "${V:-}/console" ]; then
+        echo "--- machine: ${VM_END:-running}, status ${VM_STATUS:-none}; the console ends with"
+        vm_console | tail -n 60
+    fi
+    vm_done
+}
