@@ -20,12 +20,12 @@
 
 /* ---- the launcher ---- */
 
-/* How an overlay is told its layers; probed once. DAVIT_LAUNCH_OVERLAY=fd|append|mount forces one, for tests.
- */
+/* How an overlay is told its layers; probed once. DAVIT_LAUNCH_OVERLAY=detached|append|mount forces one, for
+ * tests. */
 enum overlay_method {
-    OVERLAY_FD,     /* descriptors of detached clones (6.15) */
-    OVERLAY_APPEND, /* "lowerdir+" by path, one by one, of clones attached at /scratch (6.7) */
-    OVERLAY_MOUNT,  /* mount(2) with all layers in one string of short relative names (5.12) */
+    OVERLAY_DETACHED, /* "lowerdir+" by path, one by one, of clones that are attached nowhere (6.15) */
+    OVERLAY_APPEND,   /* the same, but the clones have to be attached: at /scratch (6.7) */
+    OVERLAY_MOUNT,    /* mount(2) with all layers in one string of short relative names (5.12) */
 };
 
 #define IDMAP_CACHE 32
@@ -114,14 +114,14 @@ int fds_new(size_t n, int **ret);
 void fds_free(int *fds, size_t n);
 
 /* The parts of it, one file each. "h": called in the host's mount namespace. */
-int layers_open(struct prepared *p, struct error *e);        /* h: overlay.c */
-int upper_make(struct prepared *p, struct error *e);         /* h: overlay.c */
-int init_layer_make(struct prepared *p, struct error *e);    /* init-layer.c */
-int overlay_make(struct prepared *p, struct error *e);       /* h with OVERLAY_FD, else ours: overlay.c */
-int volumes_open(struct prepared *p, struct error *e);       /* h: volumes.c */
-int volumes_fill(struct prepared *p, struct error *e);       /* volumes.c */
-uint64_t mount_attributes(uint32_t flags);                   /* enum spec_mount_flags to MOUNT_ATTR_* */
-int devices_open(struct prepared *p, struct error *e);       /* h: devices.c */
+int layers_open(struct prepared *p, struct error *e);     /* h: overlay.c */
+int upper_make(struct prepared *p, struct error *e);      /* h: overlay.c */
+int init_layer_make(struct prepared *p, struct error *e); /* init-layer.c */
+int overlay_make(struct prepared *p, struct error *e);    /* h with OVERLAY_DETACHED, else ours: overlay.c */
+int volumes_open(struct prepared *p, struct error *e);    /* h: volumes.c */
+int volumes_fill(struct prepared *p, struct error *e);    /* volumes.c */
+uint64_t mount_attributes(uint32_t flags);                /* enum spec_mount_flags to MOUNT_ATTR_* */
+int devices_open(struct prepared *p, struct error *e);    /* h: devices.c */
 int devices_make_nodes(struct prepared *p, struct error *e); /* devices.c */
 
 /* ---- the child ---- */

@@ -21,32 +21,35 @@ int coverage_host_root = -1;
 /* Makes an overlay of two empty directories (of one it is refused anyway) and forgets it. Only its creation
  * tells: before 6.5 overlay's options were not looked at earlier. */
 static bool overlay_works(enum overlay_method method) {
-    static const char *const layers[] = {"/scratch", "/nodes"};
+    static const char *const directories[] = {"/scratch", "/nodes"};
+    int layers[] = {-1, -1};
     struct error ignored;
+    char path[32];
 
     _cleanup_close_ int fs = filesystem_open("overlay", &ignored);
     int r = fs;
     for (size_t i = 0; i < ARRAY_SIZE(layers) && r >= 0; i++) {
-        if (method == OVERLAY_APPEND) {
-            r = filesystem_set(fs, "lowerdir+", layers[i], &ignored);
-        } else {
-            _cleanup_close_ int layer = mount_clone(AT_FDCWD, layers[i], false);
-            r = layer < 0 ? layer : filesystem_set_fd(fs, "lowerdir+", layer, &ignored);
-        }
+        /* Open until the overlay is made: a detached clone is gone with its last descriptor. */
+        layers[i] = method == OVERLAY_DETACHED ? mount_clone(AT_FDCWD, directories[i], false)
+                                               : open(directories[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", layers[i]);
+        r = layers[i] < 0 ? layers[i] : filesystem_set(fs, "lowerdir+", path, &ignored);
     }
     _cleanup_close_ int fd = r < 0 ? r : filesystem_mount(fs, 0, &ignored);
+    for (size_t i = 0; i < ARRAY_SIZE(layers); i++)
+        close_and_reset(&layers[i]);
     return fd >= 0;
 }
 
 static enum overlay_method probe_overlay(void) {
-    static const char *const names[] = {"fd", "append", "mount"};
+    static const char *const names[] = {"detached", "append", "mount"};
     const char *forced = getenv("DAVIT_LAUNCH_OVERLAY");
 
     for (size_t i = 0; forced && i < ARRAY_SIZE(names); i++)
         if (streq(forced, names[i]))
             return (enum overlay_method)i;
-    if (overlay_works(OVERLAY_FD))
-        return OVERLAY_FD;
+    if (overlay_works(OVERLAY_DETACHED))
+        return OVERLAY_DETACHED;
     return overlay_works(OVERLAY_APPEND) ? OVERLAY_APPEND : OVERLAY_MOUNT;
 }
 

@@ -31,12 +31,6 @@ int filesystem_set(int fs_fd, const char *key, const char *value, struct error *
     return 0;
 }
 
-int filesystem_set_fd(int fs_fd, const char *key, int fd, struct error *e) {
-    if (fsconfig(fs_fd, FSCONFIG_SET_FD, key, NULL, fd) < 0)
-        return filesystem_error(fs_fd, errno, "mount option", key, e);
-    return 0;
-}
-
 int filesystem_set_options(int fs_fd, const char *options, struct error *e) {
     while (options && *options) {
         char option[256];

@@ -16,7 +16,6 @@
 int filesystem_open(const char *type, struct error *e);
 /* One option. value NULL = a flag. The error holds what the kernel wrote to the context's log. */
 int filesystem_set(int fs_fd, const char *key, const char *value, struct error *e);
-int filesystem_set_fd(int fs_fd, const char *key, int fd, struct error *e);
 /* "size=64k,mode=755,noswap"; NULL = none. */
 int filesystem_set_options(int fs_fd, const char *options, struct error *e);
 /* Creates the superblock and a detached mount of it. attributes: MOUNT_ATTR_*. */

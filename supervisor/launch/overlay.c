@@ -77,7 +77,7 @@ static int map_layer(struct prepared *p, size_t i, size_t common, struct error *
 
 int layers_open(struct prepared *p, struct error *e) {
     char *const *layers = p->spec->layers;
-    bool clone = p->userns_fd >= 0 || p->launcher->overlay != OVERLAY_FD;
+    bool clone = p->userns_fd >= 0 || p->launcher->overlay != OVERLAY_DETACHED;
     char parent[PATH_MAX];
 
     p->n_layer_fds = strv_length(layers);
@@ -110,12 +110,32 @@ int layers_open(struct prepared *p, struct error *e) {
 
 /* ---- the upper directory ---- */
 
+/* 1 if it was there already, and is left as it is. */
 static int make_owned_directory(int parent, const char *name, mode_t mode, uid_t uid, gid_t gid) {
     if (mkdirat(parent, name, mode) < 0)
-        return errno == EEXIST ? 0 : negative_errno();
+        return errno == EEXIST ? 1 : negative_errno();
     if ((uid != 0 || gid != 0) && fchownat(parent, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
         return negative_errno();
     return 0;
+}
+
+static int open_upper_directory(const struct prepared *p) {
+    const char *path = p->spec->upper_dir;
+
+    if (p->launcher->overlay != OVERLAY_DETACHED)
+        return mount_clone(AT_FDCWD, path, false);
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? negative_errno() : fd;
+}
+
+/* A launcher that died between here and BEGUN leaves a volatile overlay's mark (work/incompat/volatile)
+ * behind, and with it nobody could mount the upper directory again when the request comes a second time. */
+static int make_work(const struct prepared *p) {
+    int r = make_owned_directory(p->upper_clone, "work", 0700, p->root_uid, p->root_gid);
+    if (r <= 0 || !p->spec->volatile_upper)
+        return r;
+    r = remove_tree(p->upper_clone, "work");
+    return r < 0 ? r : make_owned_directory(p->upper_clone, "work", 0700, p->root_uid, p->root_gid);
 }
 
 /* What is there already stays as it is: a container may keep its upper directory. */
@@ -128,25 +148,19 @@ int upper_make(struct prepared *p, struct error *e) {
     /* "/" of the container gets mode and owner from the image. */
     if (fstat(p->layer_fds[p->n_layer_fds - 1], &image_root) < 0)
         return error_set_errno(e, errno, "stat layer");
-    int r = mkdir_parents(AT_FDCWD, path, 0711);
-    if (r < 0)
-        return error_set_errno(e, r, "mkdir %s", path);
-
-    if (p->launcher->overlay == OVERLAY_FD)
-        p->upper_clone = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    else
-        p->upper_clone = mount_clone(AT_FDCWD, path, false);
+    p->upper_clone = open_upper_directory(p);
+    if (p->upper_clone == -ENOENT) {
+        int r = mkdir_parents(AT_FDCWD, path, 0711);
+        if (r < 0)
+            return error_set_errno(e, r, "mkdir %s", path);
+        p->upper_clone = open_upper_directory(p);
+    }
     if (p->upper_clone < 0)
-        return error_set_errno(e, errno, "open %s", path);
-    r = make_owned_directory(
+        return error_set_errno(e, p->upper_clone, "open %s", path);
+    int r = make_owned_directory(
         p->upper_clone, "upper", image_root.st_mode & 07777, image_root.st_uid, image_root.st_gid);
-    /* A launcher that died between here and BEGUN leaves a volatile overlay's mark (work/incompat/volatile)
-     * behind, and with it nobody could mount the upper directory again when the request comes a second time.
-     */
-    if (r >= 0 && p->spec->volatile_upper)
-        r = remove_tree(p->upper_clone, "work");
     if (r >= 0)
-        r = make_owned_directory(p->upper_clone, "work", 0700, p->root_uid, p->root_gid);
+        r = make_work(p);
     if (r < 0)
         return error_set_errno(e, r, "mkdir %s/upper or work", path);
     p->upper_fd = openat(p->upper_clone, "upper", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -169,12 +183,11 @@ static int nth_layer(const struct prepared *p, size_t i) {
     return i == 0 ? p->init_layer : p->layer_fds[p->n_layer_fds - i];
 }
 
-/* By descriptor, or as a path that leads to the descriptor (both of our mount namespaces have a /proc). */
-static int set_directory(const struct prepared *p, int fs, const char *key, int fd, struct error *e) {
+/* As a path that leads to the descriptor (both of our mount namespaces have a /proc): it is what the
+ * container reads in its mountinfo, and the host's paths are not its business. */
+static int set_directory(int fs, const char *key, int fd, struct error *e) {
     char path[32];
 
-    if (p->launcher->overlay == OVERLAY_FD)
-        return filesystem_set_fd(fs, key, fd, e);
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     return filesystem_set(fs, key, path, e);
 }
@@ -186,11 +199,11 @@ static int overlay_by_context(struct prepared *p, struct error *e) {
 
     int r = filesystem_set(fs, "source", "davit", e);
     for (size_t i = 0; r >= 0 && i <= p->n_layer_fds; i++)
-        r = set_directory(p, fs, "lowerdir+", nth_layer(p, i), e);
+        r = set_directory(fs, "lowerdir+", nth_layer(p, i), e);
     if (r >= 0 && p->upper_fd >= 0) {
-        r = set_directory(p, fs, "upperdir", p->upper_fd, e);
+        r = set_directory(fs, "upperdir", p->upper_fd, e);
         if (r >= 0)
-            r = set_directory(p, fs, "workdir", p->work_fd, e);
+            r = set_directory(fs, "workdir", p->work_fd, e);
         if (r >= 0 && p->spec->volatile_upper)
             r = filesystem_set(fs, "volatile", NULL, e);
     }
@@ -274,7 +287,7 @@ static void scratch_detach(size_t n) {
 int overlay_make(struct prepared *p, struct error *e) {
     size_t n_attached = 0;
 
-    if (p->launcher->overlay == OVERLAY_FD)
+    if (p->launcher->overlay == OVERLAY_DETACHED)
         return overlay_by_context(p, e);
     int r = scratch_attach(p, &n_attached, e);
     if (r >= 0)

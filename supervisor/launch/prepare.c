@@ -131,6 +131,11 @@ static int open_stdio(struct prepared *p, struct error *e) {
     p->terminal_fd = p->spec->terminal_fd >= 0 ? p->fds[p->spec->terminal_fd] : -1;
     p->pass_fd = p->spec->pass_fd >= 0 ? p->fds[p->spec->pass_fd] : -1;
     for (size_t i = 0; i < ARRAY_SIZE(positions); i++) {
+        /* One log for both: one open file. */
+        if (i == 2 && positions[2] >= 0 && positions[2] == positions[1]) {
+            p->standard[2] = p->standard[1];
+            break;
+        }
         int r = positions[i] < 0 ? 0 : reopen_fifo(p, i, p->fds[positions[i]], e);
         if (r < 0)
             return r;
@@ -192,11 +197,11 @@ static int open_console(struct prepared *p, struct error *e) {
 }
 
 static int make_overlay_in_host(struct prepared *p, struct error *e) {
-    return p->launcher->overlay == OVERLAY_FD ? overlay_make(p, e) : 0;
+    return p->launcher->overlay == OVERLAY_DETACHED ? overlay_make(p, e) : 0;
 }
 
 static int make_overlay_in_own(struct prepared *p, struct error *e) {
-    return p->launcher->overlay != OVERLAY_FD ? overlay_make(p, e) : 0;
+    return p->launcher->overlay != OVERLAY_DETACHED ? overlay_make(p, e) : 0;
 }
 
 /* ---- the sequence ---- */
