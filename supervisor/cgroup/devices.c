@@ -272,8 +272,8 @@ static int v1_rule_text(const struct cgroup_device_rule *rule, char *text, size_
 
 /* "a" to devices.deny empties the list, "a" to devices.allow lifts it. v1 reads a rule of type "a" as
  * "everything", whatever stands behind it, so such a rule is written once for each type. */
-static int apply_v1(struct cgroup_tree *t, const struct cgroup_hierarchy *h, const char *name,
-    const struct cgroup_limits *l) {
+static int apply_v1(
+    struct cgroup_tree *t, struct cgroup_hierarchy *h, const char *name, const struct cgroup_limits *l) {
     int r;
 
     if (!l->device_filter) {

@@ -94,7 +94,7 @@ int cgroup_group_read_key(
     return -ENODATA;
 }
 
-int cgroup_group_make(const struct cgroup_hierarchy *h, const char *name) {
+int cgroup_group_make(struct cgroup_hierarchy *h, const char *name) {
     _cleanup_close_ int fd = -1;
     bool made;
     int r;
@@ -104,6 +104,7 @@ int cgroup_group_make(const struct cgroup_hierarchy *h, const char *name) {
     made = mkdirat(h->fd, name, 0755) == 0;
     if (!made && errno != EEXIST)
         return negative_errno();
+    h->used = true;
     if (h->unified || !(h->controllers & CONTROLLER_BIT(CONTROLLER_CPUSET)))
         return made;
     /* Also when it was there: whoever made it may have died before filling it. */

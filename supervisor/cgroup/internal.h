@@ -30,6 +30,7 @@
 struct cgroup_hierarchy {
     bool unified;
     bool always;          /* every group has a directory here; elsewhere one is made when a limit needs it */
+    bool used;            /* not always, but some group has one: by us, or before us */
     bool own;             /* our subtree is the group that we were started in: it is not ours to remove */
     uint32_t controllers; /* CONTROLLER_BIT()s that can be used here */
     char *device;         /* "0:38": tells two mounts of one hierarchy from two hierarchies */
@@ -100,7 +101,7 @@ int cgroup_cpuset_inherit(int parent_fd, int fd);
 bool cgroup_name_is_valid(const char *name);
 struct cgroup_hierarchy *cgroup_home(struct cgroup_tree *t, enum cgroup_controller c);
 /* 1 made, 0 it was there. */
-int cgroup_group_make(const struct cgroup_hierarchy *h, const char *name);
+int cgroup_group_make(struct cgroup_hierarchy *h, const char *name);
 int cgroup_group_remove(const struct cgroup_hierarchy *h, const char *name);
 /* Opens NAME/FILE; file "" is the group's directory itself. A descriptor or -errno. */
 int cgroup_group_open(const struct cgroup_hierarchy *h, const char *name, const char *file, int flags);

@@ -250,7 +250,7 @@ static bool is_wanted(const struct limit *row, const struct cgroup_limits *l, bo
 /* The group's directory in a hierarchy that not every group is in. A group that runs already takes its
  * processes along. */
 static int ensure_group(
-    struct cgroup_tree *t, const struct cgroup_hierarchy *h, const char *name, struct error *e) {
+    struct cgroup_tree *t, struct cgroup_hierarchy *h, const char *name, struct error *e) {
     int r;
 
     if (h->always)
@@ -262,7 +262,7 @@ static int ensure_group(
 }
 
 static int apply_row(const struct limit_call *call, bool harmless, bool *ret_unsupported) {
-    const struct cgroup_hierarchy *h = call->home;
+    struct cgroup_hierarchy *h = call->home;
     int r;
 
     *ret_unsupported = true;
@@ -276,7 +276,7 @@ static int apply_row(const struct limit_call *call, bool harmless, bool *ret_uns
         return harmless ? 0 : error_set(call->error, EOPNOTSUPP, "cgroup v1 has nothing that does this");
     *ret_unsupported = false;
     /* Not for its own sake: a group that is not there has no limit either. */
-    if (harmless && !h->always && faccessat(h->fd, call->name, F_OK, 0) < 0)
+    if (harmless && !h->always && (!h->used || faccessat(h->fd, call->name, F_OK, 0) < 0))
         return 0;
     r = ensure_group(call->tree, h, call->name, call->error);
     if (r >= 0)

@@ -115,6 +115,18 @@ static bool always_made(const struct cgroup_tree *t, const struct cgroup_hierarc
     return h->unified || (h->controllers & needed) != 0;
 }
 
+/* A directory has a link from each one below it. Only a hint: where nobody counts them it says yes. */
+static bool has_groups(const struct cgroup_hierarchy *h) {
+    struct stat st;
+
+    return h->fd >= 0 && (fstat(h->fd, &st) < 0 || st.st_nlink != 2);
+}
+
+/* False: no need to ask the kernel about a group in h. */
+static bool may_have_group(const struct cgroup_hierarchy *h) {
+    return h->fd >= 0 && (h->always || h->used);
+}
+
 /* Who is at home where; and, on a legacy machine, which hierarchy stands for the group as a whole. */
 static int assign_homes(struct cgroup_tree *t, const char *cgroups, struct error *e) {
     static const enum cgroup_controller tracking[] = {
@@ -128,8 +140,10 @@ static int assign_homes(struct cgroup_tree *t, const char *cgroups, struct error
         if (t->home[c] == CGROUP_NO_HIERARCHY && t->missing[c].number == 0)
             cgroup_explain_missing(cgroups, (enum cgroup_controller)c, &t->missing[c]);
     }
-    for (size_t i = 0; i < t->n_hierarchies; i++)
+    for (size_t i = 0; i < t->n_hierarchies; i++) {
         t->hierarchies[i].always = t->hierarchies[i].fd >= 0 && always_made(t, &t->hierarchies[i]);
+        t->hierarchies[i].used = has_groups(&t->hierarchies[i]);
+    }
     t->tracking = t->unified;
     t->track = t->unified ? &cgroup_tracking_unified : &cgroup_tracking_v1;
     for (size_t i = 0; !t->tracking && i < ARRAY_SIZE(tracking); i++)
@@ -281,7 +295,7 @@ int cgroup_paths(struct cgroup_tree *t, const char *name, char **ret_unified, ch
     for (size_t i = 0; i < t->n_hierarchies; i++) {
         const struct cgroup_hierarchy *h = &t->hierarchies[i];
 
-        if (h->unified || h->fd < 0 || faccessat(h->fd, name, F_OK, 0) < 0)
+        if (h->unified || !may_have_group(h) || (!h->always && faccessat(h->fd, name, F_OK, 0) < 0))
             continue;
         if (strv_consume(&tasks, strf("%s/%s/tasks", h->path, name)) < 0)
             return -ENOMEM;
@@ -298,9 +312,8 @@ int cgroup_remove(struct cgroup_tree *t, const char *name) {
     if (first_error < 0)
         return first_error;
     for (size_t i = 0; i < t->n_hierarchies; i++) {
-        int r = t->hierarchies[i].fd < 0 || t->hierarchies[i].unified
-                    ? 0
-                    : cgroup_group_remove(&t->hierarchies[i], name);
+        struct cgroup_hierarchy *h = &t->hierarchies[i];
+        int r = h->unified || !may_have_group(h) ? 0 : cgroup_group_remove(h, name);
 
         if (r < 0 && first_error == 0)
             first_error = r;
