@@ -11,18 +11,15 @@
 
 /* ---- reading ---- */
 
-int fd_read_all(int fd, size_t max, char **ret, size_t *ret_size) {
+/* st: a regular file says how much is coming; one byte more, so that its end is seen without another buffer.
+ * What it says is only a hint: files in /proc say 0. */
+static int read_all(int fd, const struct stat *st, size_t max, char **ret, size_t *ret_size) {
     _cleanup_free_ char *data = NULL;
-    size_t room = 0, n = 0;
-    struct stat st;
+    size_t room = 0, n = 0, next = READ_FIRST;
 
     max = MIN(max, (size_t)SSIZE_MAX / 2); /* the sums below cannot overflow */
-
-    /* A regular file says how much is coming; one byte more, so that its end is seen without another buffer.
-     * What it says is only a hint: files in /proc say 0. */
-    size_t next = READ_FIRST;
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0)
-        next = (size_t)MIN((uint64_t)st.st_size, (uint64_t)max) + 1;
+    if (S_ISREG(st->st_mode) && st->st_size > 0)
+        next = (size_t)MIN((uint64_t)st->st_size, (uint64_t)max) + 1;
 
     for (;;) {
         if (n == room) {
@@ -54,28 +51,38 @@ int fd_read_all(int fd, size_t max, char **ret, size_t *ret_size) {
     return 0;
 }
 
-/* Opens a regular file for reading. Without O_NONBLOCK, a FIFO in its place would stop us until somebody
- * writes. */
-static int open_regular(int dirfd, const char *path) {
-    _cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+int fd_read_all(int fd, size_t max, char **ret, size_t *ret_size) {
     struct stat st;
 
-    if (fd < 0 || fstat(fd, &st) < 0)
+    if (fstat(fd, &st) < 0)
         return negative_errno();
-    if (S_ISDIR(st.st_mode))
+    return read_all(fd, &st, max, ret, ret_size);
+}
+
+/* Opens a regular file for reading. Without O_NONBLOCK, a FIFO in its place would stop us until somebody
+ * writes. */
+static int open_regular(int dirfd, const char *path, struct stat *ret_st) {
+    _cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+    if (fd < 0 || fstat(fd, ret_st) < 0)
+        return negative_errno();
+    if (S_ISDIR(ret_st->st_mode))
         return -EISDIR;
-    if (!S_ISREG(st.st_mode))
+    if (!S_ISREG(ret_st->st_mode))
         return -EINVAL;
     return TAKE_FD(fd);
 }
 
 int file_read(int dirfd, const char *path, size_t max, char **ret, size_t *ret_size) {
-    _cleanup_close_ int fd = open_regular(dirfd, path);
-    return fd < 0 ? fd : fd_read_all(fd, max, ret, ret_size);
+    struct stat st;
+
+    _cleanup_close_ int fd = open_regular(dirfd, path, &st);
+    return fd < 0 ? fd : read_all(fd, &st, max, ret, ret_size);
 }
 
 int file_read_line(int dirfd, const char *path, char **ret) {
-    _cleanup_close_ int fd = open_regular(dirfd, path);
+    struct stat st;
+    _cleanup_close_ int fd = open_regular(dirfd, path, &st);
     _cleanup_strbuf_ struct strbuf line = {};
     char chunk[READ_FIRST];
 
