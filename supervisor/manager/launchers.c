@@ -30,11 +30,12 @@ void launcher_drop(struct process *p) {
     list_remove(&p->by_launcher);
 }
 
+/* Of equally busy ones the next in turn. */
 static struct launcher *least_busy(struct processes *ps) {
     struct launcher *best = NULL;
 
     for (unsigned i = 0; i < ps->n_launchers; i++) {
-        struct launcher *l = &ps->launchers[i];
+        struct launcher *l = &ps->launchers[(ps->turn + i) % ps->n_launchers];
         if (l->blocked || l->n_in_flight >= LAUNCHER_WINDOW)
             continue;
         if (!best || l->n_in_flight < best->n_in_flight)
@@ -57,6 +58,10 @@ static int send_request(struct launcher *l, struct process *p) {
     list_remove(&p->by_launcher);
     list_append(&l->in_flight, &p->by_launcher);
     l->n_in_flight++;
+    /* Each start is followed by a chore that removes what it made: if both counted, one launcher would do all
+     * starts. */
+    if (p->role != PROCESS_CHORE)
+        p->manager->processes->turn = l->index + 1;
     p->launcher = l->index;
     p->sent = true;
     p->taken = false;
@@ -243,7 +248,8 @@ static bool handle_answer(struct manager *m, struct launcher *l) {
         a.error.step[sizeof(a.error.step) - 1] = '\0';
         a.error.text[sizeof(a.error.text) - 1] = '\0';
         act_on(m, l, &a, fds, n_fds);
-        saved_flush(m);
+        if (a.type != LAUNCH_TAKEN) /* which changes nothing that is saved */
+            saved_flush(m);
     } else {
         log_warning("Launcher %u sent a message of %zd bytes", l->index, n);
     }

@@ -33,9 +33,10 @@ enum unit_timer {
 
 /* What a start made and the stop must take away again, besides processes. */
 struct unit_resources {
-    bool cgroup;     /* group of the unit's name exists */
-    char *upper_dir; /* <state>/containers/<unit>/<invocation>, removed by a chore */
-    int notify_fd;   /* our end of <runtime>/notify/<unit>; in the store as "n-<id>" */
+    bool cgroup;       /* group of the unit's name exists */
+    bool group_is_old; /* it did before this start: its counters are not only of this run */
+    char *upper_dir;   /* <state>/containers/<unit>/<invocation>, removed by a chore */
+    int notify_fd;     /* our end of <runtime>/notify/<unit>; in the store as "n-<id>" */
     int log_fd; /* the FIFO <runtime>/log/<unit>; in the store as "l-<id>"; known to davit-logd by the same id
                  */
     uint64_t id; /* stable number of this unit in store and logd: siphash_stable(name) */

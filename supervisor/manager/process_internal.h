@@ -36,6 +36,7 @@ struct feed {
 struct processes {
     struct launcher launchers[MAX_LAUNCHERS];
     unsigned n_launchers;
+    unsigned turn;                   /* of equally busy launchers this one is next */
     struct list queue;               /* by_launcher: not sent yet, oldest first */
     struct list unassigned;          /* by_launcher: asked for by an earlier davitd; no launcher is known */
     struct list by_pid[PID_BUCKETS]; /* by_manager */

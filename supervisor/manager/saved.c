@@ -490,30 +490,32 @@ int saved_new(struct manager *m, struct error *e) {
 
 /* ---- .manager: what is not a unit's ---- */
 
-/* Names the davit-init (or systemd) that numbers our feed: another one starts at 1 again. */
-static void keeper_identity(char ret[static 64]) {
+/* Names the davit-init (or systemd) that numbers our feed: another one starts at 1 again. As the first two
+ * lines of the file; found out once, for nothing of it changes while we live. */
+static const char *keeper_identity(void) {
+    static char text[128];
+    char boot[ID128_TEXT] = "";
     uint64_t started = 0;
     pid_t parent;
 
+    if (*text)
+        return text;
     (void)proc_stat_read(getppid(), &parent, &started);
-    (void)snprintf(ret, 64, "%d:%" PRIu64, (int)getppid(), started);
+    (void)id128_boot(boot);
+    (void)snprintf(text, sizeof(text), "keeper=%d:%" PRIu64 "\nboot=%s", (int)getppid(), started, boot);
+    return text;
 }
 
 int saved_write_feed_sequence(struct manager *m, uint64_t sequence) {
-    char identity[64], boot[ID128_TEXT] = "";
-
-    keeper_identity(identity);
-    (void)id128_boot(boot);
-    _cleanup_free_ char *text = strf("keeper=%s\nboot=%s\nsequence=%" PRIu64 "\n", identity, boot, sequence);
+    _cleanup_free_ char *text = strf("%s\nsequence=%" PRIu64 "\n", keeper_identity(), sequence);
     if (!text)
         return -ENOMEM;
     return replace_file(m, "state/.manager", text, strlen(text));
 }
 
 int saved_feed_position(struct manager *m, uint64_t *ret_sequence) {
-    _cleanup_free_ char *text = NULL, *expected = NULL;
     _cleanup_strv_free_ char **lines = NULL;
-    char identity[64], boot[ID128_TEXT] = "";
+    _cleanup_free_ char *text = NULL;
 
     int r = file_read(m->runtime_fd, "state/.manager", 4096, &text, NULL);
     if (r < 0)
@@ -521,13 +523,10 @@ int saved_feed_position(struct manager *m, uint64_t *ret_sequence) {
     if (words_split(text, WORDS_KEEP_BACKSLASH, &lines) < 0 || strv_length(lines) != 3 ||
         !startswith(lines[2], "sequence="))
         return -EBADMSG;
-    keeper_identity(identity);
-    (void)id128_boot(boot);
-    expected = strf("keeper=%s boot=%s", identity, boot);
-    _cleanup_free_ char *found = strf("%s %s", lines[0], lines[1]);
-    if (!expected || !found)
+    _cleanup_free_ char *found = strf("%s\n%s", lines[0], lines[1]);
+    if (!found)
         return -ENOMEM;
-    if (!streq(found, expected))
+    if (!streq(found, keeper_identity()))
         return -ESTALE;
     return parse_uint(startswith(lines[2], "sequence="), 0, UINT64_MAX, ret_sequence) < 0 ? -EBADMSG : 0;
 }

@@ -90,11 +90,27 @@ static void put_list(struct strbuf *b, const char *key, char *const *values) {
     strbuf_putc(b, '\n');
 }
 
+/* The host's, read again when it is another file or was written to. "" if there is none. */
+static const char *host_resolv_conf(void) {
+    static struct stat last;
+    static char *text;
+    struct stat now;
+
+    if (stat("/etc/resolv.conf", &now) < 0)
+        return "";
+    if (text && now.st_dev == last.st_dev && now.st_ino == last.st_ino && now.st_size == last.st_size &&
+        now.st_mtim.tv_sec == last.st_mtim.tv_sec && now.st_mtim.tv_nsec == last.st_mtim.tv_nsec)
+        return text;
+    free(TAKE_PTR(text));
+    if (file_read(AT_FDCWD, "/etc/resolv.conf", HOST_FILE_MAX, &text, NULL) < 0)
+        return "";
+    last = now;
+    return text;
+}
+
 static char *make_resolv_conf(const struct container_section *c) {
     _cleanup_strbuf_ struct strbuf b = {};
-    _cleanup_free_ char *host = NULL;
-
-    (void)file_read(AT_FDCWD, "/etc/resolv.conf", HOST_FILE_MAX, &host, NULL);
+    const char *host = host_resolv_conf();
     /* DNSSearch=. means "no search list", as in podman. */
     if (c->dns_search) {
         if (!streq(c->dns_search[0], "."))

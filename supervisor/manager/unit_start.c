@@ -115,7 +115,9 @@ static bool leftovers_are_gone(struct managed_unit *u) {
     enum kill_mode mode = u->config->service.kill_mode;
     struct error e = {};
 
-    if (mode == KILL_NONE || mode == KILL_PROCESS || !unit_group_is_populated(u))
+    int populated = u->manager->cgroups ? cgroup_is_populated(u->manager->cgroups, u->name) : -ENOENT;
+    u->resources.group_is_old = populated != -ENOENT;
+    if (mode == KILL_NONE || mode == KILL_PROCESS || populated <= 0)
         return true;
     (void)cgroup_kill(u->manager->cgroups, u->name, SIGKILL);
     if (!unit_group_is_populated(u))

@@ -79,14 +79,14 @@ static void thaw(struct managed_unit *u) {
         u->frozen = false;
 }
 
-/* Sends what the step and KillMode= ask for. False: there is nobody that it could be sent to and waited for.
- */
-static bool send_signals(struct managed_unit *u, enum unit_step step) {
+/* Sends what the step and KillMode= ask for, while something is left. False: there is nobody that it could be
+ * sent to and waited for. */
+static bool send_signals(struct managed_unit *u, enum unit_step step, bool left) {
     enum kill_mode mode = u->config->service.kill_mode;
     bool kill = step == STEP_STOP_SIGKILL || step == STEP_FINAL_SIGKILL;
     int number = kill ? SIGKILL : step == STEP_STOP_WATCHDOG ? SIGABRT : stop_signal(u);
 
-    if (mode == KILL_NONE || !something_is_left(u))
+    if (mode == KILL_NONE || !left)
         return false;
     thaw(u);
     if (!kill && step == STEP_STOP_SIGTERM)
@@ -118,9 +118,11 @@ void unit_enter_signal(struct managed_unit *u, enum unit_step step, enum unit_re
         unit_set_state(u, STATE_STOPPING, step);
         saved_flush(u->manager);
     }
+    /* Once for all steps of this moment: what has gone does not come back, and asking costs. */
+    bool left = something_is_left(u);
     for (;;) {
         unit_set_state(u, STATE_STOPPING, step);
-        if (send_signals(u, step)) {
+        if (send_signals(u, step, left)) {
             unit_timeout_in(u, signal_timeout(u, step));
             unit_watch_empty(u);
             return;

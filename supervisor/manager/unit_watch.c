@@ -100,8 +100,7 @@ void unit_watch_oom(struct managed_unit *u) {
 
     if (!t || u->oom_source)
         return;
-    /* The group may be the one of an earlier run. */
-    if (!u->recovered) {
+    if (!u->recovered && u->resources.group_is_old) {
         kills = cgroup_oom_kills(t, u->name);
         u->oom_kills_seen = kills == CGROUP_UNSET ? 0 : kills;
     }
