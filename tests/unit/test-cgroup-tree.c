@@ -254,7 +254,8 @@ static void create_uses_only_what_every_group_needs(void **state) {
     assert_false(fake_exists(f, "/devices/davit/web.container"));
     assert_false(fake_exists(f, "/freezer/davit/web.container"));
 
-    fake_directory(f, "/blkio/davit/web.container"); /* as a limit would have made it */
+    /* as a limit would have it made */
+    assert_int_equal(cgroup_group_make(cgroup_home(f->tree, CONTROLLER_IO), "web.container"), 1);
     assert_int_equal(cgroup_paths(f->tree, "web.container", &unified_path, &tasks), 0);
     expected = path_join(f->directory, "/unified/davit/web.container");
     assert_string_equal(unified_path, expected);
@@ -267,6 +268,22 @@ static void create_uses_only_what_every_group_needs(void **state) {
     assert_false(fake_exists(f, "/blkio/davit/web.container"));
     assert_false(fake_exists(f, "/unified/davit/web.container"));
     assert_int_equal(cgroup_remove(f->tree, "web.container"), 0);
+}
+
+/* Hierarchies in which no group was ever made are not asked; one in which an earlier davitd made some is. */
+static void groups_of_an_earlier_davitd_are_found(void **state) {
+    struct fake *f = *state;
+    _cleanup_free_ char *unified_path = NULL;
+    _cleanup_strv_free_ char **tasks = NULL;
+
+    mount_hybrid(f);
+    fake_directory(f, "/blkio/davit/web.container");
+    fake_open_ok(f, NULL);
+    assert_int_equal(cgroup_create(f->tree, "web.container", NULL), 0);
+    assert_int_equal(cgroup_paths(f->tree, "web.container", &unified_path, &tasks), 0);
+    assert_int_equal(strv_length(tasks), 4);
+    assert_int_equal(cgroup_remove(f->tree, "web.container"), 0);
+    assert_false(fake_exists(f, "/blkio/davit/web.container"));
 }
 
 static void legacy_groups_have_a_freezer(void **state) {
@@ -424,6 +441,7 @@ int main(void) {
         TEST(undelegated_group_is_left_alone),
         TEST(cpuset_subtree_is_filled_from_its_parent),
         TEST(create_uses_only_what_every_group_needs),
+        TEST(groups_of_an_earlier_davitd_are_found),
         TEST(legacy_groups_have_a_freezer),
         TEST(failed_create_leaves_nothing),
         TEST(names),
