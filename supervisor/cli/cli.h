@@ -124,6 +124,7 @@ int verb_show(struct cli *c, char **arguments, size_t n);
 int verb_cat(struct cli *c, char **arguments, size_t n);
 int verb_check(struct cli *c, char **arguments, size_t n);
 int verb_daemon_reload(struct cli *c, char **arguments, size_t n);
+int verb_daemon_reexec(struct cli *c, char **arguments, size_t n);
 int verb_jobs(struct cli *c, char **arguments, size_t n);
 int verb_events(struct cli *c, char **arguments, size_t n);
 int verb_exec(struct cli *c, char **arguments, size_t n);

@@ -26,6 +26,7 @@ static const struct {
 struct waiting {
     struct client *client;
     const char *unit;
+    int64_t asked_at; /* realtime, as davitd tells times */
 };
 
 static const char *method_of(const char *verb) {
@@ -36,6 +37,8 @@ static const char *method_of(const char *verb) {
 }
 
 static int job_send(struct cli *c, const char *verb, struct waiting *w, struct error *e) {
+    if (w->asked_at == 0)
+        w->asked_at = (int64_t)now_realtime();
     json_t *p = unit_parameters(w->unit, "wait", json_boolean(!c->options.no_block));
     if (p && c->options.mode)
         (void)json_object_set_new(p, "mode", json_string(c->options.mode));
@@ -86,16 +89,35 @@ static int job_answered(
     return job_failed(verb, json_text(reply->parameters, "unit"), result, message);
 }
 
+/* What to ask the next davitd for. Asking again does no harm where the job is done already; but a restart
+ * would be made once more. If there are signs that it has begun, a start waits for its end and changes
+ * nothing. */
+static const char *verb_to_repeat(struct cli *c, const char *verb, const struct waiting *w) {
+    _cleanup_(client_freep) struct client *client = NULL;
+    struct client_reply reply = {};
+    bool begun = false;
+
+    if (!streq(verb, "restart") || client_open(c->paths.runtime, true, &client, NULL) < 0)
+        return verb;
+    if (client_call(client, "io.davit.Unit.Describe", unit_parameter(w->unit), USEC_INFINITY, &reply, NULL) >=
+            0 &&
+        !reply.error) {
+        json_t *u = json_object_get(reply.parameters, "unit");
+        begun = *json_text(u, "job") || json_number(u, "since", 0) >= w->asked_at;
+    }
+    client_reply_done(&reply);
+    return begun ? "start" : verb;
+}
+
 static int job_wait(struct cli *c, const char *verb, struct waiting *w) {
     struct client_reply reply;
     struct error e = {};
     int r = client_receive(w->client, USEC_INFINITY, &reply, &e);
 
-    /* A new davitd has the unit's state but not our question. Asking again does no harm where the job is done
-     * already, except for a restart, of which one may have been made. */
-    for (int i = 0; r == -ECONNRESET && i < RECONNECTIONS && !streq(verb, "restart"); i++) {
+    /* A new davitd has the unit's state but not our question. */
+    for (int i = 0; r == -ECONNRESET && i < RECONNECTIONS; i++) {
         client_free(TAKE_PTR(w->client));
-        r = job_send(c, verb, w, &e);
+        r = job_send(c, verb_to_repeat(c, verb, w), w, &e);
         if (r >= 0)
             r = client_receive(w->client, USEC_INFINITY, &reply, &e);
     }

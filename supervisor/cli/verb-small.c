@@ -6,6 +6,9 @@
 #include "cli/output.h"
 #include "unit/unit.h"
 
+/* How long a davitd may take to end, and the next one to come up. */
+#define REEXEC_USEC (20 * USEC_PER_SEC)
+
 /* One call for each unit; goes on after a failure. */
 static int call_each(struct cli *c, const char *method, char **units, size_t n, json_t *more) {
     int status = EXIT_SUCCESS;
@@ -108,6 +111,53 @@ int verb_daemon_reload(struct cli *c, char **arguments _unused_, size_t n _unuse
         cli_remark(c, "%lld problem%s in the unit files; 'davit check' lists them.", (long long)problems,
             problems == 1 ? "" : "s");
     client_reply_done(&reply);
+    return EXIT_SUCCESS;
+}
+
+/* The pid of the davitd that answers, by a connection of its own; 0 if none does. */
+static pid_t manager_pid(struct cli *c) {
+    _cleanup_(client_freep) struct client *client = NULL;
+    struct client_reply reply = {};
+    pid_t pid = 0;
+
+    if (client_open(c->paths.runtime, false, &client, NULL) >= 0 &&
+        client_call(client, "io.davit.Manager.GetStatus", NULL, REEXEC_USEC, &reply, NULL) >= 0 &&
+        !reply.error)
+        pid = (pid_t)json_number(reply.parameters, "pid", 0);
+    client_reply_done(&reply);
+    return pid;
+}
+
+/* A connection can still be made to a davitd that is about to go: that one never answers. */
+static bool wait_for_another(struct cli *c, pid_t before) {
+    usec_t end = usec_add(now_monotonic(), REEXEC_USEC);
+
+    do {
+        pid_t pid = manager_pid(c);
+        if (pid != 0 && pid != before)
+            return true;
+        (void)usleep(10 * 1000);
+    } while (now_monotonic() < end);
+    return false;
+}
+
+/* Done when the next davitd answers. */
+int verb_daemon_reexec(struct cli *c, char **arguments _unused_, size_t n _unused_) {
+    struct client_reply reply;
+    struct error e = {};
+    pid_t before = manager_pid(c);
+
+    if (cli_connect(c, false) < 0 || cli_call(c, "io.davit.Manager.Reexecute", NULL, &reply) < 0)
+        return EXIT_FAILURE;
+    client_reply_done(&reply);
+    int r = client_receive(c->client, REEXEC_USEC, &reply, &e); /* its end */
+    if (r >= 0)
+        client_reply_done(&reply);
+    if (r != -ECONNRESET || !wait_for_another(c, before)) {
+        cli_error("davitd has not come back within %d seconds; 'davit status' and the log tell more",
+            (int)(REEXEC_USEC / USEC_PER_SEC));
+        return EXIT_FAILURE;
+    }
     return EXIT_SUCCESS;
 }
 

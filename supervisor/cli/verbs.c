@@ -44,6 +44,7 @@ const struct verb verbs[] = {
     {"daemon-reload", "", "Read all unit files and davit.conf again", NULL, 0, 0, verb_daemon_reload, false, NULL},
 
     {"info", "", "Show where davit keeps things and what this machine can do", NULL, 0, 0, verb_info, false, "The manager"},
+    {"daemon-reexec", "", "Execute davit's own programs again, as after an upgrade", NULL, 0, 0, verb_daemon_reexec, false, NULL},
     {"version", "", "Show the versions of davit and of the davitd that runs", NULL, 0, 0, verb_version, false, NULL},
     {"exit", "[STATUS]", "Stop all units and end davit", "keep", 0, 1, verb_exit, false, NULL},
     {"help", "[VERB]", "Show help", NULL, 0, 1, verb_help, false, NULL},

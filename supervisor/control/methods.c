@@ -79,6 +79,14 @@ static int method_reload_manager(struct call *c, struct managed_unit *u _unused_
     return api_reload(call_manager(c), on_reloaded, c, e);
 }
 
+static int method_reexecute(struct call *c, struct managed_unit *u _unused_, struct error *e) {
+    int r = api_reexecute(call_manager(c), e);
+    if (r < 0)
+        return r;
+    call_reply(c, NULL);
+    return 0;
+}
+
 static int method_exit(struct call *c, struct managed_unit *u _unused_, struct error *e _unused_) {
     int r = api_exit(call_manager(c), MAX(c->arguments.status, 0), c->arguments.keep);
     if (r < 0)
@@ -222,6 +230,7 @@ const struct method methods[] = {
     {MANAGER, "ListUnits", 0, method_list_units, {NULL}},
     {MANAGER, "ListJobs", 0, method_list_jobs, {NULL}},
     {MANAGER, "Reload", METHOD_WRITES, method_reload_manager, {NULL}},
+    {MANAGER, "Reexecute", METHOD_WRITES, method_reexecute, {NULL}},
     {MANAGER, "Exit", METHOD_WRITES, method_exit, {"status", "keep"}},
     {MANAGER, "ResetFailed", METHOD_WRITES, method_reset_failed, {"unit"}},
     {UNIT, "Describe", METHOD_UNIT, method_describe, {"!unit"}},

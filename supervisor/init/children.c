@@ -42,7 +42,7 @@ static int pair_open(struct part *p) {
     return 0;
 }
 
-int parts_open(struct part parts[static PART_COUNT]) {
+void parts_init(struct part parts[static PART_COUNT]) {
     for (int i = 0; i < PART_COUNT; i++) {
         struct part *p = &parts[i];
         *p = (struct part){.manager_end = -1, .part_end = -1};
@@ -56,8 +56,16 @@ int parts_open(struct part parts[static PART_COUNT]) {
             (void)snprintf(p->number, sizeof p->number, "%d", i - PART_LAUNCHER);
         }
         (void)snprintf(p->label, sizeof p->label, "%s%s%s", p->program, *p->number ? " " : "", p->number);
-        if (i == PART_MANAGER)
+    }
+}
+
+int parts_open(struct part parts[static PART_COUNT]) {
+    for (int i = 0; i < PART_COUNT; i++) {
+        struct part *p = &parts[i];
+        if (i == PART_MANAGER || (p->manager_end >= 0 && p->part_end >= 0))
             continue;
+        close_and_reset(&p->manager_end);
+        close_and_reset(&p->part_end);
         int r = pair_open(p);
         if (r < 0)
             return r;

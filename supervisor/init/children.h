@@ -36,6 +36,7 @@ struct part {
     usec_t started;
     usec_t start_at;           /* due time of the next start; USEC_INFINITY = none wanted */
     unsigned quick_deaths;     /* what the next delay comes from */
+    bool replaced;             /* told to end, so that its new program file takes its place */
     int manager_end, part_end; /* of the socket pair; -1 for davitd */
 };
 
@@ -53,7 +54,9 @@ struct parts_context {
     char oom_score_adj[8]; /* as davit-init found it; "" = unknown */
 };
 
-/* Fills the table and makes the socket pairs. 0 or -errno. */
+/* Fills the table; there are no socket pairs yet. */
+void parts_init(struct part parts[static PART_COUNT]);
+/* Makes the socket pairs that are missing. 0 or -errno. */
 int parts_open(struct part parts[static PART_COUNT]);
 /* Forks and executes one. A program that cannot be executed shows as exit status 127 (the child has said why
  * on stderr). 0 or -errno (fork failed). */

@@ -19,7 +19,8 @@ int feed_open(struct feed *f) {
     for (int bytes = FEED_PIPE_BYTES; bytes > 65536; bytes /= 2)
         if (fcntl(ends[1], F_SETPIPE_SZ, bytes) >= 0)
             break;
-    *f = (struct feed){.read_fd = ends[0], .write_fd = ends[1]};
+    f->read_fd = ends[0];
+    f->write_fd = ends[1];
     return 0;
 }
 

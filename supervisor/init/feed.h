@@ -17,7 +17,8 @@ struct feed {
     uint64_t sequence; /* of the last record written */
 };
 
-/* Asks for 1 MiB (32768 records); makes do with less where the kernel refuses. 0 or -errno. */
+/* Makes the pipe; sequence is the caller's. Asks for 1 MiB (32768 records) and makes do with less where the
+ * kernel refuses. 0 or -errno. */
 int feed_open(struct feed *f);
 /* Appends the end of the child that waitid(2) described. 0, -EAGAIN when full (nothing written), -errno. */
 int feed_append(struct feed *f, const siginfo_t *info);

@@ -10,8 +10,10 @@
 
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/parse.h"
 #include "base/str.h"
+#include "init/handover.h"
 #include "init/run.h"
 
 /* So many zombies a turn, so that a fork storm cannot keep davitd's messages and the watchdog waiting. */
@@ -118,8 +120,11 @@ static void part_ended(struct keeper *k, struct part *p, const siginfo_t *info) 
     (void)waitid(P_PID, (id_t)info->si_pid, NULL, WEXITED | WNOHANG | __WALL);
     if (manager)
         manager_ended(k, p, info);
+    else if (k->phase != KEEPER_CLOSING && p->replaced)
+        p->start_at = now_monotonic();
     else if (k->phase != KEEPER_CLOSING)
         restart_later(k, p, info);
+    p->replaced = false;
 }
 
 /* ---- reaping ---- */
@@ -132,6 +137,12 @@ static void reap_parts(struct keeper *k) {
         if (pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 &&
             info.si_pid == pid)
             part_ended(k, &k->parts[i], &info);
+    }
+    if (k->reexec.checker > 0) {
+        siginfo_t info = {};
+        if (waitid(P_PID, (id_t)k->reexec.checker, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 &&
+            info.si_pid > 0)
+            keeper_reexec_checked(k, &info);
     }
 }
 
@@ -156,6 +167,10 @@ static void reap(struct keeper *k) {
         struct part *p = part_find(k->parts, info.si_pid);
         if (p) {
             part_ended(k, p, &info);
+            continue;
+        }
+        if (info.si_pid == k->reexec.checker) {
+            keeper_reexec_checked(k, &info);
             continue;
         }
         if (k->phase != KEEPER_CLOSING) { /* then there is nobody to read it */
@@ -204,9 +219,11 @@ static void take_signal(struct keeper *k, const struct signalfd_siginfo *info) {
         if (manager > 0)
             (void)kill(manager, (int)info->ssi_signo);
         break;
-    case SIGNAL_REEXEC: /* the one that executes it again is davit-init, when it has ended with REEXEC */
+    case SIGNAL_REEXEC: /* davitd goes in order and asks for the rest; without it the rest goes alone */
         if (manager > 0)
             (void)kill(manager, SIGRTMIN + 25);
+        else
+            keeper_request_reexec(k);
         break;
     }
 }
@@ -242,13 +259,15 @@ static void do_what_is_due(struct keeper *k) {
         (void)notify_target_send(&k->up, "WATCHDOG=1\n");
         k->up_ping_at = usec_add(now, k->up_watchdog_usec / 2);
     }
+    if (k->reexec.deadline <= now)
+        keeper_reexec_overdue(k);
     if (k->phase == KEEPER_CLOSING && k->close_deadline <= now)
         keeper_close_overdue(k);
 }
 
 /* Milliseconds until something is due; -1 = nothing ever will be, without an event. */
 static int time_to_sleep(const struct keeper *k) {
-    usec_t due = MIN(k->watchdog.deadline, k->up_ping_at);
+    usec_t due = MIN(MIN(k->watchdog.deadline, k->up_ping_at), k->reexec.deadline);
 
     if (k->reap_again)
         return 0;
@@ -285,6 +304,7 @@ static void turn(struct keeper *k) {
     else if (k->reap_again)
         reap(k);
     do_what_is_due(k);
+    keeper_reexec(k);
 }
 
 /* ---- start ---- */
@@ -310,14 +330,16 @@ static int open_runtime(struct keeper *k) {
     return 0;
 }
 
-static int open_signals(struct keeper *k) {
-    sigset_t all;
-
-    /* Whoever started us may have left signals ignored (nohup, a careless parent): an ignored SIGCHLD would
-     * take the children's ends away from us, and the parts would inherit the rest. */
+/* Whoever started us may have left signals ignored (nohup, a careless parent): an ignored SIGCHLD would take
+ * the children's ends away from us, and the parts would inherit the rest. */
+static void reset_signals(void) {
     for (int s = 1; s <= SIGRTMAX; s++)
         if (s != SIGKILL && s != SIGSTOP)
             (void)signal(s, SIG_DFL);
+}
+
+static int open_signals(struct keeper *k) {
+    sigset_t all;
 
     sigfillset(&all);
     const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
@@ -335,23 +357,27 @@ static int watch(struct keeper *k, int fd) {
     return epoll_ctl(k->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? negative_errno() : 0;
 }
 
-static int open_loop(struct keeper *k) {
+static int open_channels(struct keeper *k) {
     k->notify_fd = notify_listen(k->runtime);
     if (k->notify_fd < 0)
         return log_errno(LOG_ERR, k->notify_fd, "cannot listen on %s/" NOTIFY_SOCKET_NAME, k->runtime);
-    (void)snprintf(k->notify_address, sizeof k->notify_address, "%s/" NOTIFY_SOCKET_NAME, k->runtime);
+    int r = feed_open(&k->feed);
+    if (r >= 0)
+        r = parts_open(k->parts);
+    return r < 0 ? log_errno(LOG_ERR, r, "cannot make sockets and pipes for the parts") : 0;
+}
 
+static int open_loop(struct keeper *k) {
     k->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (k->epoll_fd < 0)
         return log_errno(LOG_ERR, errno, "epoll_create1");
     int r = watch(k, k->notify_fd);
     if (r >= 0)
         r = watch(k, k->signal_fd);
-    if (r >= 0)
-        r = feed_open(&k->feed);
-    if (r >= 0)
-        r = parts_open(k->parts);
-    return r < 0 ? log_errno(LOG_ERR, r, "cannot make sockets and pipes for the parts") : 0;
+    if (r < 0)
+        return log_errno(LOG_ERR, r, "epoll_ctl");
+    k->context.null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    return k->context.null_fd < 0 ? log_errno(LOG_ERR, errno, "cannot open /dev/null") : 0;
 }
 
 /* The shorter of what is asked of davitd and what is asked of us: its pings are passed on. */
@@ -410,29 +436,42 @@ static void lower_oom_score(struct keeper *k) {
     (void)!pwrite(fd, "-1000", 5, 0);
 }
 
-static int open_all(struct keeper *k, const char *runtime, const char *libexec) {
+/* As it is before anything was opened. *k is all zero, and its larger part is not to be touched: pages of the
+ * table of stored descriptors cost nothing until they are. */
+static void keeper_init(struct keeper *k, const char *runtime, const char *libexec) {
+    k->epoll_fd = k->signal_fd = k->notify_fd = k->runtime_fd = -1;
+    k->feed.read_fd = k->feed.write_fd = -1;
+    k->context.state_fd = k->context.null_fd = -1;
+    k->up.fd = -1;
+    k->up_ping_at = k->reexec.deadline = USEC_INFINITY;
     k->runtime = runtime;
-    k->context = (struct parts_context){
-        .libexec = libexec, .notify_address = k->notify_address, .feed = &k->feed, .store = &k->store};
-    k->up_ping_at = USEC_INFINITY;
+    (void)snprintf(k->notify_address, sizeof k->notify_address, "%s/" NOTIFY_SOCKET_NAME, runtime);
+    k->context.libexec = libexec;
+    k->context.notify_address = k->notify_address;
+    k->context.feed = &k->feed;
+    k->context.store = &k->store;
     k->hardware_watchdog = -1;
+    watchdog_init(&k->watchdog, 0);
+    parts_init(k->parts);
+}
 
+static int open_all(struct keeper *k) {
     /* Orphans of our children become ours, so that no end of a process is missed. PID 1 of a namespace is
      * that anyway. */
     if (getpid() != 1 && prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         return log_errno(LOG_ERR, errno, "cannot become a subreaper");
     take_environment(k);
+    reset_signals();
     int r = open_runtime(k);
     if (r >= 0)
         r = open_signals(k);
+    if (r >= 0)
+        r = open_channels(k);
     if (r >= 0)
         r = open_loop(k);
     if (r < 0)
         return r;
 
-    k->context.null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (k->context.null_fd < 0)
-        return log_errno(LOG_ERR, errno, "cannot open /dev/null");
     /* Without it davit-logd works too, but a line may come twice when it is killed. */
     k->context.state_fd = memfd_create("davit-logd", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     raise_limits(k);
@@ -440,10 +479,62 @@ static int open_all(struct keeper *k, const char *runtime, const char *libexec) 
     return 0;
 }
 
-int keeper_run(const char *runtime, const char *libexec) {
-    static struct keeper k; /* the table of stored descriptors is large; untouched pages of it cost nothing */
+/* Goes on from what the earlier program of this process has left. What is not in its state, the kernel has
+ * kept for the process: limits, signals blocked, the rank of a subreaper. */
+static int resume_all(struct keeper *k, int state_fd) {
+    int r = handover_read(state_fd, k);
+    (void)close(state_fd);
+    if (r < 0)
+        return r;
+    /* Whoever does not come up now takes all containers with it: what is missing at the moment is waited for.
+     */
+    while (parts_open(k->parts) < 0 || open_signals(k) < 0 || open_loop(k) < 0) {
+        close_and_reset(&k->signal_fd);
+        close_and_reset(&k->epoll_fd);
+        (void)usleep(100 * 1000);
+    }
+    k->context.watchdog_usec = k->watchdog.period;
+    k->reap_again = true; /* the signal for a child may have been taken out by the earlier one */
+    memory_trim();
+    log_info("replaced in place: davit-init " DAVIT_VERSION " goes on");
+    return 0;
+}
 
-    if (open_all(&k, runtime, libexec) < 0)
+/* The state cannot be read, though the check has said it could. Everything begins anew, as after a start, but
+ * with the children: the parts see the ends of their channels and leave, davitd takes over by saved state. */
+static void start_over(struct keeper *k, int error) {
+    const char *runtime = k->runtime, *libexec = k->context.libexec;
+
+    (void)log_errno(LOG_CRIT, error, "cannot read the state of the davit-init before: starting anew");
+    (void)close_range(STDERR_FILENO + 1, ~0U, 0);
+    memset(k, 0, sizeof *k);
+    keeper_init(k, runtime, libexec);
+    /* Greater than all numbers that a davitd can have saved. */
+    k->feed.sequence = clock_usec(CLOCK_BOOTTIME);
+}
+
+int keeper_check_state(int fd) {
+    static struct keeper scratch;
+
+    keeper_init(&scratch, "", "");
+    int r = handover_check(fd, &scratch);
+    if (r < 0)
+        (void)log_errno(
+            LOG_ERR, r, "davit-init " DAVIT_VERSION " cannot read the state of the one that runs");
+    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int keeper_run(const char *runtime, const char *libexec, int resume_fd) {
+    static struct keeper k;
+    int r = -ENOENT;
+
+    keeper_init(&k, runtime, libexec);
+    if (resume_fd >= 0) {
+        r = resume_all(&k, resume_fd);
+        if (r < 0)
+            start_over(&k, r);
+    }
+    if (r < 0 && open_all(&k) < 0)
         return KEEPER_EXIT_SETUP;
 
     /* From here on nothing returns but the end. All parts are due now. */

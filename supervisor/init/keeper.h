@@ -58,4 +58,6 @@ enum {
  *                              signal for it had come, and tells davitd with SIGTERM to stop the units
  *   X_DAVIT_END_ARGUMENT=<s>   of a reboot, for reboot(2)
  *   X_DAVIT_KILL_LAUNCHER=<n>  that launcher hangs: kill and restart it
+ *   X_DAVIT_REEXEC=1           davit's programs were perhaps replaced on disk: davit-init executes itself
+ * again, and starts launchers and davit-logd anew; davitd itself ends with MANAGER_EXIT_REEXEC
  */

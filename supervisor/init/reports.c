@@ -85,6 +85,11 @@ static void on_kill_launcher(struct report *r, const char *value) {
     (void)kill(p->pid, SIGKILL);
 }
 
+static void on_reexec(struct report *r, const char *value) {
+    if (streq(value, "1"))
+        keeper_request_reexec(r->keeper);
+}
+
 /* MAINPID is not here on purpose: our own pid is the main process, whatever davitd's is. */
 static const struct word {
     const char *name;
@@ -106,6 +111,7 @@ static const struct word {
     {"X_DAVIT_KILL_LAUNCHER", false, on_kill_launcher},
     {"X_DAVIT_END", false, on_end},
     {"X_DAVIT_END_ARGUMENT", false, on_end_argument},
+    {"X_DAVIT_REEXEC", false, on_reexec},
 };
 
 static void pass_up(struct report *r, const char *name, const char *value) {

@@ -17,6 +17,7 @@
 
 #include "init/children.h"
 #include "init/notify.h"
+#include "init/reexec.h"
 #include "init/signals.h"
 #include "init/watchdog.h"
 
@@ -38,6 +39,7 @@ struct keeper {
     bool reap_again;    /* one turn's share of zombies was reaped, more may be there */
     bool manager_ready; /* READY=1 from this davitd */
     struct watchdog watchdog;
+    struct reexec reexec;
 
     struct notify_target up; /* whoever started us */
     usec_t up_watchdog_usec; /* what it expects, 0 = nothing */
@@ -58,8 +60,10 @@ struct keeper {
 #define KEEPER_EXIT_SETUP 125 /* nothing was started */
 
 /* Runs until all is over. Returns the exit status of the program. Both paths are absolute and live as long.
- */
-int keeper_run(const char *runtime, const char *libexec);
+ * resume_fd: the state that an earlier program of this process has handed over (reexec.h), -1 = a start. */
+int keeper_run(const char *runtime, const char *libexec, int resume_fd);
+/* Whether this program could go on from that state, which is that of its parent: the exit status. */
+int keeper_check_state(int fd);
 
 /* ---- between keeper.c, reports.c, stop.c and end.c ---- */
 

@@ -48,7 +48,7 @@ enum signal_action {
     SIGNAL_STOP,    /* stop all units, then the ending of the rule */
     SIGNAL_FORCE,   /* kill everything at once, then the ending of the rule */
     SIGNAL_FORWARD, /* davitd knows what to do: passed on as it is */
-    SIGNAL_REEXEC,  /* davitd is to start again from its (new) program file; nothing else is touched */
+    SIGNAL_REEXEC,  /* davit's own programs start again from their (new) files; containers are not touched */
 };
 
 struct signal_meaning {
@@ -79,7 +79,7 @@ struct signal_rule {
 static const struct signal_rule signal_rules[] = {
     {SIGCHLD, false, {EVERYWHERE(SIGNAL_REAP)}, "a child ended"},
     {SIGTERM, false, {MACHINE(SIGNAL_REEXEC), INSIDE(SIGNAL_STOP, ENDING_EXIT)},
-        "stop all units and end; on a machine: davitd is executed again"},
+        "stop all units and end; on a machine: davit's own programs are replaced in place"},
     {SIGINT, false, {MACHINE(SIGNAL_STOP, ENDING_REBOOT), INSIDE(SIGNAL_STOP, ENDING_EXIT)},
         "Ctrl-Alt-Delete: reboot; elsewhere Ctrl-C: stop all units and end"},
     {SIGHUP, false, {EVERYWHERE(SIGNAL_FORWARD)}, "davitd reads unit files and davit.conf again"},
@@ -102,7 +102,7 @@ static const struct signal_rule signal_rules[] = {
     {17, true, {EVERYWHERE(SIGNAL_FORCE, ENDING_SOFT_REBOOT)}, "reboot of userspace, units are killed"},
     {22, true, {EVERYWHERE(SIGNAL_FORWARD)}, "davitd logs debug messages"},
     {23, true, {EVERYWHERE(SIGNAL_FORWARD)}, "davitd logs no debug messages"},
-    {25, true, {EVERYWHERE(SIGNAL_REEXEC)}, "davitd is executed again"},
+    {25, true, {EVERYWHERE(SIGNAL_REEXEC)}, "davit's own programs are replaced in place"},
 };
 /* clang-format on */
 

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "base/parse.h"
 #include "base/paths.h"
 #include "init/console.h"
 #include "init/run.h"
@@ -30,6 +31,9 @@ static const struct path_option {
 #define OPTION_HELP 'h'
 #define OPTION_VERSION 'V'
 #define OPTION_PATH 256 /* and up: index into path_options */
+/* Said by davit-init to itself (init/reexec.h), so they are not in the usage text. */
+#define OPTION_RESUME 'r'
+#define OPTION_CHECK_STATE 'c'
 
 static void usage(void) {
     (void)puts(
@@ -45,16 +49,33 @@ static void usage(void) {
                "sets how long davitd may be silent (default 30000000, 0 = for ever).");
 }
 
+struct arguments {
+    int resume_fd, check_fd; /* -1 = not given */
+};
+
+static int parse_fd(const char *value, int *ret) {
+    uint64_t number;
+
+    if (parse_uint(value, STDERR_FILENO + 1, INT32_MAX, &number) < 0) {
+        log_error("%s is no descriptor", value);
+        return -EINVAL;
+    }
+    *ret = (int)number;
+    return 0;
+}
+
 /* 0: go on, 1: done (help, version), -EINVAL. */
-static int parse_arguments(int argc, char **argv) {
-    struct option options[ARRAY_SIZE(path_options) + 3] = {};
+static int parse_arguments(int argc, char **argv, struct arguments *ret) {
+    struct option options[ARRAY_SIZE(path_options) + 5] = {};
     size_t n = 0;
     int c;
 
     for (; n < ARRAY_SIZE(path_options); n++)
         options[n] = (struct option){path_options[n].name, required_argument, NULL, OPTION_PATH + (int)n};
     options[n++] = (struct option){"help", no_argument, NULL, OPTION_HELP};
-    options[n] = (struct option){"version", no_argument, NULL, OPTION_VERSION};
+    options[n++] = (struct option){"version", no_argument, NULL, OPTION_VERSION};
+    options[n++] = (struct option){"resume", required_argument, NULL, OPTION_RESUME};
+    options[n] = (struct option){"check-state", required_argument, NULL, OPTION_CHECK_STATE};
 
     while ((c = getopt_long(argc, argv, "hV", options, NULL)) >= 0) {
         if (c == OPTION_HELP) {
@@ -64,6 +85,11 @@ static int parse_arguments(int argc, char **argv) {
         if (c == OPTION_VERSION) {
             (void)puts("davit-init " DAVIT_VERSION);
             return 1;
+        }
+        if (c == OPTION_RESUME || c == OPTION_CHECK_STATE) {
+            if (parse_fd(optarg, c == OPTION_RESUME ? &ret->resume_fd : &ret->check_fd) < 0)
+                return -EINVAL;
+            continue;
         }
         if (c < OPTION_PATH)
             return -EINVAL; /* getopt has said why */
@@ -79,24 +105,30 @@ static int parse_arguments(int argc, char **argv) {
     return 0;
 }
 
-/* What every program may rely on: descriptors 0 to 2 exist, no other is open, "/" keeps no mount busy. */
-static void put_in_order(void) {
+/* What every program may rely on: descriptors 0 to 2 exist, no other is open but those that davit-init hands
+ * to itself, "/" keeps no mount busy. */
+static void put_in_order(bool resumed) {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         if (fcntl(fd, F_GETFD) < 0)
             (void)open("/dev/null", O_RDWR | O_NOCTTY); /* takes the lowest free number, which is fd */
-    (void)close_range(STDERR_FILENO + 1, ~0U, 0);
+    if (!resumed)
+        (void)close_range(STDERR_FILENO + 1, ~0U, 0);
     (void)!chdir("/");
     (void)umask(022);
 }
 
 int main(int argc, char **argv) {
+    struct arguments arguments = {.resume_fd = -1, .check_fd = -1};
+
+    reexec_note_program(argv[0]);
     log_open("davit-init");
     log_set_sink(console_write);
-    put_in_order();
-
-    int r = parse_arguments(argc, argv);
+    int r = parse_arguments(argc, argv, &arguments);
     if (r != 0)
         return r > 0 ? EXIT_SUCCESS : 2;
+    if (arguments.check_fd >= 0)
+        return keeper_check_state(arguments.check_fd);
+    put_in_order(arguments.resume_fd >= 0);
     _cleanup_(paths_done) struct paths paths = {};
     r = paths_load(&paths);
     if (r < 0) {
@@ -104,5 +136,5 @@ int main(int argc, char **argv) {
             LOG_ERR, r, "the directories of davit (DAVIT_* in the environment) must be absolute paths");
         return 2;
     }
-    return keeper_run(paths.runtime, paths.libexec);
+    return keeper_run(paths.runtime, paths.libexec, arguments.resume_fd);
 }

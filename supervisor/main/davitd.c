@@ -86,13 +86,24 @@ static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *info, vo
     return 0;
 }
 
+static int on_reexecute(sd_event_source *s, const struct signalfd_siginfo *info, void *userdata) {
+    struct error e = {};
+
+    (void)s;
+    (void)info;
+    if (api_reexecute(userdata, &e) < 0)
+        log_error("Cannot be replaced: %s", e.text);
+    return 0;
+}
+
 /* All of them now and never again: sd-event 252 aborts when signal sources change later (libraries.md 3.2).
  */
 static int watch_signals(struct manager *m) {
-    static const struct {
+    const struct {
         int number;
         sd_event_signal_handler_t handler;
     } table[] = {
+        {SIGRTMIN + 25, on_reexecute},
         {SIGTERM, on_terminate},
         {SIGINT, on_terminate},
         {SIGHUP, on_hangup},
@@ -282,6 +293,17 @@ static _noreturn_ void finish(struct manager *m) {
     exit(MANAGER_EXIT_DONE);
 }
 
+/* The next davitd takes over as after a crash, except that nothing is in the middle of anything. The sockets
+ * of the clients stay in their places: who connects meanwhile waits. */
+static _noreturn_ void reexecute(struct manager *m) {
+    saved_flush(m);
+    log_notice("Executing davit's programs again");
+    keeper_notify(m, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)now_monotonic());
+    keeper_notify(m, "X_DAVIT_REEXEC=1");
+    keeper_flush(m);
+    exit(MANAGER_EXIT_REEXEC);
+}
+
 static _noreturn_ void loop(struct manager *m) {
     enum manager_phase phase = m->phase;
 
@@ -298,6 +320,8 @@ static _noreturn_ void loop(struct manager *m) {
         }
         if (phase == PHASE_ENDED)
             finish(m);
+        if (m->reexecute)
+            reexecute(m);
     }
 }
 

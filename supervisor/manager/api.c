@@ -280,6 +280,16 @@ int manager_stop_all(struct manager *m) {
     return 0;
 }
 
+int api_reexecute(struct manager *m, struct error *e) {
+    if (m->phase >= PHASE_STOPPING)
+        return error_set(e, ESHUTDOWN, "davit is shutting down");
+    saved_flush(m);
+    if (!list_empty(&m->save_queue))
+        return error_set(e, ENOSPC, "state cannot be saved in %s/state, so davitd stays", m->paths.runtime);
+    m->reexecute = true;
+    return 0;
+}
+
 int api_exit(struct manager *m, int status, bool keep) {
     const struct end_request end = {
         .ending = {.kind = ENDING_EXIT}, .status = status, .reason = "asked for by a client"};

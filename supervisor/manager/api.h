@@ -52,6 +52,9 @@ int api_reset_failed(struct manager *m, struct managed_unit *u); /* u NULL = all
 /* Re-reads all unit files and davit.conf; done is called with the number of units and of problems. */
 typedef void (*reload_done_t)(void *userdata, unsigned units, unsigned problems, const struct error *e);
 int api_reload(struct manager *m, reload_done_t done, void *userdata, struct error *e);
+/* davitd and davit's other programs are replaced by what their files are now; nothing that runs notices.
+ * -ESHUTDOWN, or what keeps state from being written: without it the next davitd would know less. */
+int api_reexecute(struct manager *m, struct error *e);
 /* Stops everything, then davitd ends; containers stay if keep is true. */
 int api_exit(struct manager *m, int status, bool keep);
 

@@ -67,6 +67,7 @@ struct manager {
     int exit_status;
     bool keep_containers;        /* at exit */
     sd_event_source *stop_timer; /* PHASE_STOPPING; ending.c */
+    bool reexecute;              /* main/davitd.c: end, so that the program file is executed again */
     usec_t started_at;
 };
 

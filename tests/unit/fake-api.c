@@ -112,6 +112,11 @@ int api_reload(struct manager *m _unused_, reload_done_t done, void *userdata, s
     return 0;
 }
 
+int api_reexecute(struct manager *m _unused_, struct error *e) {
+    fake.reexecutions++;
+    return error_set(e, ENOSPC, "state cannot be saved");
+}
+
 int api_exit(struct manager *m _unused_, int status, bool keep) {
     fake.exit_status = status;
     fake.exit_keep = keep;

@@ -43,7 +43,7 @@ struct fake {
     size_t n_listeners;
     int last_signal, last_exec_signal, exit_status;
     enum kill_whom last_whom;
-    unsigned forgotten, resets;
+    unsigned forgotten, resets, reexecutions;
     bool frozen, exit_keep;
     const char *details;   /* JSON that Describe answers with instead */
     size_t status_padding; /* bytes that GetStatus is made longer by */

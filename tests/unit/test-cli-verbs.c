@@ -204,6 +204,9 @@ static void small_verbs_reach_the_manager(void **state) {
     assert_int_equal(fake.resets, 3);
     EXPECT(0, f, "daemon-reload");
     expect_in(f->err, "1 problem in the unit files");
+    EXPECT(1, f, "daemon-reexec");
+    expect_in(f->err, "state cannot be saved");
+    assert_int_equal(fake.reexecutions, 1);
     EXPECT(0, f, "exit", "--keep", "3");
     assert_int_equal(fake.exit_status, 3);
     assert_true(fake.exit_keep);

@@ -275,6 +275,7 @@ static void small_methods_reach_the_manager(void **state _unused_) {
     expect_success(&h, h.client, MANAGER("ResetFailed", ""));
     assert_int_equal(fake.resets, 1);
     expect_success(&h, h.client, MANAGER("Reload", ""));
+    expect_error(&h, h.client, MANAGER("Reexecute", ""), "io.davit.Manager.Failed");
     expect_success(&h, h.client, MANAGER("ListJobs", ""));
     expect_success(&h, h.client, MANAGER("Exit", "\"status\":7,\"keep\":true"));
     assert_int_equal(fake.exit_status, 7);

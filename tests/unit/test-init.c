@@ -209,7 +209,7 @@ static void test_targets_that_cannot_be(void **state _unused_) {
 }
 
 static void test_feed_says_when_it_is_full(void **state _unused_) {
-    struct feed f;
+    struct feed f = {};
     struct feed_record record;
     siginfo_t info = {};
     uint64_t n = 0;
