@@ -264,6 +264,12 @@ install-programs:
 	install -dm755 $(DESTDIR)$(SYSCONFDIR)/davit/units
 install-pages:
 	for p in $(notdir $(PAGES)); do install -Dm644 $(O)/man/$$p $(DESTDIR)$(MANDIR)/man$${p##*.}/$$p; done
+# Not part of install: on a machine that has an init already these names are taken.
+INIT_LINKS := shutdown halt poweroff reboot telinit
+.PHONY: install-init
+install-init: install ## davit as the init of the machine: init, shutdown, halt, poweroff, reboot, telinit in PREFIX/sbin
+	ln -sfn davit-init $(DESTDIR)$(PREFIX)/sbin/init
+	for name in $(INIT_LINKS); do ln -sfn ../bin/davit $(DESTDIR)$(PREFIX)/sbin/$$name; done
 uninstall: ## remove what install put there; /etc and /var stay
 	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
 	rm -rf $(DESTDIR)$(LIBEXECDIR)/units $(DESTDIR)$(PREFIX)/share/doc/davit

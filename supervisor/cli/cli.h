@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "base/ending.h"
 #include "base/paths.h"
 #include "control/client.h"
 
@@ -24,6 +25,9 @@ enum {
 
 struct cli_options {
     bool help, version, json, quiet, no_pager, plain;
+    unsigned force; /* how often it was said */
+    bool no_wall;
+    const char *when, *message, *reboot_argument;
     bool all, failed, no_block, now, strict, follow, keep;
     bool interactive, terminal, detach, remove, read_only, privileged, init;
     const char *runtime_dir, *signal, *kill_whom, *mode, *lines, *since, *until, *output;
@@ -59,7 +63,7 @@ const struct verb *verb_find(const char *name);
 
 /* ---- options.c ---- */
 
-enum option_kind { OPTION_FLAG, OPTION_STRING, OPTION_STRINGS };
+enum option_kind { OPTION_FLAG, OPTION_COUNT, OPTION_STRING, OPTION_STRINGS };
 struct option_info {
     const char *name;
     const char *letter; /* one, NULL = none */
@@ -132,7 +136,35 @@ int verb_run(struct cli *c, char **arguments, size_t n);
 int verb_info(struct cli *c, char **arguments, size_t n);
 int verb_version(struct cli *c, char **arguments, size_t n);
 int verb_exit(struct cli *c, char **arguments, size_t n);
+int verb_end(struct cli *c, char **arguments, size_t n);
+int verb_isolate(struct cli *c, char **arguments, size_t n);
 int verb_help(struct cli *c, char **arguments, size_t n);
+
+/* ---- ending.c ---- */
+
+struct end_call {
+    enum ending_kind kind;
+    unsigned force; /* 1: units are killed; 2: reboot(2) by this process */
+    int status;     /* of exit */
+    const char *argument, *message;
+    usec_t when; /* CLOCK_REALTIME, 0 = now */
+    bool no_wall, quiet;
+};
+/* Asks davitd for an ending or, where it does not answer, PID 1. Exit status. */
+int cli_end(struct cli *c, const struct end_call *call);
+/* Tells those who are logged in, and says when it will be. */
+void cli_end_tell(const struct end_call *call);
+int cli_end_cancel(struct cli *c);
+int cli_end_show(struct cli *c);
+/* "now", "+5" (in units of default_unit µs), "+1h 30min", "23:15" (the next one), and what timestamp_parse()
+ * knows. -EINVAL; -ERANGE for what is past. */
+int when_parse(const char *s, usec_t now, usec_t default_unit, usec_t *ret);
+
+/* ---- links.c ---- */
+
+/* shutdown, halt, ...: True if name is one of the names that other inits install; then the whole command line
+ * is theirs, and *ret the exit status. */
+bool cli_link(struct cli *c, const char *name, int argc, char **argv, int *ret);
 
 /* Queues jobs of one kind for several units and waits for them all: what `enable --now` shares with `start`.
  */

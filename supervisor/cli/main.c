@@ -2,6 +2,7 @@
 #include <locale.h>
 #include <signal.h>
 
+#include "base/fs.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "cli/cli.h"
@@ -160,7 +161,9 @@ int cli_main(int argc, char **argv) {
 
     (void)setlocale(LC_CTYPE, "");
     log_open("davit");
-    int r = dispatch(&c, argc, argv);
+    int r;
+    if (argc < 1 || !cli_link(&c, path_basename(argv[0]), argc, argv, &r))
+        r = dispatch(&c, argc, argv);
     if (c.client)
         client_free(c.client);
     paths_done(&c.paths);

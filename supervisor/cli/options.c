@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 
 #define FLAG(field) offsetof(struct cli_options, field), OPTION_FLAG
+#define COUNT(field) offsetof(struct cli_options, field), OPTION_COUNT
 #define STRING(field) offsetof(struct cli_options, field), OPTION_STRING
 #define STRINGS(field) offsetof(struct cli_options, field), OPTION_STRINGS
 
@@ -23,12 +24,17 @@ const struct option_info option_table[] = {
     {"plain", NULL, NULL, "No heading, no colors, no dots: for scripts", FLAG(plain), false},
     {"property", "p", "KEY", "Only this property (may be repeated, or a list with commas)", STRINGS(properties), false},
     {"no-block", NULL, NULL, "Do not wait until the job is over", FLAG(no_block), false},
-    {"job-mode", NULL, "MODE", "What happens to a job that is there already: replace, fail, ignore-dependencies", STRING(mode), false},
+    {"job-mode", NULL, "MODE", "What happens to a job that is there already: replace, fail, ignore-dependencies, isolate", STRING(mode), false},
     {"now", NULL, NULL, "Start, or stop, the units as well", FLAG(now), false},
     {"signal", "s", "SIGNAL", "Which signal (default SIGTERM)", STRING(signal), false},
     {"kill-whom", NULL, "WHOM", "Which processes: all (default) or main", STRING(kill_whom), false},
     {"strict", NULL, NULL, "Unknown keys are errors", FLAG(strict), false},
     {"keep", NULL, NULL, "Leave the containers running", FLAG(keep), false},
+    {"force", "f", NULL, "Kill units instead of stopping them; twice: reboot(2) at once, nothing is saved", COUNT(force), false},
+    {"when", NULL, "TIME", "At that time: 23:15, +5min, 2026-11-21 05:46; show or cancel what is scheduled", STRING(when), false},
+    {"message", NULL, "TEXT", "What to tell those who are logged in, and the log", STRING(message), false},
+    {"no-wall", NULL, NULL, "Tell nobody who is logged in", FLAG(no_wall), false},
+    {"reboot-argument", NULL, "TEXT", "For the kernel's reboot command", STRING(reboot_argument), false},
 
     /* logs */
     {"follow", "f", NULL, "Go on with new lines as they come", FLAG(follow), false},
@@ -103,6 +109,9 @@ static int option_store(struct cli_options *options, const struct option_info *o
     switch (o->kind) {
     case OPTION_FLAG:
         *(bool *)field = true;
+        return 0;
+    case OPTION_COUNT:
+        *(unsigned *)field += 1;
         return 0;
     case OPTION_STRING:
         *(const char **)field = value;

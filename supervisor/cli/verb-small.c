@@ -168,6 +168,14 @@ int verb_exit(struct cli *c, char **arguments, size_t n) {
         cli_error("\"%s\" is no exit status (0 to 255)", arguments[0]);
         return EXIT_FAILURE;
     }
+    if (c->options.force > 0) {
+        if (c->options.keep) {
+            cli_error("--force and --keep contradict each other");
+            return EXIT_FAILURE;
+        }
+        return cli_end(
+            c, &(struct end_call){.kind = ENDING_EXIT, .force = c->options.force, .status = (int)status});
+    }
     json_t *p = json_pack("{sIsb}", "status", (json_int_t)status, "keep", c->options.keep);
     if (cli_connect(c, false) < 0) {
         json_decref(p);

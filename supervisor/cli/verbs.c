@@ -5,6 +5,7 @@
 enum { ANY = 100000 };
 
 #define JOB_OPTIONS "no-block job-mode"
+#define END_OPTIONS "force when message no-wall"
 #define RUN_OPTIONS \
     "interactive tty env user workdir privileged name detach rm hostname volume mount tmpfs env-file " \
     "memory memory-swap " \
@@ -46,8 +47,16 @@ const struct verb verbs[] = {
     {"info", "", "Show where davit keeps things and what this machine can do", NULL, 0, 0, verb_info, false, "The manager"},
     {"daemon-reexec", "", "Execute davit's own programs again, as after an upgrade", NULL, 0, 0, verb_daemon_reexec, false, NULL},
     {"version", "", "Show the versions of davit and of the davitd that runs", NULL, 0, 0, verb_version, false, NULL},
-    {"exit", "[STATUS]", "Stop all units and end davit", "keep", 0, 1, verb_exit, false, NULL},
     {"help", "[VERB]", "Show help", NULL, 0, 1, verb_help, false, NULL},
+
+    {"poweroff", "", "Stop all units and switch the machine off", END_OPTIONS, 0, 0, verb_end, false, "The end"},
+    {"reboot", "", "Stop all units and start the machine again", END_OPTIONS " reboot-argument", 0, 0, verb_end, false, NULL},
+    {"halt", "", "Stop all units and the machine, and leave it switched on", END_OPTIONS, 0, 0, verb_end, false, NULL},
+    {"kexec", "", "Reboot into the kernel that kexec(8) has loaded", END_OPTIONS, 0, 0, verb_end, false, NULL},
+    {"soft-reboot", "", "Stop all units and start userspace again", END_OPTIONS, 0, 0, verb_end, false, NULL},
+    {"exit", "[STATUS]", "Stop all units and end davit", "keep force", 0, 1, verb_exit, false, NULL},
+    {"rescue", "", "Stop all but what rescue.target needs", "no-block", 0, 0, verb_isolate, false, NULL},
+    {"emergency", "", "Stop all but what emergency.target needs", "no-block", 0, 0, verb_isolate, false, NULL},
 };
 /* clang-format on */
 const size_t n_verbs = ARRAY_SIZE(verbs);

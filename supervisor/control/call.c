@@ -12,7 +12,13 @@ enum { METHOD_NAME_MAX = 255 };
 
 /* ---- parameters ---- */
 
-enum parameter_kind { PARAMETER_STRING, PARAMETER_STRINGS, PARAMETER_BOOLEAN, PARAMETER_NUMBER };
+enum parameter_kind {
+    PARAMETER_STRING,
+    PARAMETER_STRINGS,
+    PARAMETER_BOOLEAN,
+    PARAMETER_NUMBER,
+    PARAMETER_TIME
+};
 
 static const struct parameter {
     const char *name;
@@ -30,6 +36,10 @@ static const struct parameter {
     {"working_dir", PARAMETER_STRING, FIELD(working_dir), 0, 0},
     {"session", PARAMETER_STRING, FIELD(session), 0, 0},
     {"interface", PARAMETER_STRING, FIELD(interface), 0, 0},
+    {"action", PARAMETER_STRING, FIELD(action), 0, 0},
+    {"argument", PARAMETER_STRING, FIELD(argument), 0, 0},
+    {"message", PARAMETER_STRING, FIELD(message), 0, 0},
+    {"when", PARAMETER_TIME, FIELD(when), 0, 0},
     {"argv", PARAMETER_STRINGS, FIELD(argv), 0, 0},
     {"environment", PARAMETER_STRINGS, FIELD(environment), 0, 0},
     {"wait", PARAMETER_BOOLEAN, FIELD(wait), 0, 0},
@@ -85,6 +95,11 @@ static int parameter_store(const struct parameter *p, json_t *value, struct argu
         if (!json_is_boolean(value))
             return -EINVAL;
         *(bool *)field = json_is_true(value);
+        return 0;
+    case PARAMETER_TIME:
+        if (!json_is_integer(value) || json_integer_value(value) < 0)
+            return -EINVAL;
+        *(uint64_t *)field = (uint64_t)json_integer_value(value);
         return 0;
     case PARAMETER_NUMBER:
         if (!json_is_integer(value) || json_integer_value(value) < p->low ||

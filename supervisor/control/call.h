@@ -16,6 +16,8 @@
  * numbers their defaults. */
 struct arguments {
     const char *unit, *mode, *whom, *name, *unit_text, *user, *working_dir, *session, *interface;
+    const char *action, *argument, *message;
+    uint64_t when;
     char **argv, **environment;
     bool wait, keep, privileged;
     int signal, status;

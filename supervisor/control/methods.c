@@ -95,6 +95,36 @@ static int method_exit(struct call *c, struct managed_unit *u _unused_, struct e
     return 0;
 }
 
+static int method_end(struct call *c, _unused_ struct managed_unit *u, struct error *e) {
+    const struct arguments *a = &c->arguments;
+    struct end_request end = {
+        .status = -1, .argument = a->argument, .message = a->message, .reason = "asked for by a client"};
+
+    if (ending_parse(a->action, &end.ending) < 0 || end.ending.kind == ENDING_NONE) {
+        call_error(c, "org.varlink.service.InvalidParameter", json_pack("{ss}", "parameter", "action"));
+        return 0;
+    }
+    if (end.ending.kind == ENDING_EXIT)
+        end.status = MAX(a->status, 0);
+    int r = api_end(call_manager(c), &end, a->when, e);
+    if (r < 0)
+        return r;
+    call_reply(c, NULL);
+    return 0;
+}
+
+static int method_cancel_end(struct call *c, _unused_ struct managed_unit *u, struct error *e) {
+    if (!api_end_cancel(call_manager(c)))
+        return error_set(e, ENOENT, "nothing is scheduled");
+    call_reply(c, NULL);
+    return 0;
+}
+
+static int method_get_scheduled_end(
+    struct call *c, _unused_ struct managed_unit *u, _unused_ struct error *e) {
+    return reply_with(c, NULL, api_end_scheduled(call_manager(c)));
+}
+
 static int method_reset_failed(struct call *c, struct managed_unit *u, struct error *e) {
     int r = 0;
     if (c->arguments.unit)
@@ -126,7 +156,7 @@ static int job_mode_parse(const char *s, enum job_mode *ret) {
         const char *name;
         enum job_mode mode;
     } modes[] = {
-        {"replace", JOB_MODE_REPLACE}, {"fail", JOB_MODE_FAIL},
+        {"replace", JOB_MODE_REPLACE}, {"fail", JOB_MODE_FAIL}, {"isolate", JOB_MODE_ISOLATE},
         {"ignore_dependencies", JOB_MODE_IGNORE_DEPENDENCIES},
         {"ignore-dependencies", JOB_MODE_IGNORE_DEPENDENCIES}, /* systemctl's way to write it */
     };
@@ -232,6 +262,9 @@ const struct method methods[] = {
     {MANAGER, "Reload", METHOD_WRITES, method_reload_manager, {NULL}},
     {MANAGER, "Reexecute", METHOD_WRITES, method_reexecute, {NULL}},
     {MANAGER, "Exit", METHOD_WRITES, method_exit, {"status", "keep"}},
+    {MANAGER, "End", METHOD_WRITES, method_end, {"!action", "status", "argument", "message", "when"}},
+    {MANAGER, "CancelEnd", METHOD_WRITES, method_cancel_end, {NULL}},
+    {MANAGER, "GetScheduledEnd", 0, method_get_scheduled_end, {NULL}},
     {MANAGER, "ResetFailed", METHOD_WRITES, method_reset_failed, {"unit"}},
     {UNIT, "Describe", METHOD_UNIT, method_describe, {"!unit"}},
     {UNIT, "Start", WRITES_UNIT, method_start, {"!unit", "mode", "wait"}},

@@ -208,6 +208,7 @@ static int come_up(struct manager *m, bool take_over, struct error *e) {
     if (r < 0 && take_over)
         return r;
     cleanup_sweep(m);
+    schedule_recover(m);
     if (control_new(m, &control) < 0)
         log_error("Control socket: %s; nobody can ask for anything until davitd is restarted", control.text);
 
@@ -280,6 +281,7 @@ static void on_phase(struct manager *m, enum manager_phase before) {
 
 static _noreturn_ void finish(struct manager *m) {
     saved_flush(m);
+    schedule_forget(m);
     control_free(m->control);
     m->control = NULL;
     if (!m->keep_containers) {

@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "base/clock.h"
 #include "base/ending.h"
 #include "base/error.h"
 #include "manager/state.h"
@@ -17,7 +18,12 @@ struct managed_unit;
 struct container_spec;
 
 enum job_type { JOB_START, JOB_STOP, JOB_RESTART, JOB_TRY_RESTART, JOB_RELOAD, _JOB_TYPE_COUNT };
-enum job_mode { JOB_MODE_REPLACE, JOB_MODE_FAIL, JOB_MODE_IGNORE_DEPENDENCIES };
+enum job_mode {
+    JOB_MODE_REPLACE,
+    JOB_MODE_FAIL,
+    JOB_MODE_IGNORE_DEPENDENCIES,
+    JOB_MODE_ISOLATE, /* JOB_START only: whatever the unit does not need is stopped */
+};
 enum job_result {
     JOB_DONE,
     JOB_CANCELED,
@@ -66,6 +72,13 @@ struct end_request {
     const char *reason;   /* who or what asks, for the log */
     const char *message;  /* a person's own words; NULL = none */
 };
+/* At that time (CLOCK_REALTIME), or now where it has passed; what was scheduled before is forgotten. -EINVAL,
+ * -ESHUTDOWN. */
+int api_end(struct manager *m, const struct end_request *r, usec_t when, struct error *e);
+/* False if nothing was scheduled. */
+bool api_end_cancel(struct manager *m);
+/* {"action", "when", "message"}, {} if nothing is scheduled. */
+json_t *api_end_scheduled(struct manager *m);
 
 /* A command in a running container. The three stdio fds (or one terminal in terminal_fd) are duplicated.
  * started is called with the pid, or with an error (then exited is not called). */

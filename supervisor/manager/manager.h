@@ -42,6 +42,7 @@ struct processes; /* process.c: launchers, exit feed, table by pid and request *
 struct logs;      /* logs.c: davit-logd */
 struct jobs;      /* job.c */
 struct idmaps;    /* idmap.c */
+struct schedule;  /* schedule.c */
 struct control;   /* control/server.c */
 
 enum manager_phase { PHASE_STARTING, PHASE_RUNNING, PHASE_RELOADING, PHASE_STOPPING, PHASE_ENDED };
@@ -59,6 +60,7 @@ struct manager {
     struct logs *logs;
     struct jobs *jobs;
     struct idmaps *idmaps;
+    struct schedule *schedule; /* NULL = no ending is scheduled */
     struct control *control;
     struct list save_queue, listeners;
     struct list event_queue; /* units with events that wait for their turn; unit_table.c */

@@ -68,6 +68,12 @@ void cleanup_remove_tree(struct manager *m, const char *directory, const char *n
 /* After recovery: groups, upper layers, sockets and FIFOs that belong to no unit. */
 void cleanup_sweep(struct manager *m);
 
+/* ---- schedule.c ---- */
+/* What an earlier davitd was asked to do later. */
+void schedule_recover(struct manager *m);
+/* At the end of davitd in order: nothing is left to be done. */
+void schedule_forget(struct manager *m);
+
 /* ---- idmap.c ---- */
 int idmaps_new(struct manager *m, struct error *e);
 void idmaps_free(struct manager *m);

@@ -270,7 +270,38 @@ static int check_requisites(struct transaction *t, struct error *err) {
     return 0;
 }
 
-static int build_once(struct transaction *t, enum job_type type, bool alone, struct error *err) {
+/* Job mode isolate: all that the anchor has not pulled in goes down. A program that a person has just started
+ * with `davit run` is none of the machine's. */
+static int stop_the_others(struct transaction *t, struct error *err) {
+    struct managed_unit *u;
+
+    HASHMAP_FOREACH (u, t->manager->units) {
+        if (hashmap_get(t->entries, u->name) || (unit_is_idle(u) && !u->job) || u->transient)
+            continue;
+        int r = add(t, u, JOB_STOP, false, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int expand_all(struct transaction *t, struct error *err) {
+    while (!list_empty(&t->queue) && !t->retry) {
+        struct entry *e = LIST_ENTRY(t->queue.next, struct entry, queue);
+
+        list_remove(&e->queue);
+        int r = expand(t, e, err);
+        if (r < 0) {
+            if (e->pulled_by && err)
+                error_prefix(
+                    err, "%s: %s=%s", e->pulled_by->name, dependency_name(e->pulled_as), e->unit->name);
+            return r;
+        }
+    }
+    return 0;
+}
+
+static int build_once(struct transaction *t, enum job_type type, enum job_mode mode, struct error *err) {
     int r;
 
     entries_clear(t);
@@ -281,20 +312,16 @@ static int build_once(struct transaction *t, enum job_type type, bool alone, str
     r = add(t, t->anchor, type, true, err);
     if (r < 0)
         return r;
-    if (alone)
+    if (mode == JOB_MODE_IGNORE_DEPENDENCIES)
         return type == JOB_STOP || type == JOB_RELOAD ? 0 : check_startable(t->anchor, err);
-    while (!list_empty(&t->queue) && !t->retry) {
-        struct entry *e = LIST_ENTRY(t->queue.next, struct entry, queue);
-
-        list_remove(&e->queue);
-        r = expand(t, e, err);
-        if (r < 0) {
-            if (e->pulled_by && err)
-                error_prefix(
-                    err, "%s: %s=%s", e->pulled_by->name, dependency_name(e->pulled_as), e->unit->name);
-            return r;
-        }
+    r = expand_all(t, err);
+    if (r >= 0 && mode == JOB_MODE_ISOLATE && !t->retry) {
+        r = stop_the_others(t, err);
+        if (r >= 0)
+            r = expand_all(t, err);
     }
+    if (r < 0)
+        return r;
     return t->retry ? 0 : check_requisites(t, err);
 }
 
@@ -438,7 +465,10 @@ static bool collapse(const struct managed_unit *u, enum job_type *type) {
     return true;
 }
 
-static int check_applicable(const struct managed_unit *u, enum job_type type, struct error *err) {
+static int check_applicable(
+    const struct managed_unit *u, enum job_type type, enum job_mode mode, struct error *err) {
+    if (mode == JOB_MODE_ISOLATE && type != JOB_START)
+        return error_set(err, EINVAL, "%s: isolate is for starting", u->name);
     if (type != JOB_RELOAD)
         return 0;
     if (!unit_can_reload(u))
@@ -458,7 +488,7 @@ int transaction_run(struct manager *m, struct managed_unit *u, enum job_type typ
 
     list_init(&t.order);
     list_init(&t.queue);
-    r = check_applicable(u, type, e);
+    r = check_applicable(u, type, mode, e);
     if (r < 0)
         return r;
     if (!collapse(u, &type)) {
@@ -469,7 +499,7 @@ int transaction_run(struct manager *m, struct managed_unit *u, enum job_type typ
     if (!t.left_out)
         return error_set_errno(e, ENOMEM, "transaction");
     do {
-        r = build_once(&t, type, alone, &why);
+        r = build_once(&t, type, mode, &why);
         if (r >= 0 && !t.retry && !alone)
             r = check_order(&t, &why);
         if (r < 0) {

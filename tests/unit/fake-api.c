@@ -123,6 +123,30 @@ int api_exit(struct manager *m _unused_, int status, bool keep) {
     return 0;
 }
 
+int api_end(struct manager *m _unused_, const struct end_request *r, usec_t when, struct error *e) {
+    if (r->message && strchr(r->message, '\n'))
+        return error_set(e, EINVAL, "one line");
+    fake.ending = r->ending;
+    fake.exit_status = r->status;
+    fake.end_when = when;
+    (void)snprintf(fake.end_argument, sizeof(fake.end_argument), "%s", r->argument ? r->argument : "");
+    (void)snprintf(fake.end_message, sizeof(fake.end_message), "%s", r->message ? r->message : "");
+    return 0;
+}
+
+bool api_end_cancel(struct manager *m _unused_) {
+    bool was = fake.end_when > 0;
+    fake.end_when = 0;
+    return was;
+}
+
+json_t *api_end_scheduled(struct manager *m _unused_) {
+    if (fake.end_when == 0)
+        return json_object();
+    return json_pack("{ss sI ss}", "action", ending_format(fake.ending), "when", (json_int_t)fake.end_when,
+        "message", fake.end_message);
+}
+
 static int fake_exec_add(exec_started_t started, exec_exited_t exited, void *userdata,
     const int fds[static 4], char *text, struct error *e) {
     if (fake.exec_fails || fake.n_execs == FAKE_CALLBACKS) {

@@ -45,6 +45,9 @@ struct fake {
     enum kill_whom last_whom;
     unsigned forgotten, resets, reexecutions;
     bool frozen, exit_keep;
+    struct ending ending;
+    usec_t end_when;
+    char end_argument[64], end_message[64];
     const char *details;   /* JSON that Describe answers with instead */
     size_t status_padding; /* bytes that GetStatus is made longer by */
 };

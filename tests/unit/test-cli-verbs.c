@@ -217,6 +217,151 @@ static void small_verbs_reach_the_manager(void **state) {
     expect_in(f->out, "/etc/davit/units");
 }
 
+/* ---- the end ---- */
+
+static void assert_ending(const char *word, int line) {
+    if (strcmp(ending_format(fake.ending), word) != 0)
+        fail_msg("line %d: %s and not %s", line, ending_format(fake.ending), word);
+    fake.ending = (struct ending){};
+}
+#define ENDS(word) assert_ending(word, __LINE__)
+
+static void endings_reach_the_manager(void **state) {
+    struct fixture *f = *state;
+
+    EXPECT(0, f, "poweroff");
+    ENDS("poweroff");
+    assert_int_equal(fake.end_when, 0);
+    EXPECT(0, f, "reboot", "-f", "--reboot-argument=recovery");
+    ENDS("reboot-force");
+    assert_string_equal(fake.end_argument, "recovery");
+    EXPECT(0, f, "soft-reboot", "--message", "new version");
+    ENDS("soft-reboot");
+    assert_string_equal(fake.end_message, "new version");
+    EXPECT(0, f, "exit", "--force", "7");
+    ENDS("exit-force");
+    assert_int_equal(fake.exit_status, 7);
+    EXPECT(1, f, "exit", "--force", "--keep");
+    EXPECT(1, f, "halt", "--when=yesterday");
+    EXPECT(1, f, "halt", "--when=soon");
+    EXPECT(1, f, "halt", "--message=a\nb");
+    ENDS("none");
+}
+
+static void endings_can_be_scheduled(void **state) {
+    struct fixture *f = *state;
+    usec_t before = now_realtime();
+
+    EXPECT(0, f, "kexec", "--when=+2h", "--no-wall");
+    expect_in(f->err, "kexec is scheduled for");
+    assert_in_range(fake.end_when, before + 7200 * USEC_PER_SEC, now_realtime() + 7200 * USEC_PER_SEC);
+    EXPECT(0, f, "poweroff", "--when=show");
+    expect_in(f->out, "kexec at ");
+    EXPECT(0, f, "poweroff", "--when=cancel");
+    EXPECT(1, f, "poweroff", "--when=cancel");
+    EXPECT(1, f, "poweroff", "--when=show");
+    expect_in(f->err, "nothing is scheduled");
+}
+
+/* This test does not run below davit-init: reboot(2) must be out of reach. */
+static void forced_twice_is_for_davits_own_machine(void **state) {
+    struct fixture *f = *state;
+    EXPECT(1, f, "kexec", "-ff");
+    EXPECT(1, f, "exit", "-ff");
+    ENDS("none");
+    _cleanup_free_ char *comm = NULL;
+    if (file_read_line(AT_FDCWD, "/proc/1/comm", &comm) < 0 || strcmp(comm, "davit-init") == 0)
+        skip();
+    EXPECT(1, f, "reboot", "--force", "--force");
+    expect_in(f->err, "davit is not the init of this machine");
+    ENDS("none");
+}
+
+static void names_of_other_inits(void **state) {
+    struct fixture *f = *state;
+    usec_t before = now_realtime();
+#define LINK(status, ...) assert_int_equal(run(f, (const char *[]){__VA_ARGS__, NULL}), status)
+
+    LINK(0, "/sbin/poweroff");
+    ENDS("poweroff");
+    LINK(0, "halt");
+    ENDS("halt");
+    LINK(0, "halt", "-p");
+    ENDS("poweroff");
+    LINK(0, "reboot", "-f", "bootloader");
+    ENDS("reboot-force");
+    assert_string_equal(fake.end_argument, "bootloader");
+    LINK(0, "reboot", "-w");
+    ENDS("none");
+    LINK(0, "reboot", "--help");
+    LINK(1, "reboot", "--nonsense");
+    LINK(0, "shutdown");
+    ENDS("poweroff");
+    assert_in_range(fake.end_when, before + 60 * USEC_PER_SEC, now_realtime() + 60 * USEC_PER_SEC);
+    LINK(0, "shutdown", "-r", "+10", "for", "updates");
+    ENDS("reboot");
+    assert_in_range(fake.end_when, before + 600 * USEC_PER_SEC, now_realtime() + 600 * USEC_PER_SEC);
+    assert_string_equal(fake.end_message, "for updates");
+    LINK(0, "shutdown", "--show");
+    LINK(0, "shutdown", "-c");
+    LINK(1, "shutdown", "-c");
+    LINK(0, "shutdown", "-H", "now");
+    ENDS("halt");
+    assert_int_equal(fake.end_when, 0);
+    LINK(0, "shutdown", "-k", "now");
+    ENDS("none");
+    LINK(1, "shutdown", "later");
+    LINK(0, "telinit", "6");
+    ENDS("reboot");
+    LINK(0, "telinit", "0");
+    ENDS("poweroff");
+    LINK(0, "telinit", "q");
+    LINK(1, "telinit", "7");
+    LINK(1, "telinit");
+}
+
+static void assert_when(const char *text, const char *wanted) {
+    usec_t now, at, then;
+    char buffer[TIMESTAMP_MAX];
+
+    assert_int_equal(timestamp_parse("2026-11-21 23:10:30", 0, &now), 0);
+    if (!wanted) {
+        assert_true(when_parse(text, now, USEC_PER_SEC, &at) < 0);
+        return;
+    }
+    assert_int_equal(when_parse(text, now, USEC_PER_SEC, &at), 0);
+    assert_int_equal(timestamp_parse(wanted, 0, &then), 0);
+    if (at != then)
+        fail_msg("%s is %s, not %s", text, timestamp_format(at, buffer), wanted);
+}
+
+static void times_of_shutdown(void **state _unused_) {
+    assert_when("now", "2026-11-21 23:10:30");
+    assert_when("+0", "2026-11-21 23:10:30");
+    assert_when("+90", "2026-11-21 23:12:00");
+    assert_when("+1h 5min", "2026-11-22 00:15:30");
+    assert_when("23:11", "2026-11-21 23:11");
+    assert_when("23:10", "2026-11-22 23:10"); /* has passed: tomorrow */
+    assert_when("6:05", "2026-11-22 06:05");
+    assert_when("00:00", "2026-11-22 00:00");
+    assert_when("2026-12-24 18:00", "2026-12-24 18:00");
+    static const char *const bad[] = {"", "24:00", "12:60", "12:", ":30", "12:30x", "-5", "-5min", "today",
+        "2026-11-21 23:10", "5min ago", "tea", "+", "+x", "-1:30", " 12:30"};
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        assert_when(bad[i], NULL);
+}
+
+static void rescue_isolates(void **state) {
+    struct fixture *f = *state;
+    /* The fake manager has no targets; that it is asked for one shows in the answer. */
+    EXPECT(EXIT_NOT_INSTALLED, f, "rescue");
+    expect_in(f->err, "rescue.target");
+    EXPECT(EXIT_NOT_INSTALLED, f, "emergency");
+    expect_in(f->err, "emergency.target");
+    EXPECT(0, f, "start", "--job-mode=isolate", "--no-block", "web");
+    assert_int_equal(fake.jobs[0].mode, JOB_MODE_ISOLATE);
+}
+
 static void wrong_command_lines_are_explained(void **state) {
     struct fixture *f = *state;
     EXPECT(1, f, "strat", "web");
@@ -380,6 +525,12 @@ int main(void) {
         TEST(show_prints_properties),
         TEST(questions_are_answered_by_status),
         TEST(small_verbs_reach_the_manager),
+        TEST(endings_reach_the_manager),
+        TEST(endings_can_be_scheduled),
+        TEST(forced_twice_is_for_davits_own_machine),
+        TEST(names_of_other_inits),
+        TEST(times_of_shutdown),
+        TEST(rescue_isolates),
         TEST(wrong_command_lines_are_explained),
         TEST(without_davitd_there_is_a_hint),
         TEST(events_are_printed_until_the_end),

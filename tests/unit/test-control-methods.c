@@ -280,6 +280,12 @@ static void small_methods_reach_the_manager(void **state _unused_) {
     expect_success(&h, h.client, MANAGER("Exit", "\"status\":7,\"keep\":true"));
     assert_int_equal(fake.exit_status, 7);
     assert_true(fake.exit_keep);
+    expect_success(&h, h.client,
+        MANAGER("End", "\"action\":\"reboot-force\",\"argument\":\"x\",\"when\":1790000000000000"));
+    assert_string_equal(ending_format(fake.ending), "reboot-force");
+    assert_int_equal(fake.end_when, 1790000000000000);
+    expect_success(&h, h.client, MANAGER("GetScheduledEnd", ""));
+    expect_success(&h, h.client, MANAGER("CancelEnd", ""));
     harness_end(&h);
 }
 

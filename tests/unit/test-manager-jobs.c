@@ -608,10 +608,35 @@ static void test_stop_all(void **state _unused_) {
     assert_int_equal(fake.m.exit_status, 3);
 }
 
+static void test_isolate_stops_what_is_not_needed(void **state _unused_) {
+    unit("db.service", "");
+    unit("log.service", "PartOf=web.service\n");
+    unit("web.service", "");
+    unit("shell.service", "Requires=db.service\nAfter=db.service\n");
+    fake_write("rescue.target", "[Unit]\nRequires=shell.service\n");
+    fake_load();
+    up("db.service");
+    up("web.service");
+    up("log.service");
+    struct error e = {};
+    assert_return_code(
+        api_queue_job(&fake.m, fake_unit("rescue.target"), JOB_START, JOB_MODE_ISOLATE, NULL, NULL, &e), 0);
+    fake_settle();
+    assert_state("web.service", STATE_INACTIVE);
+    assert_state("log.service", STATE_INACTIVE);
+    assert_state("db.service", STATE_RUNNING);
+    ready("shell.service");
+    assert_state("shell.service", STATE_RUNNING);
+    assert_state("rescue.target", STATE_RUNNING);
+    assert_int_equal(
+        api_queue_job(&fake.m, fake_unit("db.service"), JOB_STOP, JOB_MODE_ISOLATE, NULL, NULL, &e), -EINVAL);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        TEST(test_isolate_stops_what_is_not_needed),
         TEST(test_dependents_wait_for_readiness),
         TEST(test_without_after_they_start_together),
         TEST(test_before_is_the_other_side_of_after),

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/wall.h"
+
+#include <fcntl.h>
+#include <utmpx.h>
+
+#include "base/str.h"
+
+/* A terminal may be stopped, and its name in utmp anything: only what is a terminal below /dev gets the text,
+ * and what does not take it at once does not get it. */
+static void write_to(const char *line, const char *text) {
+    _cleanup_free_ char *path = strf("/dev/%s", line);
+
+    if (!path || strstr(line, ".."))
+        return;
+    _cleanup_close_ int fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd >= 0 && isatty(fd))
+        (void)!write(fd, text, strlen(text));
+}
+
+void wall(const char *text) {
+    char host[256] = "", user[64];
+    struct utmpx *u;
+
+    (void)gethostname(host, sizeof(host) - 1);
+    (void)snprintf(user, sizeof(user), "%u", (unsigned)getuid());
+    _cleanup_free_ char *whole = strf("\r\n\aBroadcast message from %s on %s:\r\n\r\n%s\r\n\r\n",
+        getuid() == 0 ? "root" : user, *host ? host : "this machine", text);
+    if (!whole)
+        return;
+    setutxent();
+    while ((u = getutxent())) {
+        char line[sizeof(u->ut_line) + 1]; /* there it ends with a NUL only where there is room */
+        (void)snprintf(line, sizeof(line), "%.*s", (int)sizeof(u->ut_line), u->ut_line);
+        if (u->ut_type == USER_PROCESS && *line)
+            write_to(line, whole);
+    }
+    endutxent();
+}
