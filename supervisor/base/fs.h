@@ -31,6 +31,9 @@ int mkdir_parents(int dirfd, const char *path, mode_t mode);
  * removed stays, all the rest goes, and the first error is returned. name may be a path; then only its last
  * component is guarded like this. */
 int remove_tree(int dirfd, const char *name);
+/* The same where it is quick: a directory with at most so many entries in all, and no file in it of more than
+ * a MiB. -EFBIG if there is more; a part of it is gone then. */
+int remove_small_tree(int dirfd, const char *name, unsigned entries);
 /* Writes all of it; retries EINTR and short writes. Blocking descriptors only. */
 int write_all(int fd, const void *data, size_t n);
 /* "/a//b/./c/" -> "/a/b/c" in place. Does not touch "..". */

@@ -13,11 +13,15 @@
  *
  * An entry that cannot be removed does not stop the walk: as much space as possible is freed, and the first
  * error is returned.
+ *
+ * remove_small_tree() is the same walk for somebody who has no time: it ends when the tree turns out to be
+ * larger.
  */
 #include "base/fs.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
 
@@ -25,6 +29,10 @@
  * near the top. */
 #define OPEN_LEVELS 32
 #define BATCH_SIZE 32768
+#define SMALL_BATCH_SIZE 2048
+/* Freeing the blocks of a file takes long; of one below this (in units of 512 bytes) it does not. */
+#define SMALL_FILE_BLOCKS 2048
+#define UNLIMITED UINT_MAX
 /* How often a directory that keeps filling up is read again. */
 #define PASSES_MAX 16
 
@@ -45,7 +53,9 @@ struct walk {
     struct level *levels;
     size_t n_levels, room;
     int first_error;
-    char batch[BATCH_SIZE] __attribute__((aligned(__alignof__(struct dirent64))));
+    unsigned entries_left; /* UNLIMITED, or what may still be looked at */
+    size_t batch_size;
+    char batch[] __attribute__((aligned(__alignof__(struct dirent64))));
 };
 
 static void level_done(struct level *l) {
@@ -141,10 +151,23 @@ static bool is_dot_or_dot_dot(const char *name) {
     return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
 }
 
+/* Is there time for this entry? 0 or -EFBIG. */
+static int check_size(struct walk *w, const struct level *l, const struct dirent64 *entry) {
+    struct stat st;
+
+    if (w->entries_left == UNLIMITED)
+        return 0;
+    if (w->entries_left-- == 0)
+        return -EFBIG;
+    if (entry->d_type == DT_DIR || fstatat(l->fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return 0;
+    return st.st_blocks > SMALL_FILE_BLOCKS ? -EFBIG : 0;
+}
+
 /* Reads one batch of the directory, unlinks its files and makes its directories pending. 1, 0 at the end, or
  * an error that ends the walk. */
 static int read_batch(struct walk *w, struct level *l) {
-    ssize_t n = getdents64(l->fd, w->batch, sizeof(w->batch));
+    ssize_t n = getdents64(l->fd, w->batch, w->batch_size);
     if (n < 0 && errno != ENOENT) /* ENOENT: the directory itself was removed meanwhile */
         note_failure(w, l, negative_errno());
     if (n <= 0)
@@ -157,6 +180,9 @@ static int read_batch(struct walk *w, struct level *l) {
         i += entry->d_reclen;
         if (is_dot_or_dot_dot(entry->d_name))
             continue;
+        int r = check_size(w, l, entry);
+        if (r < 0)
+            return r;
 
         bool directory = entry->d_type == DT_DIR;
         if (!directory && unlinkat(l->fd, entry->d_name, 0) < 0 && errno != ENOENT) {
@@ -230,23 +256,23 @@ static int step(struct walk *w) {
     return r == 0 ? leave(w) : MIN(r, 0);
 }
 
-static int remove_directory(int root, const char *name) {
-    _cleanup_(walk_freep) struct walk *w = malloc(sizeof(*w));
+static int remove_directory(int root, const char *name, unsigned entries) {
+    size_t batch_size = entries == UNLIMITED ? BATCH_SIZE : SMALL_BATCH_SIZE;
+    _cleanup_(walk_freep) struct walk *w = malloc(sizeof(*w) + batch_size);
     if (!w)
         return -ENOMEM;
-    w->root = root;
-    w->levels = NULL;
-    w->n_levels = w->room = 0;
-    w->first_error = 0;
+    *w = (struct walk){.root = root, .entries_left = entries, .batch_size = batch_size};
 
     int r = visit(w, NULL, root, name);
     while (r == 0 && w->n_levels > 0)
         r = step(w);
+    if (r == -EFBIG)
+        return r;
     /* The first thing that went wrong explains the rest. */
     return w->first_error < 0 ? w->first_error : r;
 }
 
-int remove_tree(int dirfd, const char *name) {
+static int remove_within(int dirfd, const char *name, unsigned entries) {
     _cleanup_close_ int parent = -1;
     const char *base = path_basename(name);
 
@@ -264,5 +290,13 @@ int remove_tree(int dirfd, const char *name) {
 
     if (unlinkat(dirfd, base, 0) == 0 || errno == ENOENT)
         return 0;
-    return errno == EISDIR ? remove_directory(dirfd, base) : negative_errno();
+    return errno == EISDIR ? remove_directory(dirfd, base, entries) : negative_errno();
+}
+
+int remove_tree(int dirfd, const char *name) {
+    return remove_within(dirfd, name, UNLIMITED);
+}
+
+int remove_small_tree(int dirfd, const char *name, unsigned entries) {
+    return remove_within(dirfd, name, entries);
 }

@@ -198,6 +198,9 @@ void leave_pid_namespace(const struct launcher *l);
 
 /* task.c: a chore; 0 or what went wrong. */
 int task_run(const struct container_spec *s, struct error *e);
+/* True if s was a chore so small that it is done already. False: it needs a clone, for its time or its
+ * error. */
+bool task_try(const struct launcher *l, const struct container_spec *s);
 
 /* copy-tree.c: copies what is below from to below to (both directories). Ids are translated through the
  * spec's maps from outside to inside if translate is not NULL. */

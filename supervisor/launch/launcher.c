@@ -225,6 +225,11 @@ static int handle(struct launcher *l, int socket_fd, const struct message *m, st
         error_set_step(e, "request");
         return r;
     }
+    if (task_try(l, &s)) {
+        struct launch_answer done = {.type = LAUNCH_DONE, .request = s.request};
+        r = answer(socket_fd, &done, NULL, 0);
+        return r < 0 ? error_set_errno(e, r, "report a chore") : 0;
+    }
     r = launch_begin(l, &s, m->fds, LAUNCH_CLONE_PARENT, &d, e);
     if (r < 0)
         return r;

@@ -13,20 +13,21 @@
  * before execve (or before it exits with an error). The launcher sends that byte only after BEGUN is in the
  * socket. So: whoever can appear in the exit feed has a BEGUN in the socket before; a child whose launcher
  * died before BEGUN sees the end of the barrier and leaves without having run. FAILED  {request, error} no
- * child was made.
+ * child was made. DONE {request} a chore that was too small for a process of its own: it has been done.
  *
  * The status pipe tells davitd, without the launcher, how the child fared: end of file = execve succeeded
  * (the write end is close-on-exec; for tasks: the chore is under way), one struct error = the step that
  * failed; the child then exits with one of the LAUNCH_EXIT codes.
  *
- * A request is lost if its launcher took it (TAKEN), died, and neither BEGUN nor FAILED came, and the HELLO
- * of the next one does not show it still queued. davitd then sends it again, at most twice, then fails it.
+ * A request is lost if its launcher took it (TAKEN), died, and neither BEGUN, FAILED nor DONE came, and the
+ * HELLO of the next one does not show it still queued. davitd then sends it again, at most twice, then fails
+ * it.
  */
 #pragma once
 
 #include "base/error.h"
 
-enum launch_answer_type { LAUNCH_HELLO = 1, LAUNCH_TAKEN, LAUNCH_BEGUN, LAUNCH_FAILED };
+enum launch_answer_type { LAUNCH_HELLO = 1, LAUNCH_TAKEN, LAUNCH_BEGUN, LAUNCH_FAILED, LAUNCH_DONE };
 
 struct launch_answer {
     uint32_t type;

@@ -222,6 +222,11 @@ static void act_on(
     case LAUNCH_FAILED:
         on_failed(m, a);
         break;
+    case LAUNCH_DONE:
+        p = by_request(m->processes, a->request);
+        if (p)
+            process_was_done(p);
+        break;
     default:
         log_warning("Launcher %u sent an answer of unknown type %" PRIu32, l->index, a->type);
     }
@@ -346,6 +351,7 @@ static void probe_failed(struct process *p, _unused_ const struct error *e) {
         process_free(p);
 }
 static void probe_exited(struct process *p, _unused_ const struct process_exit *x) {
+    probe_answered(p); /* it needed no process */
     process_free(p);
 }
 static const struct process_callbacks probe_calls = {

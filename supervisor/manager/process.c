@@ -262,6 +262,13 @@ void process_has_exited(struct process *p, const struct process_exit *x) {
         process_free(p);
 }
 
+void process_was_done(struct process *p) {
+    launcher_drop(p);
+    process_drop_message(p);
+    drop_source(p, SOURCE_HANG);
+    process_has_exited(p, &(struct process_exit){CLD_EXITED, 0, now_monotonic()});
+}
+
 /* ---- signals ---- */
 
 static int on_hang(_unused_ sd_event_source *s, _unused_ uint64_t usec, void *userdata) {

@@ -5,6 +5,7 @@
  *
  *   process_start() --> on_begun (pid known) --> on_started (execve confirmed) --> on_exit
  *                   \-> on_failed            \-> on_failed, then on_exit
+ *                   \-> on_exit (a small chore that the launcher did itself)
  *
  * on_failed without a pid (p->pid == 0) is the last call; with one, on_exit follows. on_exit is always the
  * last. The owner frees the process after its last call with process_free(), and may drop interest earlier

@@ -63,6 +63,8 @@ void process_has_begun(struct process *p, pid_t pid, int pidfd, int status_fd);
  * afterwards. */
 void process_has_failed(struct process *p, const struct error *e);
 void process_has_exited(struct process *p, const struct process_exit *x);
+/* A chore that the launcher did itself: as if its process had ended well. */
+void process_was_done(struct process *p);
 /* Reads the status pipe and makes the call that follows from it. */
 void process_read_status(struct process *p);
 

@@ -33,6 +33,7 @@ struct rig {
 /* What became of one request. */
 struct outcome {
     bool begun;
+    bool done; /* a chore that the launcher did itself */
     pid_t pid;
     int pidfd, status_fd;
     struct error error; /* of FAILED, or what came through the status pipe */

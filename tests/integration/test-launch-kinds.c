@@ -154,6 +154,7 @@ static void test_remove_tree_task(void **state) {
     assert_int_equal(system(command), 0);
     _cleanup_outcome_ struct outcome o = run_task(r, TASK_REMOVE_TREE, r->directory, "tree");
     assert_exit(&o, 0);
+    assert_true(o.done);
     assert_int_equal(access(tree, F_OK), -1);
     /* Not there: done. A path instead of a name: refused. */
     _cleanup_outcome_ struct outcome o2 = run_task(r, TASK_REMOVE_TREE, r->directory, "tree");
@@ -162,6 +163,22 @@ static void test_remove_tree_task(void **state) {
     assert_exit(&o3, 1);
     assert_contains(o3.output, "image/bin");
     assert_int_equal(access(r->image, F_OK), 0);
+}
+
+/* What takes its time must not keep the launcher from the next start. */
+static void test_large_trees_get_a_process(void **state) {
+    struct rig *r = RIG(state);
+    static const char *const contents[] = {"touch $(seq 100)", "head -c 3M /dev/zero >big"};
+    _cleanup_free_ char *tree = rig_path(r, "tree");
+
+    for (size_t i = 0; i < ARRAY_SIZE(contents); i++) {
+        _cleanup_free_ char *command = strf("mkdir %s && cd %s && %s", tree, tree, contents[i]);
+        assert_int_equal(system(command), 0);
+        _cleanup_outcome_ struct outcome o = run_task(r, TASK_REMOVE_TREE, r->directory, "tree");
+        assert_exit(&o, 0);
+        assert_true(o.begun);
+        assert_int_equal(access(tree, F_OK), -1);
+    }
 }
 
 static void test_copy_tree_task(void **state) {
@@ -423,6 +440,7 @@ int main(void) {
         TEST(test_host_process),
         TEST(test_pass_fd),
         TEST(test_remove_tree_task),
+        TEST(test_large_trees_get_a_process),
         TEST(test_copy_tree_task),
         TEST(test_control_groups),
         TEST(test_bad_messages_are_answered),

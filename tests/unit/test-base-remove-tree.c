@@ -194,6 +194,27 @@ static void wide_directories_far_down(void **state) {
     assert_false(exists("t"));
 }
 
+/* Somebody who has no time takes what is small, and learns of what is not. */
+static void small_trees_only(void **state) {
+    (void)state;
+    make_chain("t", "d", 4); /* 8 entries */
+    assert_int_equal(remove_small_tree(scratch, "t", 7), -EFBIG);
+    assert_true(exists("t"));
+    assert_int_equal(remove_tree(scratch, "t"), 0);
+
+    make_chain("t", "d", 4);
+    assert_int_equal(remove_small_tree(scratch, "t", 8), 0);
+    assert_false(exists("t"));
+
+    make_directory("t");
+    make_file("t/big");
+    _cleanup_close_ int fd = openat(scratch, "t/big", O_WRONLY | O_CLOEXEC);
+    assert_int_equal(fallocate(fd, 0, 0, 2 << 20), 0);
+    assert_int_equal(remove_small_tree(scratch, "t", 8), -EFBIG);
+    assert_true(exists("t/big"));
+    assert_int_equal(remove_tree(scratch, "t"), 0);
+}
+
 static void other_mounts_are_left_alone(void **state) {
     (void)state;
     if (!own_mounts) {
@@ -294,6 +315,7 @@ int main(void) {
         cmocka_unit_test(deep_trees_need_no_more_descriptors),
         cmocka_unit_test(wide_directories),
         cmocka_unit_test(wide_directories_far_down),
+        cmocka_unit_test(small_trees_only),
         cmocka_unit_test(other_mounts_are_left_alone),
         cmocka_unit_test(immutable_file_is_reported),
         cmocka_unit_test(immutable_file_far_down_is_reported),

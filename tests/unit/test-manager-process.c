@@ -274,6 +274,20 @@ static void a_refused_launch(void **state) {
     assert_string_equal(last_error.step, "image");
 }
 
+/* By the launcher itself: there is no child, and no record in the feed. */
+static void a_chore_that_needed_no_process(void **state) {
+    (void)state;
+    go();
+    struct process *p = ask(PROCESS_CHORE);
+    answer(0, LAUNCH_TAKEN, p->request, 0, NULL, 0);
+    consume_request(0);
+    answer(0, LAUNCH_DONE, p->request, 0, NULL, 0);
+    expect_calls("exited");
+    assert_int_equal(last_exit.code, CLD_EXITED);
+    assert_int_equal(last_exit.status, 0);
+    assert_int_equal(fake->m.processes->launchers[0].n_in_flight, 0);
+}
+
 static void a_step_that_fails_in_the_child(void **state) {
     (void)state;
     go();
@@ -540,7 +554,8 @@ static void a_request_that_was_never_sent_is_found_out(void **state) {
         answer(n, LAUNCH_TAKEN, probe, 0, NULL, 0);
         consume_request(n);
         expect_calls("");
-        answer(n, LAUNCH_FAILED, probe, 0, NULL, 0);
+        answer(
+            n, n == 0 ? LAUNCH_FAILED : LAUNCH_DONE, probe, 0, NULL, 0); /* one of them needed no process */
     }
     expect_calls("failed");
     assert_int_equal(last_error.number, ECONNRESET);
@@ -578,6 +593,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_whole_life),
         TEST(a_refused_launch),
+        TEST(a_chore_that_needed_no_process),
         TEST(a_step_that_fails_in_the_child),
         TEST(an_exit_that_is_seen_with_its_beginning),
         TEST(pids_of_others_are_passed_over),
