@@ -162,6 +162,11 @@ VM_TESTS ?= test-cgroup test-launch .bats
 check-vm: programs test-programs ## the same tests in a booted machine (QEMU) on pure cgroup v2; VM_TESTS picks
 	tests/vm/run --build $(O) $(VM_TESTS)
 
+.PHONY: soak
+SOAK := --kills 10000 --logd 1000 --launch 1000 --replace 200 --containers 50
+soak: programs $(O)/tests/demo/payload ## 10,000 kills of davitd, 1,000 of davit-logd, among 50 containers (some 10 minutes)
+	tests/soak/soak --build $(O) $(SOAK)
+
 # ---- quality ---------------------------------------------------------------------------------------------------------
 
 C_FILES = $(shell git ls-files '*.c' '*.h' 2>/dev/null || find supervisor tests -name '*.[ch]')

@@ -89,13 +89,13 @@ unsigned part_restart_count(unsigned quick_deaths, usec_t ran, bool killed) {
     return count + 1;
 }
 
-usec_t part_restart_delay(unsigned quick_deaths) {
+usec_t part_restart_delay(unsigned quick_deaths, usec_t first) {
     if (quick_deaths <= 1)
         return 0;
     unsigned doublings = quick_deaths - 2;
     if (doublings >= 10) /* and never shift further than the number is wide */
         return RESTART_DELAY_MAX;
-    return MIN(RESTART_DELAY_FIRST << doublings, RESTART_DELAY_MAX);
+    return MIN(first << doublings, RESTART_DELAY_MAX);
 }
 
 /* ---- from here on: in the child, between fork and exec ---- */

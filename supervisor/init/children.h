@@ -65,9 +65,10 @@ struct part *part_find(struct part *parts, pid_t pid);
 
 /*
  * When to start a part again. The first death is answered at once; quick deaths in a row make the delay grow:
- * 100 ms, doubling to 30 s. Five seconds of running forgive one, sixty forgive all. SIGKILL comes from
- * outside (a person, the OOM killer) and says nothing against the program: it never makes the delay grow
- * beyond 200 ms.
+ * 100 ms (DAVIT_RESTART_USEC in the environment: a test that kills ten thousand times cannot wait so long),
+ * doubling to 30 s. Five seconds of running forgive one, sixty forgive all. SIGKILL comes from outside (a
+ * person, the OOM killer) and says nothing against the program: it never makes the delay grow beyond twice
+ * the first.
  */
 #define RESTART_DELAY_FIRST (100 * USEC_PER_MSEC)
 #define RESTART_DELAY_MAX (30 * USEC_PER_SEC)
@@ -77,5 +78,5 @@ struct part *part_find(struct part *parts, pid_t pid);
 #define RESTART_KEEPS_DYING 5 /* so many quick deaths and davit-init raises its voice */
 /* The count after one more death of a part that had ran for so long. */
 unsigned part_restart_count(unsigned quick_deaths, usec_t ran, bool killed);
-/* The delay before the start that follows death number quick_deaths. */
-usec_t part_restart_delay(unsigned quick_deaths);
+/* The delay before the start that follows death number quick_deaths; first: what the first delay is. */
+usec_t part_restart_delay(unsigned quick_deaths, usec_t first);

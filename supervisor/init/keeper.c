@@ -72,7 +72,7 @@ static void restart_later(struct keeper *k, struct part *p, const siginfo_t *inf
     char end[64], delay_text[TIMESPAN_MAX];
 
     p->quick_deaths = part_restart_count(p->quick_deaths, now - p->started, killed);
-    usec_t delay = part_restart_delay(p->quick_deaths);
+    usec_t delay = part_restart_delay(p->quick_deaths, k->restart_first);
     if (k->phase == KEEPER_STOPPING)
         delay = MIN(delay, STOP_RESTART_DELAY_MAX);
     p->start_at = usec_add(now, delay);
@@ -380,6 +380,16 @@ static int open_loop(struct keeper *k) {
     return k->context.null_fd < 0 ? log_errno(LOG_ERR, errno, "cannot open /dev/null") : 0;
 }
 
+static usec_t choose_restart_delay(void) {
+    const char *wanted = getenv("DAVIT_RESTART_USEC");
+    uint64_t first = RESTART_DELAY_FIRST;
+
+    if (wanted && parse_uint(wanted, 0, RESTART_DELAY_MAX, &first) < 0)
+        log_warning(
+            "DAVIT_RESTART_USEC=%s is not a number of microseconds up to 30 seconds: ignored", wanted);
+    return first;
+}
+
 /* The shorter of what is asked of davitd and what is asked of us: its pings are passed on. */
 static void choose_watchdog(struct keeper *k) {
     uint64_t period = WATCHDOG_DEFAULT_USEC, above = 0, pid = 0;
@@ -451,6 +461,7 @@ static void keeper_init(struct keeper *k, const char *runtime, const char *libex
     k->context.feed = &k->feed;
     k->context.store = &k->store;
     k->hardware_watchdog = -1;
+    k->restart_first = choose_restart_delay();
     watchdog_init(&k->watchdog, 0);
     parts_init(k->parts);
 }

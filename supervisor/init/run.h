@@ -35,9 +35,10 @@ struct keeper {
     struct feed feed;
     struct store store;
 
-    bool feed_full;     /* zombies wait until the feed can be written; its write end is in the epoll */
-    bool reap_again;    /* one turn's share of zombies was reaped, more may be there */
-    bool manager_ready; /* READY=1 from this davitd */
+    usec_t restart_first; /* children.h */
+    bool feed_full;       /* zombies wait until the feed can be written; its write end is in the epoll */
+    bool reap_again;      /* one turn's share of zombies was reaped, more may be there */
+    bool manager_ready;   /* READY=1 from this davitd */
     struct watchdog watchdog;
     struct reexec reexec;
 

@@ -136,22 +136,45 @@ class Kicks:
                 p.wait()
 
 
+def kill(pid, number):
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return 0
+    return 1
+
+
+def next_manager(init, before):
+    """The davitd that is not one of those before; what else runs."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        alive = parts(init)
+        for pid in alive["davitd"]:
+            if pid != before:
+                return pid, alive
+        time.sleep(0.001)
+    sys.exit("no davitd comes up")
+
+
 def storm(options, units):
-    kicks, killed, at = Kicks(), collections.Counter(), time.monotonic()
+    """Each davitd lives for a random time, mostly about as long as it takes to come up. For each so many of them that
+    options.kills has for davitd, one davit-logd or davit-launch is killed, and all are replaced (SIGRTMIN+25)."""
+    kicks, killed, at, pid = Kicks(), collections.Counter(), time.monotonic(), 0
     once = [name for _, kind, name in units if kind == "once"]
-    while sum(killed.values()) < options.kills:
-        for name in random.sample(once, min(3, len(once))):
-            kicks.ask(random.choice(("start", "start", "stop", "restart")), "--no-block", name)
-        time.sleep(random.choice((0.01, 0.05, 0.2, 0.5)) * random.random() * 2)
-        alive = parts(options.init)
-        targets = random.sample(PARTS, random.choice((1, 1, 1, 2, 3)))
-        for name in targets:
-            for pid in alive[name][: random.choice((1, 2))]:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
-                killed[name] += 1
+    every = {name: options.kills / max(n, 1) for name, n in
+             (("davit-logd", options.logd), ("davit-launch", options.launch), ("replaced", options.replace)) if n}
+    for n in range(1, options.kills + 1):
+        pid, alive = next_manager(options.init, pid)
+        if n % 5 == 0:
+            kicks.ask(random.choice(("start", "start", "stop", "restart")), "--no-block", random.choice(once))
+        time.sleep(min(random.expovariate(1 / options.life), 10 * options.life))
+        for name in ("davit-logd", "davit-launch"):
+            if name in every and n // every[name] > killed[name] and alive[name]:
+                killed[name] += kill(random.choice(alive[name]), signal.SIGKILL)
+        if "replaced" in every and n // every["replaced"] > killed["replaced"]:
+            killed["replaced"] += kill(options.init, signal.SIGRTMIN + 25)
+            time.sleep(random.random() * options.life / 4)
+        killed["davitd"] += kill(pid, signal.SIGKILL)
     kicks.wait()
     return killed, time.monotonic() - at
 
@@ -290,8 +313,12 @@ def run(options):
     for unit, kind, name in units:
         check.unit(options.directory, unit, kind, name)
 
-    print(f"soak: {sum(killed.values())} kills in {seconds:.0f} s "
-          f"({', '.join(f'{killed[p]} {p}' for p in PARTS)}), {len(units)} containers, seed {options.seed}")
+    with open(f"{options.directory}/init.log", encoding="utf-8", errors="replace") as f:
+        went_on = sum("replaced in place" in line for line in f)
+    if options.replace and not went_on:
+        check.fail("davit-init", "was never replaced")
+    print(f"soak: {seconds:.0f} s, killed {', '.join(f'{killed[p]} {p}' for p in PARTS)}; {killed['replaced']} times all asked to be "
+          f"replaced, davit-init was {went_on} times; {len(units)} containers, seed {options.seed}")
     print(f"      {check.runs} runs, {check.ends} ends with the right status, {check.undone} starts undone, "
           f"{check.lines} lines each once, {len(steady)} undisturbed")
     for problem in check.problems[:40]:
@@ -305,7 +332,11 @@ def main():
     parser.add_argument("what", choices=("units", "run"))
     parser.add_argument("directory")
     parser.add_argument("--init", type=int)
-    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--kills", type=int, default=300, help="of davitd")
+    parser.add_argument("--logd", type=int, default=30, help="kills of davit-logd")
+    parser.add_argument("--launch", type=int, default=30, help="kills of davit-launch")
+    parser.add_argument("--replace", type=int, default=10, help="times all programs are replaced in place")
+    parser.add_argument("--life", type=float, default=0.03, help="seconds that a davitd lives, on the average")
     parser.add_argument("--containers", type=int, default=30)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1000000))
     options = parser.parse_args()

@@ -19,9 +19,9 @@ static void test_delays_grow_to_the_limit(void **state _unused_) {
 
     for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
         count = part_restart_count(count, 0, false);
-        assert_int_equal(part_restart_delay(count), wanted[i] * USEC_PER_MSEC);
+        assert_int_equal(part_restart_delay(count, RESTART_DELAY_FIRST), wanted[i] * USEC_PER_MSEC);
     }
-    assert_int_equal(part_restart_delay(UINT32_MAX), RESTART_DELAY_MAX);
+    assert_int_equal(part_restart_delay(UINT32_MAX, RESTART_DELAY_FIRST), RESTART_DELAY_MAX);
 }
 
 static void test_running_is_forgiving(void **state _unused_) {
@@ -36,7 +36,7 @@ static void test_kills_from_outside_are_no_fault(void **state _unused_) {
     unsigned count = 0;
     for (int i = 0; i < 200; i++)
         count = part_restart_count(count, 0, true);
-    assert_int_equal(part_restart_delay(count), 200 * USEC_PER_MSEC);
+    assert_int_equal(part_restart_delay(count, RESTART_DELAY_FIRST), 200 * USEC_PER_MSEC);
     assert_int_equal(part_restart_count(9, 0, true), 9); /* earlier crashes are not forgotten either */
 }
 
