@@ -115,7 +115,7 @@ $(O)/davit-logd: $(O)/supervisor/main/davit-logd.o $(call lib,log base)
 	$(CC) $(CFLAGS_ALL) $(STATIC) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $^
 $(O)/davitd: $(O)/supervisor/main/davitd.o $(call lib,control manager log launch image unit cgroup base)
 	$(CC) $(CFLAGS_ALL) $(DYNAMIC) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_MANAGER)
-$(O)/davit: $(O)/supervisor/main/davit.o $(call lib,cli control log launch image unit cgroup base)
+$(O)/davit: $(O)/supervisor/main/davit.o $(call lib,cli control manager log launch image unit cgroup base)
 	$(CC) $(CFLAGS_ALL) $(DYNAMIC) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_MANAGER)
 $(O)/davit-keys: $(O)/supervisor/main/davit-keys.o $(call lib,unit base)
 	$(CC) $(CFLAGS_ALL) $(DYNAMIC) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_INIH)
@@ -251,7 +251,8 @@ deps: ## install the Debian packages that building and testing need
 
 .PHONY: install install-programs install-pages uninstall
 INSTALLED := $(LIBEXECDIR)/davitd $(LIBEXECDIR)/davit-shutdown $(LIBEXECDIR)/davit-launch $(LIBEXECDIR)/davit-logd $(PREFIX)/sbin/davit-init $(PREFIX)/bin/davit \
-	$(COMPLETIONDIR)/davit $(SYSTEMDDIR)/system/davit.service $(PREFIX)/lib/sysusers.d/davit.conf $(PREFIX)/lib/tmpfiles.d/davit.conf
+	$(COMPLETIONDIR)/davit $(SYSTEMDDIR)/system/davit.service $(SYSTEMDDIR)/system/davit-container@.service \
+	$(PREFIX)/lib/sysusers.d/davit.conf $(PREFIX)/lib/tmpfiles.d/davit.conf
 install: all ## install below DESTDIR and PREFIX
 	@$(MAKE) --no-print-directory install-programs install-pages
 # Without building anything: for trees that tests and the appliance make of what has been built.
@@ -260,7 +261,7 @@ install-programs:
 	install -Dm755 -t $(DESTDIR)$(PREFIX)/sbin $(O)/davit-init
 	install -Dm755 -t $(DESTDIR)$(PREFIX)/bin $(O)/davit
 	install -Dm644 packaging/completions/davit $(DESTDIR)$(COMPLETIONDIR)/davit
-	install -Dm644 packaging/systemd/davit.service $(DESTDIR)$(SYSTEMDDIR)/system/davit.service
+	install -Dm644 -t $(DESTDIR)$(SYSTEMDDIR)/system packaging/systemd/davit.service packaging/systemd/davit-container@.service
 	install -Dm644 packaging/systemd/davit.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/davit.conf
 	install -Dm644 packaging/systemd/davit.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/davit.conf
 	install -Dm644 -t $(DESTDIR)$(LIBEXECDIR)/units $(wildcard units/*.target)

@@ -29,6 +29,7 @@ struct cli_options {
     bool no_wall;
     const char *when, *message, *reboot_argument;
     bool all, failed, no_block, now, strict, follow, keep;
+    bool cleanup, stop_payload, no_limits;
     bool interactive, terminal, detach, remove, read_only, privileged, init;
     const char *runtime_dir, *signal, *kill_whom, *mode, *lines, *since, *until, *output;
     const char *user, *workdir, *name, *hostname, *memory, *memory_swap, *cpus, *pids_limit, *userns,
@@ -133,6 +134,7 @@ int verb_jobs(struct cli *c, char **arguments, size_t n);
 int verb_events(struct cli *c, char **arguments, size_t n);
 int verb_exec(struct cli *c, char **arguments, size_t n);
 int verb_run(struct cli *c, char **arguments, size_t n);
+int verb_launch(struct cli *c, char **arguments, size_t n);
 int verb_info(struct cli *c, char **arguments, size_t n);
 int verb_version(struct cli *c, char **arguments, size_t n);
 int verb_exit(struct cli *c, char **arguments, size_t n);

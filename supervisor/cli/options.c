@@ -36,6 +36,11 @@ const struct option_info option_table[] = {
     {"no-wall", NULL, NULL, "Tell nobody who is logged in", FLAG(no_wall), false},
     {"reboot-argument", NULL, "TEXT", "For the kernel's reboot command", STRING(reboot_argument), false},
 
+    /* launch */
+    {"no-limits", NULL, NULL, "Resource limits are the service's own affair", FLAG(no_limits), false},
+    {"stop", NULL, NULL, "Send StopSignal= to $MAINPID and wait for its end: for ExecStop=", FLAG(stop_payload), false},
+    {"cleanup", NULL, NULL, "Remove what a launch has made: for ExecStopPost=", FLAG(cleanup), false},
+
     /* logs */
     {"follow", "f", NULL, "Go on with new lines as they come", FLAG(follow), false},
     {"lines", "n", "N", "The last N lines", STRING(lines), false},

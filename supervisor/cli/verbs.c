@@ -39,6 +39,8 @@ const struct verb verbs[] = {
     {"exec", "UNIT COMMAND...", "Run a command in a container", "interactive tty env user workdir privileged", 2, ANY, verb_exec, true, "Programs"},
     {"run", "IMAGE [COMMAND...]", "Run a one-off container", RUN_OPTIONS, 1, ANY, verb_run, true, NULL},
 
+    {"launch", "UNIT", "Become a container: ExecStart= of a systemd service, without davitd", "no-limits stop cleanup", 1, 1, verb_launch, true, NULL},
+
     {"enable", "UNIT...", "Start units at boot, as their [Install] says", "now no-block", 1, ANY, verb_enable, false, "Unit files"},
     {"disable", "UNIT...", "Do not start units at boot", "now no-block", 1, ANY, verb_enable, false, NULL},
     {"check", "[FILE|UNIT...]", "Find mistakes in unit files, or in all of them", "strict", 0, ANY, verb_check, false, NULL},

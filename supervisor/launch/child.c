@@ -176,7 +176,8 @@ void child_run(struct child *c) {
         error_set_step(&error, "launcher");
         child_fail(c, &error);
     }
-    close_and_reset(&c->barrier_fd);
+    /* The barrier stays open until execve closes it: child_fail() waits at it for a caller that wants to have
+     * told of the failure before the end is seen (launch_go()). */
     if (c->spec->kind == SPEC_TASK)
         run_chore(c);
     if (c->spec->run_init)

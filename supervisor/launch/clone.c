@@ -159,8 +159,12 @@ int launch_begin(struct launcher *l, const struct container_spec *s, const int *
     return 0;
 }
 
-void launch_release(struct launched *d) {
+void launch_go(struct launched *d) {
     barrier_write(d->go_fd, "g", 1);
+}
+
+void launch_release(struct launched *d) {
+    launch_go(d);
     close_and_reset(&d->go_fd);
 }
 

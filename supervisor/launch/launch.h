@@ -51,6 +51,9 @@ struct launched {
 int launch_begin(struct launcher *l, const struct container_spec *s, const int *fds, enum launch_flags flags,
     struct launched *ret, struct error *e);
 void launch_release(struct launched *d);
+/* The same, but a child that cannot execute its program does not end before launched_done(): for a caller
+ * whose own end is near once that of the child is seen. */
+void launch_go(struct launched *d);
 void launched_done(struct launched *d);
 
 /* Serves requests from a SOCK_SEQPACKET socket as protocol.h says, until its other end is closed (0) or it

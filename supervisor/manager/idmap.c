@@ -7,9 +7,13 @@
  *
  * The space is a row of slots of settings.userns_size ids. Where a unit's slot is follows from its name, so
  * that even without the file it mostly gets the same one again; a taken slot means the next free one.
+ *
+ * `davit launch` (standalone.h) shares the table: whoever changes it takes the lock beside it, and reads
+ * first what somebody else has written meanwhile.
  */
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sys/file.h>
 
 #include "base/fs.h"
 #include "base/log.h"
@@ -26,6 +30,7 @@ struct idmap {
 
 struct idmaps {
     struct hashmap *by_unit;
+    struct stat seen; /* of the file when we last read or wrote it: each version has an inode of its own */
 };
 
 static bool in_space(const struct settings *s, uint64_t base, uint64_t count) {
@@ -70,6 +75,9 @@ static void read_line(struct manager *m, const char *line) {
     _cleanup_strv_free_ char **words = NULL;
     uint64_t base, count;
 
+    _cleanup_free_ char *unit = strndup(line, strcspn(line, " "));
+    if (unit && hashmap_get(m->idmaps->by_unit, unit))
+        return; /* from an earlier version of the file; ranges do not change */
     if (!parse_line(m, line, &words, &base, &count))
         log_warning("%s/idmaps: line passed over: %s", m->paths.state, line);
     else
@@ -106,10 +114,35 @@ static int write_file(struct manager *m) {
     return file_write_atomic(m->state_fd, "idmaps", b.data ? b.data : "", b.length, 0600, false);
 }
 
+static void note_version(struct manager *m) {
+    if (fstatat(m->state_fd, "idmaps", &m->idmaps->seen, 0) < 0)
+        m->idmaps->seen = (struct stat){};
+}
+
 static void save(struct manager *m) {
     int r = write_file(m);
     if (r < 0)
         (void)log_errno(LOG_WARNING, r, "Writing %s/idmaps", m->paths.state);
+    else
+        note_version(m);
+}
+
+/* The table as it is now, for us to change. davitd never waits: -EAGAIN, and the unit is prepared again in a
+ * moment. */
+static int lock_table(struct manager *m, struct error *e) {
+    struct stat now = {};
+
+    _cleanup_close_ int fd = openat(m->state_fd, "idmaps.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_set_errno(e, errno, "opening %s/idmaps.lock", m->paths.state);
+    if (flock(fd, LOCK_EX | (m->without_davitd ? 0 : LOCK_NB)) < 0)
+        return error_set_errno(e, errno, "locking %s/idmaps.lock", m->paths.state);
+    (void)fstatat(m->state_fd, "idmaps", &now, 0);
+    if (now.st_ino != m->idmaps->seen.st_ino || now.st_mtime != m->idmaps->seen.st_mtime) {
+        read_file(m);
+        note_version(m);
+    }
+    return TAKE_FD(fd);
 }
 
 /* ---- ranges ---- */
@@ -128,24 +161,34 @@ static int find_range(struct manager *m, const char *unit, uint32_t count, uint3
     return -ENOSPC;
 }
 
-static bool is_loaded(struct manager *m, const char *unit) {
-    return manager_find(m, unit) != NULL;
+static void forget(struct manager *m, const char *unit) {
+    free(hashmap_remove(m->idmaps->by_unit, unit));
 }
 
-int idmap_get(struct manager *m, const char *unit, uint32_t size, uint32_t *ret_base, struct error *e) {
-    struct idmap *known = hashmap_get(m->idmaps->by_unit, unit);
+/* Loaded here, or running under another service manager, which has no other trace than its files. */
+static bool is_used(struct manager *m, const char *unit) {
+    _cleanup_free_ char *launched = strf(UPPER_DIRECTORY_LAUNCHED "/%s", unit);
+
+    return manager_find(m, unit) || !launched || faccessat(m->state_fd, launched, F_OK, 0) >= 0;
+}
+
+static void prune(struct manager *m) {
+    struct idmap *i;
+
+    HASHMAP_FOREACH (i, m->idmaps->by_unit) {
+        if (!is_used(m, i->unit))
+            forget(m, i->unit);
+    }
+}
+
+static int take_range(
+    struct manager *m, const char *unit, uint32_t size, uint32_t *ret_base, struct error *e) {
     uint32_t base;
 
-    if (known && known->count == size) {
-        *ret_base = known->base;
-        return 0;
-    }
-    if (known)
-        idmap_release(m, unit);
-
+    forget(m, unit); /* of another size */
     int r = find_range(m, unit, size, &base);
     if (r < 0) {
-        idmap_prune(m, is_loaded);
+        prune(m);
         r = find_range(m, unit, size, &base);
     }
     if (r < 0)
@@ -159,27 +202,33 @@ int idmap_get(struct manager *m, const char *unit, uint32_t size, uint32_t *ret_
     return 0;
 }
 
-void idmap_release(struct manager *m, const char *unit) {
-    struct idmap *i = hashmap_remove(m->idmaps->by_unit, unit);
-    if (!i)
-        return;
-    free(i);
-    save(m);
+int idmap_get(struct manager *m, const char *unit, uint32_t size, uint32_t *ret_base, struct error *e) {
+    const struct idmap *known = hashmap_get(m->idmaps->by_unit, unit);
+
+    if (known && known->count == size) {
+        *ret_base = known->base;
+        return 0;
+    }
+    _cleanup_close_ int lock = lock_table(m, e);
+    if (lock < 0)
+        return lock;
+    /* Somebody else may have started it while we did not look. */
+    known = hashmap_get(m->idmaps->by_unit, unit);
+    if (known && known->count == size) {
+        *ret_base = known->base;
+        return 0;
+    }
+    return take_range(m, unit, size, ret_base, e);
 }
 
-void idmap_prune(struct manager *m, bool (*exists)(struct manager *m, const char *unit)) {
-    struct idmap *i;
-    bool changed = false;
+void idmap_release(struct manager *m, const char *unit) {
+    struct error ignored;
 
-    HASHMAP_FOREACH (i, m->idmaps->by_unit) {
-        if (exists(m, i->unit))
-            continue;
-        (void)hashmap_remove(m->idmaps->by_unit, i->unit);
-        free(i);
-        changed = true;
-    }
-    if (changed)
-        save(m);
+    _cleanup_close_ int lock = lock_table(m, &ignored);
+    if (lock < 0 || !hashmap_get(m->idmaps->by_unit, unit))
+        return; /* it stays taken until there is no room */
+    forget(m, unit);
+    save(m);
 }
 
 int idmaps_new(struct manager *m, struct error *e) {
@@ -193,6 +242,7 @@ int idmaps_new(struct manager *m, struct error *e) {
     }
     m->idmaps = maps;
     read_file(m);
+    note_version(m);
     return 0;
 }
 

@@ -190,7 +190,6 @@ static int copy_io(const struct resource_section *r, struct cgroup_io_limit **re
 static void fill_limits(const struct resource_section *r, struct cgroup_limits *l) {
     /* LIMIT_UNSET and LIMIT_INFINITY have the values of their CGROUP_ counterparts, so they are copied as
      * they are. */
-    cgroup_limits_init(l);
     l->memory_max = r->memory_max;
     l->memory_high = r->memory_high;
     l->memory_low = r->memory_low;
@@ -206,7 +205,7 @@ static void fill_limits(const struct resource_section *r, struct cgroup_limits *
     l->oom_group = r->oom_policy == OOM_KILL;
 }
 
-int limits_apply(struct managed_unit *u, struct error *e) {
+int limits_apply(struct managed_unit *u, bool resources, struct error *e) {
     const struct resource_section *r = &u->config->resources;
     struct cgroup_problem *problems = NULL;
     _cleanup_free_ struct cgroup_io_limit *io = NULL;
@@ -221,12 +220,15 @@ int limits_apply(struct managed_unit *u, struct error *e) {
 
     free(TAKE_PTR(u->cgroup_problems));
     u->n_cgroup_problems = 0;
-    fill_limits(r, &l);
-    result = copy_io(r, &io);
-    if (result < 0)
-        return error_set_errno(e, result, "control group");
-    l.io = io;
-    l.n_io = r->n_io;
+    cgroup_limits_init(&l);
+    if (resources) {
+        result = copy_io(r, &io);
+        if (result < 0)
+            return error_set_errno(e, result, "control group");
+        fill_limits(r, &l);
+        l.io = io;
+        l.n_io = r->n_io;
+    }
     if (has_filter(u->config)) {
         collect_rules(u, &rules);
         l.device_filter = true;

@@ -70,6 +70,9 @@ struct manager {
     bool keep_containers;        /* at exit */
     sd_event_source *stop_timer; /* PHASE_STOPPING; ending.c */
     bool reexecute;              /* main/davitd.c: end, so that the program file is executed again */
+    /* standalone.h: no loop, one unit, and another service manager's notify socket (NULL = it has none) */
+    bool without_davitd;
+    const char *notify_socket;
     usec_t started_at;
 };
 

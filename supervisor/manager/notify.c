@@ -28,6 +28,11 @@
 
 int notify_path(const struct managed_unit *u, char **ret) {
     const char *runtime = u->manager->paths.runtime;
+
+    if (u->manager->without_davitd) {
+        *ret = strdup(u->manager->notify_socket);
+        return *ret ? 0 : -ENOMEM;
+    }
     char *path = strlen(u->name) <= LONG_NAME ? strf("%s/notify/%s", runtime, u->name)
                                               : strf("%s/notify/%016" PRIx64, runtime, u->resources.id);
     if (!path)

@@ -96,7 +96,7 @@ static void find_volumes(struct managed_unit *u) {
         return;
     }
     for (const struct dirent *entry = readdir(d); entry; entry = readdir(d)) {
-        _cleanup_free_ char *mark = strf("%s/anonymous", entry->d_name), *unit = NULL;
+        _cleanup_free_ char *mark = strf("%s/" VOLUME_MARK, entry->d_name), *unit = NULL;
         if (mark && file_read(dirfd(d), mark, UNIT_NAME_MAX, &unit, NULL) >= 0 && streq(unit, u->name))
             (void)strv_append(&u->resources.anonymous_volumes, entry->d_name);
     }

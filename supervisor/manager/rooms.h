@@ -31,6 +31,20 @@ int process_move(struct process *p, pid_t pid);
  * something cannot be id-mapped), the unit is changed to that and the answer is true. */
 bool prepare_fall_back(struct managed_unit *u, const struct error *e);
 
+/* ---- prepare_parts.c ---- */
+/* Where upper directories of containers are, below <state>, and the file that marks an anonymous volume: of
+ * davitd, which sweeps what none of its units uses, and of `davit launch`. */
+#define UPPER_DIRECTORY "containers"
+#define UPPER_DIRECTORY_LAUNCHED "launched"
+#define VOLUME_MARK "anonymous"
+#define VOLUME_MARK_LAUNCHED "launched"
+int prepare_user_namespace(struct managed_unit *u, const struct image *image, struct error *e);
+int prepare_upper(struct managed_unit *u, struct error *e);
+int prepare_anonymous_volumes(struct managed_unit *u, struct error *e);
+/* The launch failed with e: may it be tried again in the host's user namespace? And then it shall. */
+bool prepare_can_fall_back(const struct managed_unit *u, const struct error *e);
+void prepare_without_user_namespace(struct managed_unit *u, const char *reason);
+
 /* ---- proc_stat.c ---- */
 /* Parent of a process and when it was started (clock ticks since boot), from /proc. */
 int proc_stat_read(pid_t pid, pid_t *ret_parent, uint64_t *ret_started);
@@ -80,8 +94,6 @@ void idmaps_free(struct manager *m);
 /* The range of a unit: the one it had, or a new one. -ENOSPC with *e. */
 int idmap_get(struct manager *m, const char *unit, uint32_t size, uint32_t *ret_base, struct error *e);
 void idmap_release(struct manager *m, const char *unit);
-/* Releases the ranges of names that exist() does not know. */
-void idmap_prune(struct manager *m, bool (*exists)(struct manager *m, const char *unit));
 
 /* ---- volumes.c ---- */
 struct volume_source {
@@ -101,8 +113,9 @@ int volume_new_anonymous(
 void volume_remove(struct manager *m, const char *name);
 
 /* ---- limits.c ---- */
-/* Makes the unit's group and applies its limits; what could not be applied goes to u->cgroup_problems. */
-int limits_apply(struct managed_unit *u, struct error *e);
+/* Makes the unit's group and applies its limits; what could not be applied goes to u->cgroup_problems.
+ * resources false: only what devices it may use. */
+int limits_apply(struct managed_unit *u, bool resources, struct error *e);
 /* Adds one entry to u->cgroup_problems, for what is not a limit ("UserNS"). key is static. */
 void limits_add_problem(struct managed_unit *u, const char *key, const struct error *e);
 

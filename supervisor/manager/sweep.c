@@ -119,7 +119,7 @@ static void visit_unit_directory(struct manager *m, const char *directory, const
 }
 
 static void visit_volume(struct manager *m, const char *directory, const char *name) {
-    _cleanup_free_ char *mark = strf("%s/%s/anonymous", directory, name);
+    _cleanup_free_ char *mark = strf("%s/%s/" VOLUME_MARK, directory, name);
     struct managed_unit *u;
 
     if (!mark || access(mark, F_OK) < 0)
@@ -169,7 +169,7 @@ void cleanup_sweep(struct manager *m) {
         const char *base, *directory;
         visit_t visit;
     } table[] = {
-        {m->paths.state, "containers", visit_unit_directory},
+        {m->paths.state, UPPER_DIRECTORY, visit_unit_directory},
         {m->paths.state, "volumes", visit_volume},
         {m->paths.runtime, "notify", visit_socket},
         {m->paths.runtime, "log", visit_fifo},

@@ -174,7 +174,8 @@ int volume_new_anonymous(
         return r;
     /* Only what has this mark is ever removed: a davitd that comes back sweeps what no run uses (sweep.c).
      * The unit's name in it is for one that has lost its saved state (recover.c). */
-    _cleanup_free_ char *mark = strf("volumes/%s/anonymous", name);
+    _cleanup_free_ char *mark =
+        strf("volumes/%s/%s", name, m->without_davitd ? VOLUME_MARK_LAUNCHED : VOLUME_MARK);
     r = mark ? file_write_atomic(m->state_fd, mark, unit, strlen(unit), 0600, false) : -ENOMEM;
     if (r < 0)
         return error_set_errno(e, r, "marking anonymous volume %s", name);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* link: fake-api.c; without: manager */
+/* link: fake-api.c fake-standalone.c; without: manager */
 /* exec and run: output, terminals, signals, exit statuses, and the death of davitd in between. */
 #include "cli-fixture.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* link: fake-api.c; without: manager */
+/* link: fake-api.c fake-standalone.c; without: manager */
 /* Each verb against a server with a manager that only pretends: what is asked, what is printed, which status.
  */
 #include "cli-fixture.h"

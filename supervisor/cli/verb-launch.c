@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * `davit launch UNIT`: a container under systemd, with no process beside it. davit is only the way in: it
+ * prepares, clones the container as a child of systemd (CLONE_PARENT) into a group below the service's own,
+ * tells systemd which process is the service now (MAINPID=), and is gone. What a container is comes from its
+ * unit file; how it is supervised is the service's business. davit-systemd(7) has the whole picture.
+ *
+ * The order matters: MAINPID= is in systemd's socket before the child is let go (launch.h's barrier), so even
+ * a program that ends at once ends as the main process, with its exit status known.
+ */
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+
+#include "base/fd.h"
+#include "base/id128.h"
+#include "base/parse.h"
+#include "cli/cli.h"
+#include "launch/launch.h"
+#include "manager/standalone.h"
+#include "unit/unit.h"
+
+/* ---- telling systemd ---- */
+
+/* Connected before the launcher leaves for a mount namespace in which the socket has no path. -1: nobody
+ * wants to know. */
+static int notify_connect(int *ret, struct error *e) {
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un address;
+    socklen_t length;
+
+    *ret = -1;
+    if (isempty(path))
+        return 0;
+    int r = socket_address(path, &address, &length);
+    if (r < 0)
+        return error_set_errno(e, r, "NOTIFY_SOCKET=%s", path);
+    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, length) < 0)
+        return error_set_errno(e, errno, "NOTIFY_SOCKET=%s", path);
+    *ret = TAKE_FD(fd);
+    return 0;
+}
+
+static void notify(int fd, const char *fmt, ...) _printf_(2, 3);
+static void notify(int fd, const char *fmt, ...) {
+    _cleanup_strbuf_ struct strbuf b = {};
+    va_list ap;
+
+    if (fd < 0)
+        return;
+    va_start(ap, fmt);
+    strbuf_vprintf(&b, fmt, ap);
+    va_end(ap);
+    if (strbuf_failed(&b) || send(fd, b.data, b.length, MSG_NOSIGNAL) < 0)
+        cli_error("cannot tell the service manager: %s", errno_text(errno));
+}
+
+/* The unit's own WatchdogSec= is for systemd to watch: it takes the interval from whoever may notify. */
+static void notify_main_process(int fd, pid_t pid, const struct unit *config) {
+    usec_t watchdog = config->service.watchdog;
+
+    if (config->service.notify_access == NOTIFY_NONE || watchdog == 0 || watchdog == USEC_INFINITY)
+        notify(fd, "MAINPID=%d", pid);
+    else
+        notify(fd, "MAINPID=%d\nWATCHDOG_USEC=%" PRIu64, pid, watchdog);
+}
+
+/* ---- launching ---- */
+
+/* One try: what launch.h wants kept until launched_done(). */
+struct attempt {
+    struct container_spec spec;
+    int fds[SPEC_MAX_FDS];
+    size_t n_fds;
+    struct launched launched;
+};
+
+static void attempt_done(struct attempt *a) {
+    for (size_t i = 0; i < a->n_fds; i++)
+        (void)close(a->fds[i]);
+    a->n_fds = 0;
+    spec_done(&a->spec);
+}
+
+/* On failure there is nothing left of it. */
+static int attempt_begin(struct attempt *a, struct launcher *l, struct standalone *s, struct error *e) {
+    *a = (struct attempt){};
+    spec_init(&a->spec);
+    int r = standalone_spec(s, &a->spec, a->fds, &a->n_fds, e);
+    if (r >= 0)
+        r = spec_check(&a->spec, a->n_fds, e);
+    if (r >= 0)
+        r = launch_begin(l, &a->spec, a->fds, LAUNCH_CLONE_PARENT, &a->launched, e);
+    if (r < 0)
+        attempt_done(a);
+    return r;
+}
+
+static int prepare_and_begin(struct attempt *a, struct launcher **l, struct standalone *s, struct error *e) {
+    int r = standalone_prepare(s, e);
+    if (r >= 0)
+        r = launcher_open(l, e);
+    if (r >= 0)
+        r = attempt_begin(a, *l, s, e);
+    if (r < 0 && *l && standalone_fall_back(s, e))
+        r = attempt_begin(a, *l, s, e);
+    return r;
+}
+
+/* End of file: the program runs. Otherwise what kept it from that; the child ends with 125, 126 or 127. */
+static int await_program(int status_fd, struct error *e) {
+    struct error told;
+    ssize_t n;
+
+    do
+        n = read(status_fd, &told, sizeof(told));
+    while (n < 0 && errno == EINTR);
+    if (n == 0)
+        return 0;
+    if (n != (ssize_t)sizeof(told) || told.number <= 0)
+        return error_set(e, EPROTO, "the new process sent an unreadable report");
+    *e = told;
+    return -e->number;
+}
+
+static int fail(const char *unit, int notify_fd, const struct error *e) {
+    char text[ERROR_TEXT_MAX + ERROR_STEP_MAX + 4];
+
+    cli_error("%s: %s", unit, error_format(e, text, sizeof(text)));
+    notify(notify_fd, "STATUS=%s\nERRNO=%d", text, e->number);
+    return EXIT_DAVIT_FAILED;
+}
+
+static void show_remarks(const struct standalone *s) {
+    _cleanup_strv_free_ char **remarks = standalone_remarks(s);
+
+    STRV_FOREACH (remark, remarks)
+        cli_error("%s: %s", standalone_config(s)->name, *remark);
+}
+
+/* All that there is to say is said before the child may end: then systemd ends this process too. */
+static int launch(struct standalone *s, int notify_fd, struct error *e) {
+    _cleanup_(launcher_closep) struct launcher *l = NULL;
+    const struct unit *config = standalone_config(s);
+    struct attempt a;
+
+    if (prepare_and_begin(&a, &l, s, e) < 0)
+        return fail(config->name, notify_fd, e);
+    show_remarks(s);
+    notify_main_process(notify_fd, a.launched.pid, config);
+    launch_go(&a.launched);
+    int status = EXIT_SUCCESS;
+    if (await_program(a.launched.status_fd, e) < 0)
+        status = fail(config->name, notify_fd, e);
+    else if (config->service.notify_access == NOTIFY_NONE)
+        notify(notify_fd, "READY=1");
+    launched_done(&a.launched);
+    attempt_done(&a);
+    return status;
+}
+
+/* ---- stopping ---- */
+
+/* systemd itself sends the one KillSignal= of the service; the container's may be another, and of the image's
+ * only we know. Its end is waited for, for TimeoutStopSec= of the service and at most StopTimeout=. */
+static int signal_main_process(struct standalone *s, struct error *e) {
+    const char *text = getenv("MAINPID");
+    usec_t wait;
+    uint64_t pid;
+
+    int signal = standalone_stop_signal(s, &wait);
+    if (signal == SIGTERM || isempty(text))
+        return 0;
+    if (parse_uint(text, 1, INT32_MAX, &pid) < 0)
+        return error_set(e, EINVAL, "MAINPID=%s", text);
+    _cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+    if (fd < 0)
+        return errno == ESRCH ? 0 : error_set_errno(e, errno, "process %s", text);
+    if (syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0) < 0 && errno != ESRCH)
+        return error_set_errno(e, errno, "signal %d to process %s", signal, text);
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    (void)poll(&p, 1, (int)MIN(wait / USEC_PER_MSEC, (usec_t)INT32_MAX));
+    return 0;
+}
+
+/* ---- the verb ---- */
+
+/* Rule R6 (sealed.c). The options are put together again, since the verb has only what they meant. */
+static int reexec_sealed(struct cli *c, char *unit, struct error *e) {
+    char *argv[6];
+    size_t n = 0;
+
+    argv[n++] = (char *)"davit";
+    argv[n++] = (char *)"launch";
+    if (c->options.no_limits)
+        argv[n++] = (char *)"--no-limits";
+    if (c->options.runtime_dir)
+        (void)setenv("DAVIT_RUNTIME_DIR", c->options.runtime_dir, 1);
+    argv[n++] = (char *)"--";
+    argv[n++] = unit;
+    argv[n] = NULL;
+    int r = sealed_reexec(argv, e);
+    (void)prctl(PR_SET_NAME, "davit");
+    return r;
+}
+
+static int open_unit(struct cli *c, const char *unit, struct standalone **ret, struct error *e) {
+    const char *given = getenv("INVOCATION_ID");
+    char invocation[ID128_TEXT];
+
+    id128_random(invocation);
+    const struct standalone_options options = {
+        .invocation = given && id128_is_valid(given) ? given : invocation,
+        .notify_socket = getenv("NOTIFY_SOCKET"),
+        .no_limits = c->options.no_limits,
+        .stdout_fd = STDOUT_FILENO,
+        .stderr_fd = STDERR_FILENO,
+    };
+    return standalone_open(&c->paths, unit, &options, ret, e);
+}
+
+static int start(struct cli *c, char *unit) {
+    _cleanup_(standalone_freep) struct standalone *s = NULL;
+    _cleanup_close_ int notify_fd = -1;
+    struct error e = {};
+
+    int r = reexec_sealed(c, unit, &e);
+    if (r >= 0)
+        r = notify_connect(&notify_fd, &e);
+    if (r >= 0)
+        r = open_unit(c, unit, &s, &e);
+    return r < 0 ? fail(unit, notify_fd, &e) : launch(s, notify_fd, &e);
+}
+
+static int stop(struct cli *c, const char *unit) {
+    _cleanup_(standalone_freep) struct standalone *s = NULL;
+    struct error e = {};
+
+    int r = open_unit(c, unit, &s, &e);
+    if (r >= 0)
+        r = signal_main_process(s, &e);
+    return r < 0 ? fail(unit, -1, &e) : EXIT_SUCCESS;
+}
+
+int verb_launch(struct cli *c, char **arguments, size_t n _unused_) {
+    struct error e = {};
+
+    if (c->options.stop_payload)
+        return stop(c, arguments[0]);
+    if (!c->options.cleanup)
+        return start(c, arguments[0]);
+    return standalone_cleanup(&c->paths, arguments[0], &e) < 0 ? fail(arguments[0], -1, &e) : EXIT_SUCCESS;
+}

@@ -1,0 +1,181 @@
+#!/usr/bin/env bats
+# Containers that a real systemd supervises itself: davit-container@.service and `davit launch`.
+
+load systemd
+
+setup_file() {
+    export SD_MISSING=''
+    if SD_MISSING=$(systemd_missing); then return; fi
+    systemd_prepare
+    # What fails stays so, to be looked at.
+    mkdir -p "$S/etc/systemd/system/davit-container@.service.d"
+    printf '[Service]\nRestart=no\n' >"$S/etc/systemd/system/davit-container@.service.d/test.conf"
+    systemd_start
+    export SD_PID SD_UNSHARE SD_GROUP D DAVIT_NAME
+}
+teardown_file() { [ -n "$SD_MISSING" ] || systemd_stop; }
+setup() { [ -z "$SD_MISSING" ] || skip "$SD_MISSING"; }
+teardown() { if [ "${BATS_TEST_COMPLETED:-}" != 1 ] && [ -z "$SD_MISSING" ]; then sd journalctl -n 40 --no-pager -o short; fi; }
+
+# A container that says hello and then waits.
+sleeper() { script_unit "$1" 'trap "exit 0" TERM; echo hello from $HOSTNAME; while :; do sleep 0.1; done'; }
+
+# script_unit NAME SCRIPT [LINE...]: a container that runs a shell script (without single quotes)
+script_unit() {
+    local name=$1 script=$2
+    shift 2
+    { printf '[Container]\nImage=busybox\nExec=/bin/sh -c '\''%s'\''\n' "$script"; printf '%s\n' "$@"; } | sd_unit "$name"
+}
+
+@test "the main process of the service is the container's own first process, a child of systemd" {
+    sleeper web.container
+    sd systemctl start davit-container@web
+    pid=$(main_pid davit-container@web)
+    [ "$(sd awk '/^PPid:/ {print $2}' "/proc/$pid/status")" = 1 ]
+    [ "$(sd awk '/^NSpid:/ {print $3}' "/proc/$pid/status")" = 1 ]
+    # In a user namespace of its own, in a group below the service's, and with no process of davit's beside it.
+    [ "$(sd awk '{print $2}' "/proc/$pid/uid_map")" -ge 524288 ]
+    sd cat "/proc/$pid/cgroup" | grep -q 'davit-container@web.service/web.container$'
+    run sd sh -c 'for p in /proc/[0-9]*; do tr "\0" " " <$p/cmdline; echo; done'
+    [[ $output != *davit\ launch* ]]
+    [ "$(sd sh -c 'cat /sys/fs/cgroup/system.slice/system-davit*/davit-container@web.service/.davit/cgroup.procs')" = '' ]
+    sd systemctl status --no-pager davit-container@web | grep -q "Main PID: $pid (sh)"
+    sd systemctl stop davit-container@web
+    has_property davit-container@web Result success
+}
+
+@test "its output is in the journal under the right unit, with the container's name" {
+    sleeper logs.container
+    sd systemctl start davit-container@logs
+    wait_for 10 has_journal davit-container@logs 'hello from logs'
+    id=$(property davit-container@logs InvocationID)
+    [ "$(journal _SYSTEMD_UNIT=davit-container@logs.service CONTAINER_NAME=logs "_SYSTEMD_INVOCATION_ID=$id" "_PID=$(main_pid davit-container@logs)")" = 'hello from logs' ]
+    sd systemctl stop davit-container@logs
+}
+
+@test "a program that ends at once ends as the main process, with its own status" {
+    script_unit seven.container 'exit 7'
+    printf '[Container]\nImage=busybox\nExec=/bin/true\n' | sd_unit true.container
+    for _ in 1 2 3 4 5; do
+        sd systemctl start davit-container@seven || true
+        wait_for 10 has_active davit-container@seven failed
+        has_property davit-container@seven ExecMainStatus 7
+        sd systemctl start davit-container@true || true
+        wait_for 10 has_active davit-container@true inactive
+        has_property davit-container@true Result success
+    done
+}
+
+@test "systemctl kill reaches the container, and how it died is known" {
+    script_unit kill.container 'trap "echo hangup" HUP; while :; do sleep 0.1; done'
+    sd systemctl start davit-container@kill
+    sd systemctl kill --kill-whom=main -s HUP davit-container@kill
+    wait_for 10 has_journal davit-container@kill hangup
+    has_active davit-container@kill active
+    sd systemctl kill -s KILL davit-container@kill
+    wait_for 10 has_active davit-container@kill failed
+    has_property davit-container@kill Result signal
+    has_property davit-container@kill ExecMainStatus 9
+}
+
+@test "without a program the start fails with 127, and systemctl and journal say why" {
+    printf '[Container]\nImage=busybox\nExec=/bin/nothing-there\n' | sd_unit none.container
+    run sd systemctl start davit-container@none
+    [ "$status" -ne 0 ]
+    wait_for 10 has_journal davit-container@none 'execve /bin/nothing-there'
+    has_property davit-container@none ExecMainStatus 127
+}
+
+@test "a missing image, a mistake in the unit file: status 125, the reason in status, nothing left" {
+    printf '[Container]\nImage=not-there\n' | sd_unit noimage.container
+    run sd systemctl start davit-container@noimage
+    [ "$status" -ne 0 ]
+    [ "$(property davit-container@noimage ExecMainStatus)" = 125 ]
+    [[ $(property davit-container@noimage StatusText) == *not-there* ]]
+    printf '[Container]\nImage=busybox\nVolume=nonsense:\n' | sd_unit wrong.container
+    run sd systemctl start davit-container@wrong
+    [ "$status" -ne 0 ]
+    wait_for 10 has_journal davit-container@wrong 'wrong.container:3'
+    run sd systemctl start davit-container@nowhere
+    [ "$status" -ne 0 ]
+    wait_for 10 has_journal davit-container@nowhere 'there is no unit nowhere'
+    [ "$(sd sh -c 'ls /var/lib/davit/launched 2>/dev/null')" = '' ]
+}
+
+@test "Notify=yes: the service is ready when the container says so" {
+    script_unit notify.container 'while [ ! -e /test/go ]; do sleep 0.05; done; exec payload serve 0' 'Notify=yes' 'Volume=/run/test:/test'
+    sd mkdir -p /run/test
+    sd systemctl start --no-block davit-container@notify
+    wait_for 10 has_property davit-container@notify SubState start
+    wait_for 10 sd pgrep -f test/go
+    [ "$(sd systemctl is-active davit-container@notify)" = activating ]
+    sd touch /run/test/go
+    wait_for 10 has_active davit-container@notify active
+    wait_for 10 has_property davit-container@notify StatusText serving
+    sd systemctl kill -s KILL davit-container@notify
+    wait_for 10 has_property davit-container@notify Result signal
+}
+
+@test "WatchdogSec= of the unit file is watched by systemd" {
+    script_unit dog.container 'exec payload serve 0' 'Notify=yes' '[Service]' 'WatchdogSec=1'
+    sd systemctl start davit-container@dog
+    wait_for 10 has_property davit-container@dog Result watchdog
+    wait_for 20 has_active davit-container@dog failed
+}
+
+@test "a restart begins with a fresh upper layer, the same id range and the same volume" {
+    script_unit again.container 'ls /scratch; touch /scratch; echo x >>/kept/n; wc -l </kept/n; trap "exit 0" TERM; while :; do sleep 0.1; done' 'Volume=kept:/kept' 'Volume=/anonymous'
+    sd systemctl start davit-container@again
+    range=$(sd cat "/proc/$(main_pid davit-container@again)/uid_map")
+    sd systemctl restart davit-container@again
+    wait_for 10 has_journal davit-container@again 2
+    [ "$(sd cat "/proc/$(main_pid davit-container@again)/uid_map")" = "$range" ]
+    ! journal -u davit-container@again | grep -x /scratch
+    [ "$(sd ls /var/lib/davit/launched/again.container | wc -l)" = 1 ]
+    sd systemctl stop davit-container@again
+    [ "$(sd sh -c 'ls /var/lib/davit/launched')" = '' ]
+    # The named volume stays, the one without a name goes.
+    [ "$(sd ls /var/lib/davit/volumes)" = kept ]
+}
+
+@test "StopSignal= is what ends it" {
+    script_unit signal.container 'trap "echo got usr2; exit 0" USR2; trap "echo got term" TERM; while :; do sleep 0.1; done' 'StopSignal=USR2'
+    sd systemctl start davit-container@signal
+    sd systemctl stop davit-container@signal
+    wait_for 10 has_journal davit-container@signal 'got usr2'
+    ! has_journal davit-container@signal 'got term'
+    has_property davit-container@signal Result success
+}
+
+@test "systemctl daemon-reexec and a restart of journald: the container goes on, and no line is lost" {
+    script_unit lines.container 'i=0; while [ $i -lt 300 ]; do echo line $i; i=$((i+1)); sleep 0.01; done; echo end; sleep 1000'
+    sd systemctl start davit-container@lines
+    pid=$(main_pid davit-container@lines)
+    wait_for 10 has_journal davit-container@lines 'line 20'
+    sd systemctl daemon-reexec
+    sd systemctl restart systemd-journald
+    sd systemctl kill -s KILL systemd-journald
+    sd systemctl daemon-reexec
+    wait_for 30 has_journal davit-container@lines end
+    [ "$(main_pid davit-container@lines)" = "$pid" ]
+    [ "$(journal -u davit-container@lines | grep -c '^line ')" = 300 ]
+    sd systemctl kill -s KILL davit-container@lines
+    sd systemctl stop davit-container@lines
+}
+
+@test "many started at once get ranges of their own" {
+    for i in 1 2 3 4 5 6 7 8; do sleeper "many$i.container"; done
+    sd systemctl start davit-container@many{1..8}
+    ranges=$(for i in 1 2 3 4 5 6 7 8; do sd awk '{print $2}' "/proc/$(main_pid "davit-container@many$i")/uid_map"; done)
+    [ "$(sort -u <<<"$ranges" | wc -l)" = 8 ]
+    sd systemctl stop davit-container@many{1..8}
+}
+
+@test "the clean-up also works when the unit file is gone" {
+    sleeper gone.container
+    sd systemctl start davit-container@gone
+    sd rm /etc/davit/units/gone.container
+    sd systemctl stop davit-container@gone
+    [ "$(sd sh -c 'ls /var/lib/davit/launched')" = '' ]
+    has_property davit-container@gone Result success
+}
