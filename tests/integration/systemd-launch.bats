@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2016 # scripts for a shell or awk in there
 # Containers that a real systemd supervises itself: davit-container@.service and `davit launch`.
 
+bats_require_minimum_version 1.5.0
 load systemd
 
 setup_file() {
@@ -130,7 +132,7 @@ script_unit() {
     sd systemctl restart davit-container@again
     wait_for 10 has_journal davit-container@again 2
     [ "$(sd cat "/proc/$(main_pid davit-container@again)/uid_map")" = "$range" ]
-    ! journal -u davit-container@again | grep -x /scratch
+    [ "$(journal -u davit-container@again | grep -c -x /scratch)" = 0 ]
     [ "$(sd ls /var/lib/davit/launched/again.container | wc -l)" = 1 ]
     sd systemctl stop davit-container@again
     [ "$(sd sh -c 'ls /var/lib/davit/launched')" = '' ]
@@ -143,7 +145,7 @@ script_unit() {
     sd systemctl start davit-container@signal
     sd systemctl stop davit-container@signal
     wait_for 10 has_journal davit-container@signal 'got usr2'
-    ! has_journal davit-container@signal 'got term'
+    run ! has_journal davit-container@signal 'got term'
     has_property davit-container@signal Result success
 }
 

@@ -2,10 +2,12 @@
 # Its root is an overlay over this machine's own, on a tmpfs that goes with the namespaces; it takes half a second. In a
 # booted machine it is the same; what the machine has of controllers systemd gets as well.
 #
-#   systemd_new [UNIT-FILES...]   starts it; $S is a directory of the test's, the same path inside
-#   sd COMMAND...                 runs a command in there
-#   systemd_stop                  ends it, leaves nothing behind
+#   systemd_prepare   makes the test's directories; what is put into $S/etc will be below /etc of the new system
+#   systemd_start     starts it
+#   sd COMMAND...     runs a command in there
+#   systemd_stop      ends it, leaves nothing behind
 # shellcheck shell=bash
+# shellcheck disable=SC2016 # scripts for a shell or awk in there
 
 # shellcheck source=tests/lib.bash
 source "${BASH_SOURCE%/*}/../lib.bash"
@@ -30,16 +32,13 @@ systemd_hierarchy() {
 
 # install_davit ROOT: as `make install` does it, without the manual pages
 install_davit() {
-    local root=$1 f
+    local root=$1
     mkdir -p "$root"/usr/lib/davit/units "$root"/etc/davit/units "$root"/usr/lib/systemd/{system,system-generators}
     cp "$DAVIT_BUILD"/{davitd,davit-launch,davit-logd} "$root/usr/lib/davit/"
     cp "$DAVIT_BUILD/davit-init" "$root/usr/sbin/"
     cp "$DAVIT_BUILD/davit" "$root/usr/bin/"
     cp "$SOURCE"/units/*.target "$root/usr/lib/davit/units/"
     cp "$SOURCE"/packaging/systemd/*.service "$root/usr/lib/systemd/system/"
-    for f in "$DAVIT_BUILD/davit-generator"; do
-        if [ -e "$f" ]; then cp "$f" "$root/usr/lib/systemd/system-generators/"; fi
-    done
 }
 
 # Runs in the new namespaces, as their PID 1, and becomes systemd.
@@ -112,8 +111,6 @@ systemd_start() {
 systemd_is_up() {
     SD_PID=$(pgrep -P "$SD_UNSHARE") && sd systemctl is-active davit-test.target && sd journalctl -n1 >/dev/null
 }
-
-systemd_new() { systemd_prepare && systemd_start; }
 
 sd() { nsenter --target "$SD_PID" --mount --uts --ipc --net --cgroup --pid --root --wd env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb "$@"; }
 
