@@ -30,17 +30,6 @@ systemd_hierarchy() {
     return 1
 }
 
-# install_davit ROOT: as `make install` does it, without the manual pages
-install_davit() {
-    local root=$1
-    mkdir -p "$root"/usr/lib/davit/units "$root"/etc/davit/units "$root"/usr/lib/systemd/{system,system-generators}
-    cp "$DAVIT_BUILD"/{davitd,davit-launch,davit-logd} "$root/usr/lib/davit/"
-    cp "$DAVIT_BUILD/davit-init" "$root/usr/sbin/"
-    cp "$DAVIT_BUILD/davit" "$root/usr/bin/"
-    cp "$SOURCE"/units/*.target "$root/usr/lib/davit/units/"
-    cp "$SOURCE"/packaging/systemd/*.service "$root/usr/lib/systemd/system/"
-}
-
 # Runs in the new namespaces, as their PID 1, and becomes systemd.
 systemd_become() {
     local t=$S/tmpfs root=$S/tmpfs/root n
@@ -70,7 +59,7 @@ systemd_become() {
     rm -rf "$root"/etc/systemd/system "$root"/lib/systemd/system/*.target.wants "$root"/lib/systemd/system/*.target.requires \
         "$root"/lib/systemd/system-generators "$root"/etc/systemd/system-generators "$root"/etc/davit "$root"/var/log/journal
     mkdir -p "$root"/etc/systemd/system
-    install_davit "$root"
+    make -s -C "$SOURCE" O="$DAVIT_BUILD" DESTDIR="$root" install-programs
     printf '[Unit]\nDefaultDependencies=no\nWants=systemd-journald.socket systemd-journald-dev-log.socket\n' >"$root/etc/systemd/system/davit-test.target"
     printf '[Journal]\nStorage=volatile\nRateLimitIntervalSec=0\nForwardToWall=no\nReadKMsg=no\n' >"$root/etc/systemd/journald.conf"
     printf '[Manager]\nDefaultTimeoutStartSec=30\nDefaultTimeoutStopSec=20\n' >"$root/etc/systemd/system.conf"
@@ -98,7 +87,7 @@ systemd_prepare() {
 }
 
 systemd_start() {
-    export -f systemd_become install_davit
+    export -f systemd_become
     export SOURCE DAVIT_BUILD
     # In its group before the namespace is made, so that the group is the root of what it sees.
     bash -c 'echo $$ >"$1/cgroup.procs" && exec unshare --mount --uts --ipc --net --cgroup --pid --fork --kill-child bash -c systemd_become' \
