@@ -129,9 +129,10 @@ static int await_program(int status_fd, struct error *e) {
 }
 
 static int fail(const char *unit, int notify_fd, const struct error *e) {
-    char text[ERROR_TEXT_MAX + ERROR_STEP_MAX + 4];
+    char buffer[ERROR_TEXT_MAX + ERROR_STEP_MAX + 4];
+    const char *text = error_format(e, buffer, sizeof(buffer));
 
-    cli_error("%s: %s", unit, error_format(e, text, sizeof(text)));
+    cli_error("%s: %s", unit, text);
     notify(notify_fd, "STATUS=%s\nERRNO=%d", text, e->number);
     return EXIT_DAVIT_FAILED;
 }
