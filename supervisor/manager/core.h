@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/log.h"
+#include "manager/action.h"
 #include "manager/graph.h"
 #include "manager/job.h"
 #include "manager/manager.h"
@@ -113,6 +114,10 @@ void unit_watch_oom(struct managed_unit *u);
 /* Reads the counter; true if it has risen since it was last read. */
 bool unit_check_oom(struct managed_unit *u);
 void unit_on_oom(struct managed_unit *u);
+
+/* ---- action.c ---- */
+/* Does what the unit's files want to be done then, unless all is ending already. */
+void unit_take_action(struct managed_unit *u, enum action_cause cause);
 
 /* ---- startlimit.c ---- */
 /* Counts a start at time now; false if it is one too many. interval or burst 0 = never. */

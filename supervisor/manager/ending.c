@@ -29,7 +29,12 @@ void manager_end(struct manager *m, const struct end_request *r) {
 /* ---- the time-out of it all ---- */
 
 static usec_t stop_timeout(struct manager *m) {
-    return m->settings.shutdown_timeout > 0 ? m->settings.shutdown_timeout : DEFAULT_STOP_USEC;
+    const struct managed_unit *target = manager_find(m, "shutdown.target");
+
+    if (m->settings.shutdown_timeout > 0)
+        return m->settings.shutdown_timeout;
+    usec_t wanted = target && !target->config->has_errors ? target->config->unit.job_timeout : 0;
+    return wanted > 0 && wanted != USEC_INFINITY ? wanted : DEFAULT_STOP_USEC;
 }
 
 static int on_overdue(_unused_ sd_event_source *s, _unused_ uint64_t usec, void *userdata) {

@@ -203,12 +203,13 @@ int job_install(
         j = calloc(1, sizeof(*j));
         if (!j)
             return -ENOMEM;
-        *j = (struct job){.unit = u, .type = type, .id = js->next_id++};
+        *j = (struct job){.unit = u, .type = type, .id = js->next_id++, .queued_at = core_now()};
         list_init(&j->waiters);
         list_init(&j->run_queue);
         list_append(&js->all, &j->link);
         js->count++;
         u->job = j;
+        job_arm_timeout(j);
     } else {
         enum job_type t = merged_type(j, type);
 
@@ -287,6 +288,7 @@ static void end_job(struct job *j, enum job_result result, const char *message) 
 
     if (u->job == j)
         u->job = NULL;
+    unit_timer_cancel(u, TIMER_JOB);
     u->saved_job = -1;
     list_remove(&j->run_queue);
     report_job(u, type, result, message);

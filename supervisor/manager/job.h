@@ -35,9 +35,10 @@ struct job {
     bool ignore_order;
     bool needs_slot; /* could run, but start_concurrency launches are under way; in slot_queue */
     uint32_t id;
-    struct list link;      /* jobs.all */
-    struct list run_queue; /* jobs.run_queue or jobs.slot_queue */
-    struct list waiters;   /* struct job_waiter */
+    usec_t queued_at, running_at; /* monotonic; running_at 0 = it waits */
+    struct list link;             /* jobs.all */
+    struct list run_queue;        /* jobs.run_queue or jobs.slot_queue */
+    struct list waiters;          /* struct job_waiter */
 };
 
 /* Things that a change of state leads to and that must not happen inside it. Bits in managed_unit.followups.
@@ -46,8 +47,10 @@ enum followup {
     FOLLOW_STOP_BOUND = 1 << 0, /* what binds to this unit must stop: it went away by itself */
     FOLLOW_ON_FAILURE = 1 << 1,
     FOLLOW_ON_SUCCESS = 1 << 2,
-    FOLLOW_RESTART = 1 << 3, /* the back-off is over */
-    FOLLOW_COLLECT = 1 << 4, /* perhaps nobody needs the unit any more */
+    FOLLOW_RESTART = 1 << 3,     /* the back-off is over */
+    FOLLOW_COLLECT = 1 << 4,     /* perhaps nobody needs the unit any more */
+    FOLLOW_START_LIMIT = 1 << 5, /* StartLimitAction= */
+    FOLLOW_JOB_TIMEOUT = 1 << 6, /* JobTimeoutAction= */
 };
 
 struct jobs {
@@ -86,6 +89,9 @@ void job_unit_changed(struct managed_unit *u, enum unit_state old, enum unit_sta
 /* True if a is to be done before b, by After=/Before= between their units. */
 bool job_comes_before(const struct job *a, const struct job *b);
 void job_enqueue(struct job *j);
+/* action.c: TIMER_JOB for JobTimeoutSec= and JobRunningTimeoutSec=, and what it means. */
+void job_arm_timeout(struct job *j);
+void job_timed_out(struct managed_unit *u);
 /* A launch slot is free again. */
 void jobs_slot_freed(struct manager *m);
 /* start_concurrency may have changed. */

@@ -109,12 +109,7 @@ static bool order_allows(const struct job *j) {
     return true;
 }
 
-static void run_job(struct job *j) {
-    struct managed_unit *u = j->unit;
-
-    list_remove(&j->run_queue);
-    if (j->running || !order_allows(j))
-        return; /* whoever is before it wakes it when it is done */
+static void run_by_type(struct managed_unit *u, struct job *j) {
     switch (j->type) {
     case JOB_START:
         run_start(u, j);
@@ -131,6 +126,20 @@ static void run_job(struct job *j) {
     default:
         job_finish(j, JOB_FAILED, "unknown type");
         break;
+    }
+}
+
+static void run_job(struct job *j) {
+    struct managed_unit *u = j->unit;
+
+    list_remove(&j->run_queue);
+    if (j->running || !order_allows(j))
+        return; /* whoever is before it wakes it when it is done */
+    run_by_type(u, j);
+    /* It may be over already, and another may have taken its place. */
+    if (u->job && u->job->running && u->job->running_at == 0) {
+        u->job->running_at = core_now();
+        job_arm_timeout(u->job);
     }
 }
 
@@ -214,6 +223,18 @@ static void restart(struct managed_unit *u) {
     start_returning(u);
 }
 
+/* In the order in which systemd has them; the first one that ends everything is the one that counts. */
+static void take_actions(struct managed_unit *u, unsigned what) {
+    if (what & FOLLOW_START_LIMIT)
+        unit_take_action(u, CAUSE_START_LIMIT);
+    if (what & FOLLOW_JOB_TIMEOUT)
+        unit_take_action(u, CAUSE_JOB_TIMEOUT);
+    if ((what & FOLLOW_ON_FAILURE) && u->state == STATE_FAILED)
+        unit_take_action(u, CAUSE_FAILED);
+    if ((what & FOLLOW_ON_SUCCESS) && u->state == STATE_INACTIVE && u->result == RESULT_SUCCESS)
+        unit_take_action(u, CAUSE_SUCCEEDED);
+}
+
 static void follow_up(struct managed_unit *u) {
     unsigned what = u->followups;
 
@@ -228,6 +249,7 @@ static void follow_up(struct managed_unit *u) {
         if ((what & FOLLOW_ON_SUCCESS) && u->result == RESULT_SUCCESS)
             start_all(u, u->dependencies[DEP_ON_SUCCESS], "OnSuccess");
     }
+    take_actions(u, what);
     if ((what & FOLLOW_COLLECT) && unit_is_idle(u))
         forget_returning(u);
     if (what & FOLLOW_COLLECT)

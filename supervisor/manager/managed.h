@@ -27,6 +27,7 @@ enum unit_timer {
     TIMER_RUNTIME,  /* RuntimeMaxSec=: EVENT_TIMEOUT */
     TIMER_STABLE,   /* RestartResetSec= of running: back-off starts anew */
     TIMER_OOM,      /* v1 tells of an OOM before it kills: the counter is read again a little later */
+    TIMER_JOB,      /* JobTimeoutSec=, JobRunningTimeoutSec=: of the job, whatever the unit's state is */
     TIMER_POLL,     /* legacy machines only: is the group empty yet? */
     _TIMER_COUNT,
 };

@@ -60,6 +60,7 @@ static bool start_limit_holds(struct managed_unit *u) {
         start_limit_allows(&u->start_limit, s->start_limit_interval, s->start_limit_burst, core_now()))
         return true;
 
+    unit_follow_up(u, FOLLOW_START_LIMIT);
     if (u->manager->settings.keep_trying && u->state == STATE_BACKOFF) {
         u->start_limited = true;
         u->restarts -= u->restarts > 0; /* this one did not take place */

@@ -162,6 +162,7 @@ static const unsigned timer_states[] = {
     [TIMER_RUNTIME] = BIT(STATE_RUNNING),
     [TIMER_STABLE] = BIT(STATE_RUNNING) | BIT(STATE_RELOADING),
     [TIMER_OOM] = BIT(STATE_STARTING) | BIT(STATE_RUNNING) | BIT(STATE_RELOADING) | BIT(STATE_STOPPING),
+    [TIMER_JOB] = BIT(_STATE_COUNT) - 1,
     [TIMER_POLL] = BIT(STATE_STOPPING),
 };
 _Static_assert(ARRAY_SIZE(timer_states) == _TIMER_COUNT, "each timer");
@@ -263,6 +264,9 @@ void unit_timer_fired(struct managed_unit *u, enum unit_timer which) {
             unit_event(u, EVENT_OOM);
         else if (++u->oom_checks < 4)
             unit_timer_set(u, TIMER_OOM, usec_add(core_now(), (50 * USEC_PER_MSEC) << u->oom_checks));
+        break;
+    case TIMER_JOB:
+        job_timed_out(u);
         break;
     case TIMER_POLL:
         if (unit_group_is_populated(u))

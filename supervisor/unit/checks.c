@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <limits.h>
 
+#include "base/ending.h"
 #include "base/fs.h"
 #include "unit/key.h"
 #include "unit/name.h"
@@ -117,4 +118,11 @@ int check_working_directory(struct assignment *a, const char *value) {
     if (path_is_normalized(value))
         return 0;
     return assignment_fail(a, "it has to start with /", "\"%s\" is not an absolute path", value);
+}
+
+/* reboot(2) takes 256 bytes. Anything else would reach the kernel, or the boot loader behind it, cut off. */
+int check_reboot_argument(struct assignment *a, const char *value) {
+    if (strlen(value) < ENDING_ARGUMENT_MAX && !strpbrk(value, "\r\n"))
+        return 0;
+    return assignment_fail(a, NULL, "longer than %d bytes", ENDING_ARGUMENT_MAX - 1);
 }

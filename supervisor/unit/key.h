@@ -122,6 +122,7 @@ int key_unsupported(struct load *l, const char *file, unsigned line, enum key_se
 int defaults_fill(struct load *l);
 
 /* ---- value types ---- */
+extern const struct value_type value_exit_status; /* int; -1 = not set */
 extern const struct value_type value_string, value_path, value_boolean, value_time, value_unsigned,
     value_choice, value_words, value_lines, value_timeout_both, value_pairs, value_signal, value_id,
     value_dependencies, value_restart, value_service_type; /* values.c */
@@ -166,4 +167,5 @@ int check_sysctl(struct assignment *a, const char *value);
 int check_install_name(struct assignment *a, const char *value);
 int check_instance(struct assignment *a, const char *value);
 int check_group_add(struct assignment *a, const char *value);
+int check_reboot_argument(struct assignment *a, const char *value);
 int check_working_directory(struct assignment *a, const char *value);

@@ -7,6 +7,7 @@
  * (parsed like text from a file), default_shown (where the default depends on the unit, see defaults.c),
  * documentation.
  */
+#include "base/ending.h"
 #include "unit/key.h"
 
 #define U(member) BASE_UNIT, offsetof(struct unit, member)
@@ -71,6 +72,38 @@ const struct key keys[] = {
     {UNIT, MANY, U(unit.conditions), "ConditionPathExists", &value_conditions,
         DOC = "The start is skipped, which is not a failure, unless the path exists. \"!\" in front turns it "
               "round; with \"|\" in front it is enough that one of those conditions holds."},
+    {UNIT, 0, U(unit.failure_action), "FailureAction", &value_choice, .choices = ending_words,
+        DOC = "What happens to all when this unit fails: none, exit, halt, poweroff, reboot, kexec, "
+              "soft-reboot; "
+              "with \"-force\" behind it units are killed instead of stopped, with \"-immediate\" (halt, "
+              "poweroff, reboot) nothing is waited for. What each is: davit-init(8), SIGNALS."},
+    {UNIT, 0, U(unit.success_action), "SuccessAction", &value_choice, .choices = ending_words,
+        DOC = "The same when it has ended with success, or was stopped."},
+    {UNIT, 0, U(unit.failure_action_status), "FailureActionExitStatus", &value_exit_status,
+        .default_shown = "the main process's, 128 + N after signal N",
+        DOC = "With FailureAction=exit: the exit status."},
+    {UNIT, 0, U(unit.success_action_status), "SuccessActionExitStatus", &value_exit_status,
+        .default_shown = "the main process's", DOC = "With SuccessAction=exit: the exit status."},
+    {UNIT, 0, U(unit.start_limit_action), "StartLimitAction", &value_choice, .choices = ending_words,
+        DOC = "The same as FailureAction= when StartLimitBurst= is reached."},
+    {UNIT, 0, U(unit.reboot_argument), "RebootArgument", &value_string, .check = check_reboot_argument,
+        DOC = "For the kernel's reboot command, where one of these actions is a reboot."},
+    {UNIT, KEY_ZERO_IS_INFINITY, U(unit.job_timeout), "JobTimeoutSec", &value_time,
+        .default_text = "infinity",
+        DOC = "Time for a job of this unit, from when it is asked for; then the job has failed. 0 is "
+              "infinity."},
+    {UNIT, KEY_ZERO_IS_INFINITY, U(unit.job_running_timeout), "JobRunningTimeoutSec", &value_time,
+        .default_text = "infinity", DOC = "The same, from when it was its turn."},
+    {UNIT, 0, U(unit.job_timeout_action), "JobTimeoutAction", &value_choice, .choices = ending_words,
+        DOC = "The same as FailureAction= when the time of a job is over."},
+    {UNIT, 0, U(unit.job_timeout_reboot_argument), "JobTimeoutRebootArgument", &value_string,
+        .check = check_reboot_argument, DOC = "Like RebootArgument=, for JobTimeoutAction=."},
+    {SERVICE, KEY_OLD_NAME, U(unit.failure_action), "FailureAction", &value_choice, .choices = ending_words,
+        DOC = "Old place of FailureAction= in [Unit]."},
+    {SERVICE, KEY_OLD_NAME, U(unit.start_limit_action), "StartLimitAction", &value_choice,
+        .choices = ending_words, DOC = "Old place of StartLimitAction= in [Unit]."},
+    {SERVICE, KEY_OLD_NAME, U(unit.reboot_argument), "RebootArgument", &value_string,
+        .check = check_reboot_argument, DOC = "Old place of RebootArgument= in [Unit]."},
     {UNIT, 0, U(unit.default_dependencies), "DefaultDependencies", &value_boolean, .default_text = "yes",
         DOC = "After=basic.target, and stopped by shutdown.target."},
 

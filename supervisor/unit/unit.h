@@ -99,6 +99,10 @@ struct unit_section { /* [Unit] */
     usec_t start_limit_interval;
     unsigned start_limit_burst;
     bool default_dependencies;
+    int failure_action, success_action, start_limit_action, job_timeout_action; /* ending_of_word() */
+    int failure_action_status, success_action_status;                           /* -1 = the main process's */
+    usec_t job_timeout, job_running_timeout;                                    /* 0 = none */
+    char *reboot_argument, *job_timeout_reboot_argument;                        /* NULL = none */
 };
 
 enum service_type { SERVICE_SIMPLE, SERVICE_EXEC, SERVICE_ONESHOT, SERVICE_NOTIFY };

@@ -42,10 +42,6 @@ static const struct {
     {SECTION_UNIT, SILENT, "AllowIsolate", NULL},
     {SECTION_UNIT, SILENT, "CollectMode", NULL},
     {SECTION_UNIT, SILENT, "SourcePath", NULL},
-    {SECTION_UNIT, IGNORED, "Job*", "TimeoutStartSec= in [Service] bounds a start"},
-    {SECTION_UNIT, IGNORED, "*Action", "OnFailure= can start a unit that does it"},
-    {SECTION_UNIT, IGNORED, "*ActionExitStatus", NULL},
-    {SECTION_UNIT, IGNORED, "RebootArgument", NULL},
     {SECTION_UNIT, IGNORED, "SurviveFinalKillSignal", NULL},
 
     /* ---- [Container] ---- */
@@ -112,8 +108,6 @@ static const struct {
     /* ---- [Service]: start and stop ---- */
     {SECTION_SERVICE, REFUSED, "ExecCondition", "ConditionPathExists= in [Unit], or ExecStartPre="},
     {SECTION_SERVICE, IGNORED, "RestartMode", NULL},
-    {SECTION_SERVICE, IGNORED, "*Action", "OnFailure= in [Unit] can start a unit that does it"},
-    {SECTION_SERVICE, IGNORED, "RebootArgument", NULL},
     {SECTION_SERVICE, IGNORED, "TimeoutAbortSec", "TimeoutStopSec= holds"},
     {SECTION_SERVICE, IGNORED, "Timeout*FailureMode", NULL},
     {SECTION_SERVICE, IGNORED, "RuntimeRandomizedExtraSec", NULL},

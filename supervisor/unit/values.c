@@ -129,6 +129,25 @@ static void clear_id(void *field) {
 
 const struct value_type value_id = {"user or group number", parse_id_number, show_id, clear_id};
 
+static int parse_status_number(struct assignment *a, void *field, const char *value) {
+    uint64_t n;
+    if (parse_uint(value, 0, 255, &n) < 0)
+        return assignment_fail(a, NULL, "\"%s\" is not an exit status from 0 to 255", value);
+    *(int *)field = (int)n;
+    return 0;
+}
+
+static int show_exit_status(const struct key *k, const void *field, char ***values) {
+    return *(const int *)field < 0 ? 0 : show_unsigned(k, field, values);
+}
+
+static void clear_exit_status(void *field) {
+    *(int *)field = -1;
+}
+
+const struct value_type value_exit_status = {
+    "exit status", parse_status_number, show_exit_status, clear_exit_status};
+
 static int parse_signal_name(struct assignment *a, void *field, const char *value) {
     int n;
     if (parse_signal(value, &n) < 0)

@@ -348,7 +348,15 @@ void saved_flush(struct manager *m) {
         list_remove(&u->save_queue);
 }
 void saved_remove(struct managed_unit *u _unused_) {}
-void keeper_notify(struct manager *m _unused_, const char *fmt _unused_, ...) {}
+void keeper_notify(struct manager *m _unused_, const char *fmt, ...) {
+    size_t n = strlen(fake.notified);
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(fake.notified + n, sizeof(fake.notified) - n, fmt, ap);
+    va_end(ap);
+    (void)strncat(fake.notified, "\n", sizeof(fake.notified) - strlen(fake.notified) - 1);
+}
 
 int config_read(struct manager *m, void (*done)(struct manager *m, const struct error *e, void *userdata),
     void *userdata, struct error *e _unused_) {

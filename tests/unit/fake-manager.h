@@ -46,6 +46,7 @@ struct fake {
     struct fake_kill kills[256];
     size_t n_kills;
     char log[65536];                    /* "unit: text\n" of each report */
+    char notified[4096];                /* what davit-init was told, a line an assignment */
     char last_job[ERROR_TEXT_MAX + 64]; /* "unit result message" of the last waiter's call */
     unsigned jobs_told;
     struct process *last_exec; /* of `davit exec` */
