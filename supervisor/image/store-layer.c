@@ -20,9 +20,10 @@ static const char *const kind_names[_LAYER_KIND_COUNT] = {
 /* ---- layer.json ---- */
 
 static int write_info(int directory, const struct layer_info *i, struct error *e) {
-    _cleanup_json_ json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "kind",
+    _cleanup_json_ json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "kind",
         kind_names[i->kind], "diffId", i->diff_id, "blob", i->blob, "mediaType", i->media_type, "blobSize",
-        (json_int_t)i->blob_size, "size", (json_int_t)i->size, "entries", (json_int_t)i->entries);
+        (json_int_t)i->blob_size, "size", (json_int_t)i->size, "archiveSize", (json_int_t)i->archive_size,
+        "entries", (json_int_t)i->entries);
     _cleanup_free_ char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
 
     if (!text)
@@ -60,6 +61,8 @@ static int parse_info(const char *text, size_t n, struct layer_info *i, struct e
         r = oci_json_u64(root, "blobSize", &i->blob_size, e);
     if (r >= 0)
         r = oci_json_u64(root, "size", &i->size, e);
+    if (r >= 0)
+        r = oci_json_u64(root, "archiveSize", &i->archive_size, e);
     if (r >= 0)
         r = oci_json_u64(root, "entries", &i->entries, e);
     if (r < 0)

@@ -85,6 +85,7 @@ struct layer_info {
     char media_type[96];    /* of the blob */
     uint64_t blob_size;     /* bytes of the blob */
     uint64_t size;          /* bytes of all files in it, or of the file system image */
+    uint64_t archive_size;  /* bytes that diff_id is the digest of */
     uint64_t entries;
 };
 /* -ENOENT; -EBADMSG if its layer.json cannot be read. ret may be NULL. */

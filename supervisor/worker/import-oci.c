@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* OCI layouts: https://github.com/opencontainers/image-spec/blob/main/image-layout.md */
+#include "base/fs.h"
+#include "image/blob.h"
+#include "worker/import.h"
+
+#define NESTED_MAX 4 /* indexes in indexes */
+
+/* A document of the layout, checked against its descriptor. */
+static int read_document(const struct bundle *b, const struct oci_descriptor *d, size_t max, char **ret,
+    size_t *ret_size, struct error *e) {
+    char name[sizeof("blobs/sha256/") + DIGEST_HEX], digest[DIGEST_TEXT];
+    _cleanup_free_ char *text = NULL;
+    size_t n;
+
+    (void)snprintf(name, sizeof(name), "blobs/sha256/%s", digest_hex(d->digest));
+    int r = bundle_read(b, name, max, &text, &n, e);
+    if (r < 0)
+        return r;
+    hash_data(text, n, digest);
+    if (n != d->size || !streq(digest, d->digest))
+        return error_set(e, EBADMSG, "%s is %zu bytes of %s, not %llu of %s", name, n, digest,
+            (unsigned long long)d->size, d->digest);
+    *ret = TAKE_PTR(text);
+    *ret_size = n;
+    return 0;
+}
+
+/* ---- one image ---- */
+
+static int get_layers(struct worker *w, const struct bundle *b, const struct oci_manifest *m,
+    const struct oci_config *c, struct error *e) {
+    _cleanup_free_ struct import_layer *layers = calloc(m->n_layers, sizeof(*layers));
+    _cleanup_strv_free_ char **files = NULL;
+
+    if (!layers)
+        return error_set(e, ENOMEM, "out of memory");
+    for (size_t i = 0; i < m->n_layers; i++) {
+        if (strv_consume(&files, strf("blobs/sha256/%s", digest_hex(m->layers[i].digest))) < 0)
+            return error_set(e, ENOMEM, "out of memory");
+        layers[i].expected = (struct unpack_expected){
+            .blob = m->layers[i].digest,
+            .diff_id = c->diff_ids[i],
+            .blob_size = m->layers[i].size,
+            .media_type = m->layers[i].media_type,
+        };
+    }
+    for (size_t i = 0; i < m->n_layers; i++)
+        layers[i].file = files[i];
+    return import_layers(w, b, layers, c->diff_ids, e);
+}
+
+/* The name that the descriptor carries: whole, or only a tag. */
+static int own_names(const struct oci_descriptor *d, char ***ret, const char **ret_tag, struct error *e) {
+    const char *whole = strv_env_get(d->annotations, OCI_ANNOTATION_IMAGE_NAME);
+    const char *name = strv_env_get(d->annotations, OCI_ANNOTATION_REF_NAME);
+    _cleanup_free_ char *canonical = NULL;
+
+    if (!whole && name && strpbrk(name, "/:@"))
+        whole = name;
+    *ret_tag = name;
+    if (!whole || reference_canonical(whole, &canonical, NULL) < 0)
+        return 0;
+    return strv_consume(ret, TAKE_PTR(canonical)) < 0 ? error_set(e, ENOMEM, "out of memory") : 0;
+}
+
+static int import_manifest(struct worker *w, const struct bundle *b, const struct oci_descriptor *d,
+    char *const *names, struct error *e) {
+    _cleanup_(oci_manifest_done) struct oci_manifest m = {};
+    _cleanup_(oci_config_done) struct oci_config c = {};
+    _cleanup_free_ char *manifest = NULL, *config = NULL;
+    char digest[DIGEST_TEXT];
+    size_t n, n_config;
+
+    int r = read_document(b, d, OCI_MANIFEST_MAX, &manifest, &n, e);
+    if (r >= 0)
+        r = oci_manifest_parse(manifest, n, d->digest, &m, e);
+    if (r >= 0)
+        r = read_document(b, &m.config, OCI_CONFIG_MAX, &config, &n_config, e);
+    if (r >= 0)
+        r = oci_config_parse(config, n_config, m.config.digest, &c, e);
+    if (r >= 0)
+        r = oci_check_pair(&m, &c, e);
+    if (r >= 0)
+        r = get_layers(w, b, &m, &c, e);
+    if (r >= 0)
+        r = blob_put(&w->store, config, n_config, digest, e);
+    if (r >= 0)
+        r = blob_put(&w->store, manifest, n, digest, e);
+    if (r >= 0)
+        r = store_image_commit(&w->store, digest, names, NULL, e);
+    if (r < 0)
+        return r;
+    STRV_FOREACH (name, names)
+        worker_image(w, *name, digest, m.config.digest);
+    return 0;
+}
+
+/* d leads to a manifest, perhaps through an index with one for each platform. */
+static int follow(struct worker *w, const struct bundle *b, const struct oci_descriptor *d,
+    char *const *names, unsigned depth, struct error *e) {
+    _cleanup_(oci_index_done) struct oci_index index = {};
+    _cleanup_free_ char *text = NULL;
+    enum oci_kind kind;
+    size_t n;
+
+    int r = read_document(b, d, OCI_MANIFEST_MAX, &text, &n, e);
+    if (r >= 0)
+        r = oci_kind_of(text, n, d->digest, &kind, e);
+    if (r < 0)
+        return r;
+    if (kind == OCI_MANIFEST)
+        return import_manifest(w, b, d, names, e);
+    if (depth == NESTED_MAX)
+        return error_set(e, ELOOP, "more than %d indexes in each other", NESTED_MAX);
+    r = oci_index_parse(text, n, d->digest, &index, e);
+    if (r < 0)
+        return r;
+    const struct oci_descriptor *chosen = oci_index_choose(&index);
+    if (!chosen)
+        return error_set(
+            e, ENOENT, "index %s has no image for linux on %s", d->digest, oci_architecture(NULL));
+    return follow(w, b, chosen, names, depth + 1, e);
+}
+
+/* ---- the layout ---- */
+
+static int import_entry(
+    struct worker *w, const struct bundle *b, const struct oci_descriptor *d, struct error *e) {
+    _cleanup_strv_free_ char **own = NULL, **names = NULL;
+    const char *tag;
+
+    int r = own_names(d, &own, &tag, e);
+    if (r >= 0)
+        r = import_names(w, own, tag, &names, e);
+    if (r >= 0)
+        r = follow(w, b, d, names, 0, e);
+    return r < 0 ? error_prefix(e, "image %s", names ? names[0] : d->digest) : 0;
+}
+
+/* Entries that only say for which platform they are, are one image. */
+static bool one_image(const struct oci_index *index) {
+    for (size_t i = 0; i < index->n_manifests; i++)
+        if (!index->manifests[i].architecture ||
+            strv_env_get(index->manifests[i].annotations, OCI_ANNOTATION_REF_NAME))
+            return false;
+    return true;
+}
+
+int import_oci(struct worker *w, const struct bundle *b, struct error *e) {
+    _cleanup_(oci_index_done) struct oci_index index = {};
+    _cleanup_free_ char *text = NULL;
+    size_t n;
+
+    int r = bundle_read(b, "index.json", OCI_MANIFEST_MAX, &text, &n, e);
+    if (r >= 0)
+        r = oci_index_parse(text, n, "index.json", &index, e);
+    if (r < 0)
+        return r;
+    if (index.n_manifests == 0)
+        return error_set(e, ENOENT, "index.json names no image");
+    if (index.n_manifests > 1 && one_image(&index)) {
+        const struct oci_descriptor *chosen = oci_index_choose(&index);
+        return chosen
+                   ? import_entry(w, b, chosen, e)
+                   : error_set(e, ENOENT, "there is no image for linux on %s in it", oci_architecture(NULL));
+    }
+    if (index.n_manifests > 1 && w->options.names)
+        return error_set(
+            e, EINVAL, "there are %zu images in it, which bring names of their own", index.n_manifests);
+    for (size_t i = 0; i < index.n_manifests && r >= 0; i++)
+        r = import_entry(w, b, &index.manifests[i], e);
+    return r;
+}

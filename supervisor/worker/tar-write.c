@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "worker/tar-write.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+
+#include "base/fs.h"
+#include "base/hashmap.h"
+#include "worker/unpack-internal.h"
+
+#define BLOCK 512
+#define DEPTH_MAX 2048
+#define ID_MAX 2097151                      /* what seven octal digits hold */
+#define SIZE_MAX_USTAR UINT64_C(8589934591) /* eleven */
+
+struct writer {
+    int root;
+    const struct tar_options *options;
+    const struct tar_sink *sink;
+    struct hashmap *links; /* "DEVICE:INODE" -> struct link: the first name of files with several */
+    char buffer[STREAM_BLOCK];
+};
+
+struct link {
+    char key[48];
+    char name[];
+};
+
+/* What goes into one header. */
+struct header {
+    const char *name, *target;
+    char type;
+    struct stat st;
+    struct strbuf pax;
+};
+
+static int emit(struct writer *w, const void *data, size_t n, struct error *e) {
+    return w->sink->write(w->sink->userdata, data, n, e);
+}
+
+static int emit_padding(struct writer *w, uint64_t size, struct error *e) {
+    static const char zeros[BLOCK];
+    size_t n = (size_t)(-size % BLOCK);
+
+    return n > 0 ? emit(w, zeros, n, e) : 0;
+}
+
+/* ---- headers: POSIX.1-2017, pax(1), "ustar Interchange Format" ---- */
+
+struct ustar {
+    char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], checksum[8], type, linkname[100], magic[6],
+        version[2], user[32], group[32], major[8], minor[8], prefix[155], unused[12];
+};
+_Static_assert(sizeof(struct ustar) == BLOCK, "a header is one block");
+
+static void octal(char *field, size_t size, uint64_t value) {
+    field[size - 1] = '\0';
+    for (size_t i = size - 1; i-- > 0; value >>= 3)
+        field[i] = (char)('0' + (value & 7));
+}
+
+/* "LENGTH KEY=VALUE\n", where the length counts itself. */
+static void add_record(struct strbuf *b, const char *key, const void *value, size_t n) {
+    size_t rest = strlen(key) + n + 3, length = rest + 1;
+
+    while ((size_t)snprintf(NULL, 0, "%zu", length) + rest != length)
+        length = (size_t)snprintf(NULL, 0, "%zu", length) + rest;
+    strbuf_printf(b, "%zu %s=", length, key);
+    strbuf_append(b, value, n);
+    strbuf_putc(b, '\n');
+}
+
+static void add_text(struct strbuf *b, const char *key, const char *value) {
+    add_record(b, key, value, strlen(value));
+}
+
+static void add_number(struct strbuf *b, const char *key, uint64_t value) {
+    char text[32];
+
+    (void)snprintf(text, sizeof(text), "%" PRIu64, value);
+    add_text(b, key, text);
+}
+
+/* Fraction without trailing zeros, as Go and GNU tar write it. */
+static void add_mtime(struct strbuf *b, const struct timespec *t) {
+    char text[48];
+    int n = snprintf(text, sizeof(text), "%lld.%09ld", (long long)t->tv_sec, t->tv_nsec);
+
+    while (n > 0 && text[n - 1] == '0')
+        text[--n] = '\0';
+    if (n > 0 && text[n - 1] == '.')
+        text[n - 1] = '\0';
+    add_text(b, "mtime", text);
+}
+
+static void fill_ustar(struct ustar *u, const struct header *h, char type, uint64_t size) {
+    unsigned sum = 0;
+
+    *u = (struct ustar){.type = type, .magic = "ustar", .version = {'0', '0'}};
+    memcpy(u->name, h->name, MIN(strlen(h->name), sizeof(u->name)));
+    octal(u->mode, sizeof(u->mode), h->st.st_mode & 07777);
+    octal(u->uid, sizeof(u->uid), h->st.st_uid <= ID_MAX ? h->st.st_uid : 0);
+    octal(u->gid, sizeof(u->gid), h->st.st_gid <= ID_MAX ? h->st.st_gid : 0);
+    octal(u->size, sizeof(u->size), size <= SIZE_MAX_USTAR ? size : 0);
+    octal(u->mtime, sizeof(u->mtime),
+        h->st.st_mtim.tv_sec >= 0 ? (uint64_t)h->st.st_mtim.tv_sec & SIZE_MAX_USTAR : 0);
+    octal(u->major, sizeof(u->major),
+        S_ISCHR(h->st.st_mode) || S_ISBLK(h->st.st_mode) ? major(h->st.st_rdev) : 0);
+    octal(u->minor, sizeof(u->minor),
+        S_ISCHR(h->st.st_mode) || S_ISBLK(h->st.st_mode) ? minor(h->st.st_rdev) : 0);
+    if (h->target)
+        memcpy(u->linkname, h->target, MIN(strlen(h->target), sizeof(u->linkname)));
+    memset(u->checksum, ' ', sizeof(u->checksum));
+    for (size_t i = 0; i < sizeof(*u); i++)
+        sum += ((const unsigned char *)u)[i];
+    octal(u->checksum, 7, sum);
+}
+
+static int emit_header(struct writer *w, struct header *h, uint64_t size, struct error *e) {
+    struct header extended = {.name = "PaxHeader", .st = {.st_mode = 0644}};
+    struct ustar u;
+
+    if (strlen(h->name) > sizeof(u.name))
+        add_text(&h->pax, "path", h->name);
+    if (h->target && strlen(h->target) > sizeof(u.linkname))
+        add_text(&h->pax, "linkpath", h->target);
+    if (size > SIZE_MAX_USTAR)
+        add_number(&h->pax, "size", size);
+    if (h->st.st_uid > ID_MAX)
+        add_number(&h->pax, "uid", h->st.st_uid);
+    if (h->st.st_gid > ID_MAX)
+        add_number(&h->pax, "gid", h->st.st_gid);
+    if (h->st.st_mtim.tv_nsec != 0 || h->st.st_mtim.tv_sec < 0)
+        add_mtime(&h->pax, &h->st.st_mtim);
+    if (strbuf_failed(&h->pax))
+        return error_set(e, ENOMEM, "out of memory");
+
+    int r = 0;
+    if (h->pax.length > 0) {
+        fill_ustar(&u, &extended, 'x', h->pax.length);
+        r = emit(w, &u, sizeof(u), e);
+        if (r >= 0)
+            r = emit(w, h->pax.data, h->pax.length, e);
+        if (r >= 0)
+            r = emit_padding(w, h->pax.length, e);
+    }
+    fill_ustar(&u, h, h->type, size);
+    return r < 0 ? r : emit(w, &u, sizeof(u), e);
+}
+
+/* ---- extended attributes ---- */
+
+static int compare_names(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool is_kept(const char *name) {
+    if (startswith(name, "trusted.overlay.") || startswith(name, "user.overlay."))
+        return false;
+    return startswith(name, "user.") || startswith(name, "trusted.") || streq(name, "security.capability") ||
+           startswith(name, "system.posix_acl_");
+}
+
+/* path is a name in the working directory. */
+static int add_xattrs(const char *path, struct header *h, struct error *e) {
+    _cleanup_free_ char *names = malloc(UNPACK_XATTR_MAX), *value = malloc(UNPACK_XATTR_MAX);
+    _cleanup_free_ char **sorted = NULL;
+    size_t n = 0;
+
+    if (!names || !value)
+        return error_set(e, ENOMEM, "out of memory");
+    ssize_t size = llistxattr(path, names, UNPACK_XATTR_MAX);
+    if (size <= 0)
+        return size == 0 || errno == EOPNOTSUPP ? 0
+                                                : error_set_errno(e, errno, "listing extended attributes");
+    sorted = calloc((size_t)size, sizeof(*sorted));
+    if (!sorted)
+        return error_set(e, ENOMEM, "out of memory");
+    for (char *name = names; name < names + size; name += strlen(name) + 1)
+        if (is_kept(name))
+            sorted[n++] = name;
+    qsort(sorted, n, sizeof(*sorted), compare_names);
+    for (size_t i = 0; i < n; i++) {
+        char key[sizeof("SCHILY.xattr.") + XATTR_NAME_MAX];
+        ssize_t length = lgetxattr(path, sorted[i], value, UNPACK_XATTR_MAX);
+        if (length < 0)
+            return error_set_errno(e, errno, "extended attribute %s", sorted[i]);
+        (void)snprintf(key, sizeof(key), "SCHILY.xattr.%s", sorted[i]);
+        add_record(&h->pax, key, value, (size_t)length);
+    }
+    return 0;
+}
+
+/* ---- entries ---- */
+
+static int copy_data(struct writer *w, int fd, uint64_t size, struct error *e) {
+    uint64_t left = size;
+
+    while (left > 0) {
+        ssize_t n = read(fd, w->buffer, (size_t)MIN(left, (uint64_t)sizeof(w->buffer)));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return error_set_errno(e, errno, "reading");
+        if (n == 0)
+            return error_set(e, ESTALE, "it became shorter while it was read");
+        int r = emit(w, w->buffer, (size_t)n, e);
+        if (r < 0)
+            return r;
+        left -= (uint64_t)n;
+    }
+    return emit_padding(w, size, e);
+}
+
+/* 1 and the first name if the file has come already; otherwise this one is noted. */
+static int find_link(
+    struct writer *w, const struct stat *st, const char *name, const char **ret, struct error *e) {
+    char key[48];
+
+    (void)snprintf(key, sizeof(key), "%ju:%ju", (uintmax_t)st->st_dev, (uintmax_t)st->st_ino);
+    const struct link *known = hashmap_get(w->links, key);
+    if (known) {
+        *ret = known->name;
+        return 1;
+    }
+    struct link *l = malloc(sizeof(*l) + strlen(name) + 1);
+    if (!l)
+        return error_set(e, ENOMEM, "out of memory");
+    memcpy(l->key, key, sizeof(key));
+    memcpy(l->name, name, strlen(name) + 1);
+    if (hashmap_put(w->links, l->key, l) < 0) {
+        free(l);
+        return error_set(e, ENOMEM, "out of memory");
+    }
+    return 0;
+}
+
+/* A file of the archive that is not one of the tree. */
+static int write_mark(
+    struct writer *w, const char *directory, const char *mark, const char *name, struct error *e) {
+    _cleanup_free_ char *path = strf("%s%s%s", directory, mark, name);
+    struct header h = {.name = path, .type = '0', .st = {.st_mode = 0600}};
+
+    if (!path)
+        return error_set(e, ENOMEM, "out of memory");
+    int r = emit_header(w, &h, 0, e);
+    strbuf_free(&h.pax);
+    return r;
+}
+
+static int write_regular(
+    struct writer *w, int directory, const char *base, struct header *h, struct error *e) {
+    struct stat st;
+
+    _cleanup_close_ int fd = open_beneath(directory, base, O_RDONLY | O_NONBLOCK);
+    if (fd < 0)
+        return error_set_errno(e, fd, "opening it");
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return error_set(e, ESTALE, "it changed while it was read");
+    int r = fchdir(directory) < 0 ? error_set_errno(e, errno, "fchdir") : add_xattrs(base, h, e);
+    h->type = '0';
+    if (r >= 0)
+        r = emit_header(w, h, (uint64_t)h->st.st_size, e);
+    return r < 0 ? r : copy_data(w, fd, (uint64_t)h->st.st_size, e);
+}
+
+static int write_special(
+    struct writer *w, int directory, const char *base, struct header *h, struct error *e) {
+    char target[PATH_MAX];
+
+    if (fchdir(directory) < 0)
+        return error_set_errno(e, errno, "fchdir");
+    int r = add_xattrs(base, h, e);
+    if (r < 0)
+        return r;
+    h->type = S_ISCHR(h->st.st_mode) ? '3' : S_ISBLK(h->st.st_mode) ? '4' : '6';
+    if (S_ISLNK(h->st.st_mode)) {
+        ssize_t n = readlinkat(directory, base, target, sizeof(target) - 1);
+        if (n < 0)
+            return error_set_errno(e, errno, "reading the link");
+        target[n] = '\0';
+        h->target = target;
+        h->type = '2';
+        h->st.st_mode = S_IFLNK | 0777;
+    }
+    r = emit_header(w, h, 0, e);
+    h->target = NULL;
+    return r;
+}
+
+static int write_entry(struct writer *w, int directory, const char *base, const char *inside,
+    const char *name, const struct stat *st, struct error *e) {
+    struct header h = {.name = name, .st = *st};
+    const char *first = NULL;
+    int r = 0;
+
+    if (S_ISSOCK(st->st_mode))
+        return 0;
+    if (S_ISCHR(st->st_mode) && st->st_rdev == 0)
+        return w->options->whiteouts
+                   ? write_mark(w, inside, WHITEOUT_PREFIX, base, e)
+                   : error_set(e, EINVAL, "a character device 0:0, overlay's mark for a removed file");
+    if (startswith(base, WHITEOUT_PREFIX))
+        return error_set(e, EINVAL, "a name that begins with \"%s\" would remove something", WHITEOUT_PREFIX);
+    if (w->options->root_owner)
+        h.st.st_uid = h.st.st_gid = 0;
+    if (st->st_nlink > 1) {
+        r = find_link(w, st, name, &first, e);
+        if (r == 1) {
+            h.target = first;
+            h.type = '1';
+            r = emit_header(w, &h, 0, e);
+            strbuf_free(&h.pax);
+            return r;
+        }
+    }
+    if (r >= 0)
+        r = S_ISREG(st->st_mode) ? write_regular(w, directory, base, &h, e)
+                                 : write_special(w, directory, base, &h, e);
+    strbuf_free(&h.pax);
+    return r;
+}
+
+/* ---- directories ---- */
+
+static int list_names(int directory, char ***ret, struct error *e) {
+    _cleanup_strv_free_ char **l = NULL;
+    int r = 0;
+
+    int fd = open_beneath(directory, "", O_RDONLY | O_DIRECTORY);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (!d) {
+        r = error_set_errno(e, fd < 0 ? fd : errno, "reading the directory");
+        closep(&fd);
+        return r;
+    }
+    size_t n = 0, room = 0;
+    for (const struct dirent *entry; r >= 0 && (entry = readdir(d));) {
+        if (streq(entry->d_name, ".") || streq(entry->d_name, ".."))
+            continue;
+        /* Not strv_append(), which counts the list each time: there may be a hundred thousand. */
+        if (n + 1 >= room) {
+            room = MAX(room * 2, (size_t)64);
+            char **grown = reallocarray(l, room, sizeof(*grown));
+            r = grown ? 0 : -ENOMEM;
+            l = grown ? grown : l;
+        }
+        if (r >= 0) {
+            l[n] = strdup(entry->d_name);
+            r = l[n] ? 0 : -ENOMEM;
+            n += l[n] != NULL;
+            l[n] = NULL;
+        }
+    }
+    (void)closedir(d);
+    if (r < 0)
+        return error_set(e, ENOMEM, "out of memory");
+    if (n > 0)
+        qsort(l, n, sizeof(*l), compare_names);
+    *ret = TAKE_PTR(l);
+    return 0;
+}
+
+static bool is_opaque(int fd) {
+    char value;
+    return fgetxattr(fd, "trusted.overlay.opaque", &value, 1) == 1 && value == 'y';
+}
+
+/* name: of the directory in the archive, with its slash; "" for the root, which is "./". */
+static int write_directory_header(struct writer *w, int fd, const char *name, struct error *e) {
+    struct header h = {.name = *name ? name : "./", .type = '5'};
+
+    if (fstat(fd, &h.st) < 0)
+        return error_set_errno(e, errno, "stat");
+    if (w->options->root_owner)
+        h.st.st_uid = h.st.st_gid = 0;
+    int r = fchdir(fd) < 0 ? error_set_errno(e, errno, "fchdir") : add_xattrs(".", &h, e);
+    if (r >= 0)
+        r = emit_header(w, &h, 0, e);
+    strbuf_free(&h.pax);
+    if (r >= 0 && is_opaque(fd))
+        r = w->options->whiteouts ? write_mark(w, name, WHITEOUT_OPAQUE, "", e)
+                                  : error_set(e, EINVAL, "it has overlay's mark of an opaque directory");
+    return r;
+}
+
+/* path: of the directory below the root; no descriptor stays open on the way down. */
+static int write_directory(
+    struct writer *w, const char *path, const char *name, unsigned depth, struct error *e) {
+    _cleanup_strv_free_ char **names = NULL;
+
+    _cleanup_close_ int fd = open_beneath(w->root, path, O_RDONLY | O_DIRECTORY);
+    if (fd < 0)
+        return error_set_errno(e, fd, "opening directory %s", path);
+    if (depth > DEPTH_MAX)
+        return error_set(e, ENAMETOOLONG, "more than %d directories in each other: %s", DEPTH_MAX, path);
+    int r = write_directory_header(w, fd, name, e);
+    if (r >= 0)
+        r = list_names(fd, &names, e);
+    if (r < 0)
+        return error_prefix(e, "%s", *path ? path : ".");
+
+    STRV_FOREACH (base, names) {
+        _cleanup_free_ char *below = strf("%s%s%s", path, *path ? "/" : "", *base);
+        struct stat st;
+
+        if (!below)
+            return error_set(e, ENOMEM, "out of memory");
+        if (fstatat(fd, *base, &st, AT_SYMLINK_NOFOLLOW) < 0)
+            return error_set_errno(e, errno, "%s", below);
+        _cleanup_free_ char *entry = strf("%s%s%s", name, *base, S_ISDIR(st.st_mode) ? "/" : "");
+        if (!entry)
+            return error_set(e, ENOMEM, "out of memory");
+        if (S_ISDIR(st.st_mode)) {
+            /* Deep trees would need a descriptor for each level. */
+            close_and_reset(&fd);
+            r = write_directory(w, below, entry, depth + 1, e);
+            if (r < 0)
+                return r;
+            fd = open_beneath(w->root, path, O_RDONLY | O_DIRECTORY);
+            if (fd < 0)
+                return error_set_errno(e, fd, "opening directory %s", path);
+            continue;
+        }
+        r = write_entry(w, fd, *base, name, entry, &st, e);
+        if (r < 0)
+            return error_prefix(e, "%s", below);
+    }
+    return 0;
+}
+
+/* ---- the whole ---- */
+
+static void writer_free(struct writer *w) {
+    struct link *l;
+
+    HASHMAP_FOREACH (l, w->links)
+        free(hashmap_remove(w->links, l->key));
+    if (w->links)
+        hashmap_free(w->links);
+    free(w);
+}
+DEFINE_CLEANUP(struct writer *, writer_free)
+
+static struct writer *writer_new(int root, const struct tar_options *options, const struct tar_sink *sink) {
+    struct writer *w = malloc(sizeof(*w));
+
+    if (!w)
+        return NULL;
+    w->root = root;
+    w->options = options;
+    w->sink = sink;
+    w->links = hashmap_new();
+    if (!w->links) {
+        free(w);
+        return NULL;
+    }
+    return w;
+}
+
+/* "/usr//lib/" as "usr/lib". NULL with *e. */
+static char *clean_prefix(const char *prefix, struct error *e) {
+    _cleanup_(name_done) struct name n = {};
+
+    return name_parse(prefix ? prefix : "", &n, e) < 0 ? NULL : TAKE_PTR(n.path);
+}
+
+int tar_write_tree(int fd, const struct tar_options *options, const struct tar_sink *sink, struct error *e) {
+    _cleanup_(writer_freep) struct writer *w = writer_new(fd, options, sink);
+    _cleanup_free_ char *prefix = clean_prefix(options->prefix, e), *name = NULL;
+
+    if (!prefix)
+        return e ? -e->number : -EINVAL;
+    name = strf("%s%s", prefix, *prefix ? "/" : "");
+    if (!w || !name)
+        return error_set(e, ENOMEM, "out of memory");
+    return write_directory(w, "", name, 0, e);
+}
+
+int tar_write_file(int fd, const char *name, const struct tar_options *options, const struct tar_sink *sink,
+    struct error *e) {
+    _cleanup_(writer_freep) struct writer *w = writer_new(-1, options, sink);
+    _cleanup_free_ char *path = clean_prefix(name, e);
+    struct header h = {.name = path, .type = '0'};
+
+    if (!path || !w)
+        return path ? error_set(e, ENOMEM, "out of memory") : e ? -e->number : -EINVAL;
+    if (fstat(fd, &h.st) < 0 || !S_ISREG(h.st.st_mode))
+        return error_set(e, EINVAL, "%s: only files and directories can be copied", name);
+    if (options->root_owner)
+        h.st.st_uid = h.st.st_gid = 0;
+    int r = emit_header(w, &h, (uint64_t)h.st.st_size, e);
+    strbuf_free(&h.pax);
+    return r < 0 ? r : copy_data(w, fd, (uint64_t)h.st.st_size, e);
+}
+
+int tar_end(const struct tar_sink *sink, struct error *e) {
+    static const char zeros[2 * BLOCK];
+
+    return sink->write(sink->userdata, zeros, sizeof(zeros), e);
+}

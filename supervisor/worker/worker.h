@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * davit-image: a short-lived program for whatever touches data that others wrote. Started by `davit image`
+ * and by davitd; never by hand.
+ *
+ *   davit-image COMMAND --store=DIR [--progress-fd=N] [--timeout=SECONDS] [OPTION...] [ARGUMENT...]
+ *
+ * A command is a row in the table of worker.c. It runs in three steps: `prepare` opens what it needs outside
+ * the store (inputs), with the privileges of whoever started it; then the process is confined (confine.h);
+ * then `run` does the work.
+ *
+ * It reports on the progress descriptor, in lines of JSON, each an object with "event":
+ *   {"event":"progress","what":"layer 2/20","done":BYTES,"total":BYTES}  some times a second at most
+ *   {"event":"image","name":NAME,"manifest":DIGEST,"id":DIGEST}          an image that is in the store now
+ *   {"event":"note","text":TEXT}                                         worth saying, not an error
+ *   {"event":"error","number":ERRNO,"step":STEP,"text":TEXT}             the last line of a run that failed
+ * and by its exit status: 0, or 1 with an error event (also on stderr when there is no progress descriptor).
+ */
+#pragma once
+
+#include "base/json.h"
+#include "image/store.h"
+
+struct worker;
+
+/* How much of the system a command's `run` can reach; see confine.h. */
+enum confinement {
+    CONFINE_UNPACK, /* files of any owner and kind, in the store only */
+    CONFINE_FETCH,  /* the same, and the network */
+};
+
+struct worker_option {
+    const char *name; /* "--name=VALUE" on the command line */
+    size_t offset;    /* in struct worker_options: a char *, or a char ** for those that may be repeated */
+    bool repeated;
+};
+
+struct worker_options {
+    char *store, *progress_fd, *timeout;
+    char **names, **config, **copy; /* --name, --config, --copy */
+    char *from;
+    char *keep_seconds, *limit_bytes, *limit_percent;
+    char **keep; /* references and units that gc keeps */
+    char *all, *repair, *dry_run, *rootfs, *platform;
+};
+
+struct worker_command {
+    const char *name;
+    enum confinement confinement;
+    const char *const
+        *readable; /* paths outside the store that stay readable, NULL at the end; may be NULL */
+    int (*prepare)(struct worker *w, struct error *e); /* may be NULL */
+    int (*run)(struct worker *w, struct error *e);
+};
+
+struct worker {
+    const struct worker_command *command;
+    struct worker_options options;
+    char **arguments; /* borrowed from argv */
+    size_t n_arguments;
+    struct store store;
+    int progress_fd; /* -1 = none */
+    usec_t shown;    /* when progress was last reported */
+    int *inputs;     /* opened by prepare, closed by worker_main() */
+    size_t n_inputs;
+};
+
+/* The whole of main(). */
+int worker_main(int argc, char **argv);
+
+/* Keeps a descriptor that prepare has opened, as w->inputs[n_inputs++]. Takes it, also on failure. */
+int worker_add_input(struct worker *w, int fd, struct error *e);
+
+/* ---- events ---- */
+
+/* Writes the object in one line and frees it. A reader that has gone is nobody's trouble. */
+void worker_event(struct worker *w, json_t *event);
+void worker_note(struct worker *w, const char *fmt, ...) _printf_(2, 3);
+/* At most ten a second, and always when done equals total. */
+void worker_progress(struct worker *w, const char *what, uint64_t done, uint64_t total);
+void worker_image(struct worker *w, const char *name, const char *manifest, const char *id);
+
+/* ---- commands ---- */
+
+int import_prepare(struct worker *w, struct error *e);
+int import_run(struct worker *w, struct error *e);
