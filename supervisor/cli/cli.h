@@ -50,7 +50,7 @@ struct cli {
 };
 
 struct verb {
-    const char *name, *arguments, *help;
+    const char *name, *arguments, *help; /* a name of two words belongs to a family: "image list" */
     const char
         *options;      /* names of the options that it takes besides the general ones, with blanks between */
     unsigned min, max; /* number of arguments */
@@ -61,6 +61,8 @@ struct verb {
 extern const struct verb verbs[];
 extern const size_t n_verbs;
 const struct verb *verb_find(const char *name);
+/* True if there are verbs of two words that begin with this one. */
+bool verb_is_family(const char *word);
 
 /* ---- options.c ---- */
 
@@ -136,6 +138,15 @@ int verb_exec(struct cli *c, char **arguments, size_t n);
 int verb_run(struct cli *c, char **arguments, size_t n);
 int verb_launch(struct cli *c, char **arguments, size_t n);
 int verb_info(struct cli *c, char **arguments, size_t n);
+int verb_image_list(struct cli *c, char **arguments, size_t n);
+int verb_image_exists(struct cli *c, char **arguments, size_t n);
+int verb_image_inspect(struct cli *c, char **arguments, size_t n);
+int verb_image_history(struct cli *c, char **arguments, size_t n);
+int verb_image_tree(struct cli *c, char **arguments, size_t n);
+int verb_image_du(struct cli *c, char **arguments, size_t n);
+int verb_image_tag(struct cli *c, char **arguments, size_t n);
+int verb_image_untag(struct cli *c, char **arguments, size_t n);
+int verb_image_remove(struct cli *c, char **arguments, size_t n);
 int verb_version(struct cli *c, char **arguments, size_t n);
 int verb_exit(struct cli *c, char **arguments, size_t n);
 int verb_end(struct cli *c, char **arguments, size_t n);

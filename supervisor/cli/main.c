@@ -53,15 +53,23 @@ static void print_options(const struct verb *v, bool general) {
     }
 }
 
-static void print_help(void) {
-    (void)puts("Usage: davit [OPTION...] VERB [ARGUMENT...]\n\nRun and supervise a fleet of containers.");
+/* Those of one family, or all. */
+static void print_verbs(const char *family) {
     for (size_t i = 0; i < n_verbs; i++) {
+        const char *rest = family ? startswith(verbs[i].name, family) : verbs[i].name;
         char text[64];
-        if (verbs[i].heading)
+        if (!rest || (family && *rest != ' '))
+            continue;
+        if (verbs[i].heading && !family)
             (void)printf("\n%s:\n", verbs[i].heading);
         (void)snprintf(text, sizeof(text), "%s %s", verbs[i].name, verbs[i].arguments);
         (void)printf("  %-28s %s\n", text, verbs[i].help);
     }
+}
+
+static void print_help(void) {
+    (void)puts("Usage: davit [OPTION...] VERB [ARGUMENT...]\n\nRun and supervise a fleet of containers.");
+    print_verbs(NULL);
     (void)puts("\nOptions:");
     print_options(NULL, true);
     (void)puts("\n'davit VERB --help' shows the options of a verb; davit(1) has all of it.");
@@ -74,16 +82,37 @@ static void print_verb_help(const struct verb *v) {
     print_options(v, true);
 }
 
+static void print_family_help(const char *family) {
+    (void)printf("Usage: davit %s VERB [OPTION...] [ARGUMENT...]\n\n", family);
+    print_verbs(family);
+    (void)printf(
+        "\n'davit %s VERB --help' shows the options of a verb; davit-%s(1) has all of it.\n", family, family);
+}
+
+/* "image pull" is one verb; "image" alone, where there is none of that name, is a family of them. */
+static const struct verb *find_verb(char **words, size_t n, size_t *ret_used) {
+    _cleanup_free_ char *two = n > 1 ? strf("%s %s", words[0], words[1]) : NULL;
+    const struct verb *v = two ? verb_find(two) : NULL;
+
+    *ret_used = v ? 2 : 1;
+    return v ?: n > 0 ? verb_find(words[0]) : NULL;
+}
+
 int verb_help(struct cli *c _unused_, char **arguments, size_t n) {
-    const struct verb *v = n > 0 ? verb_find(arguments[0]) : NULL;
-    if (n > 0 && !v) {
-        cli_error("there is no verb \"%s\"", arguments[0]);
+    size_t used;
+    const struct verb *v = find_verb(arguments, n, &used);
+
+    if (n == 0)
+        print_help();
+    else if (v)
+        print_verb_help(v);
+    else if (n == 1 && verb_is_family(arguments[0]))
+        print_family_help(arguments[0]);
+    else {
+        _cleanup_free_ char *written = strv_join(arguments, " ");
+        cli_error("there is no verb \"%s\"", written ?: arguments[0]);
         return EXIT_FAILURE;
     }
-    if (v)
-        print_verb_help(v);
-    else
-        print_help();
     return EXIT_SUCCESS;
 }
 
@@ -129,6 +158,24 @@ static int verb_dispatch(struct cli *c, int argc, char **argv) {
     return v->function(c, argv + first, n);
 }
 
+/* second: the word behind it, or NULL */
+static int no_such_verb(const char *word, const char *second) {
+    bool family = verb_is_family(word);
+
+    if (family && (!second || *second == '-')) {
+        bool asked = second && (streq(second, "--help") || streq(second, "-h"));
+        if (!asked)
+            cli_error("which verb of \"%s\"?", word);
+        print_family_help(word);
+        return asked ? EXIT_SUCCESS : EXIT_FAILURE;
+    }
+    _cleanup_free_ char *two = family ? strf("%s %s", word, second) : strdup(word);
+    const char *nearest = nearest_verb(two ?: word);
+    cli_error("there is no verb \"%s\"%s%s%s", two ?: word, nearest ? " (did you mean " : "", nearest ?: "",
+        nearest ? "?)" : "");
+    return EXIT_FAILURE;
+}
+
 static int dispatch(struct cli *c, int argc, char **argv) {
     int first = options_parse(&c->options, NULL, argc, argv);
     if (first < 0)
@@ -146,13 +193,11 @@ static int dispatch(struct cli *c, int argc, char **argv) {
         (void)fputs("Try 'davit --help'.\n", stderr);
         return EXIT_FAILURE;
     }
-    c->verb = verb_find(argv[first]);
-    if (!c->verb) {
-        const char *nearest = nearest_verb(argv[first]);
-        cli_error("there is no verb \"%s\"%s%s%s", argv[first], nearest ? " (did you mean " : "",
-            nearest ?: "", nearest ? "?)" : "");
-        return EXIT_FAILURE;
-    }
+    size_t used;
+    c->verb = find_verb(argv + first, (size_t)(argc - first), &used);
+    if (!c->verb)
+        return no_such_verb(argv[first], argv[first + 1]);
+    first += (int)used - 1;
     return verb_dispatch(c, argc - first, argv + first);
 }
 

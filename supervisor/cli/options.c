@@ -30,7 +30,7 @@ const struct option_info option_table[] = {
     {"kill-whom", NULL, "WHOM", "Which processes: all (default) or main", STRING(kill_whom), false},
     {"strict", NULL, NULL, "Unknown keys are errors", FLAG(strict), false},
     {"keep", NULL, NULL, "Leave the containers running", FLAG(keep), false},
-    {"force", "f", NULL, "Kill units instead of stopping them; twice: reboot(2) at once, nothing is saved", COUNT(force), false},
+    {"force", "f", NULL, "All the same. The end: kill units; twice: reboot(2) at once, nothing is saved", COUNT(force), false},
     {"when", NULL, "TIME", "At that time: 23:15, +5min, 2026-11-21 05:46; show or cancel what is scheduled", STRING(when), false},
     {"message", NULL, "TEXT", "What to tell those who are logged in, and the log", STRING(message), false},
     {"no-wall", NULL, NULL, "Tell nobody who is logged in", FLAG(no_wall), false},
@@ -40,7 +40,6 @@ const struct option_info option_table[] = {
     {"no-limits", NULL, NULL, "Resource limits are the service's own affair", FLAG(no_limits), false},
     {"stop", NULL, NULL, "Send StopSignal= to $MAINPID and wait for its end: for ExecStop=", FLAG(stop_payload), false},
     {"cleanup", NULL, NULL, "Remove what a launch has made: for ExecStopPost=", FLAG(cleanup), false},
-
     /* logs */
     {"follow", "f", NULL, "Go on with new lines as they come", FLAG(follow), false},
     {"lines", "n", "N", "The last N lines", STRING(lines), false},

@@ -46,6 +46,16 @@ const struct verb verbs[] = {
     {"check", "[FILE|UNIT...]", "Find mistakes in unit files, or in all of them", "strict", 0, ANY, verb_check, false, NULL},
     {"daemon-reload", "", "Read all unit files and davit.conf again", NULL, 0, 0, verb_daemon_reload, false, NULL},
 
+    {"image list", "[PATTERN...]", "List images", "plain", 0, ANY, verb_image_list, false, "Images"},
+    {"image exists", "IMAGE", "Exit status 0 if the image is in the store", NULL, 1, 1, verb_image_exists, false, NULL},
+    {"image inspect", "IMAGE...", "Show all that is known of images, as JSON", NULL, 1, ANY, verb_image_inspect, false, NULL},
+    {"image history", "IMAGE", "Show the steps that made an image", NULL, 1, 1, verb_image_history, false, NULL},
+    {"image tree", "IMAGE", "Show the layers of an image", NULL, 1, 1, verb_image_tree, false, NULL},
+    {"image du", "", "Show what images take on the disk, and what of it they share", NULL, 0, 0, verb_image_du, false, NULL},
+    {"image tag", "IMAGE NAME...", "Give an image more names", NULL, 2, ANY, verb_image_tag, false, NULL},
+    {"image untag", "NAME...", "Take names away", NULL, 1, ANY, verb_image_untag, false, NULL},
+    {"image remove", "IMAGE...", "Remove images", "force", 1, ANY, verb_image_remove, false, NULL},
+
     {"info", "", "Show where davit keeps things and what this machine can do", NULL, 0, 0, verb_info, false, "The manager"},
     {"daemon-reexec", "", "Execute davit's own programs again, as after an upgrade", NULL, 0, 0, verb_daemon_reexec, false, NULL},
     {"version", "", "Show the versions of davit and of the davitd that runs", NULL, 0, 0, verb_version, false, NULL},
@@ -66,7 +76,10 @@ const size_t n_verbs = ARRAY_SIZE(verbs);
 const struct verb *verb_find(const char *name) {
     static const struct {
         const char *other, *name;
-    } synonyms[] = {{"list-units", "list"}, {"ps", "list"}, {"ls", "list"}, {"list-jobs", "jobs"}};
+    } synonyms[] = {{"list-units", "list"}, {"ps", "list"}, {"ls", "list"}, {"list-jobs", "jobs"},
+        {"images", "image list"}, {"image ls", "image list"}, {"image rm", "image remove"},
+        {"rmi", "image remove"}, {"tag", "image tag"}, {"untag", "image untag"},
+        {"history", "image history"}};
 
     for (size_t i = 0; i < ARRAY_SIZE(synonyms); i++)
         if (streq(name, synonyms[i].other))
@@ -75,4 +88,13 @@ const struct verb *verb_find(const char *name) {
         if (streq(name, verbs[i].name))
             return &verbs[i];
     return NULL;
+}
+
+bool verb_is_family(const char *word) {
+    for (size_t i = 0; i < n_verbs; i++) {
+        const char *rest = startswith(verbs[i].name, word);
+        if (rest && *rest == ' ')
+            return true;
+    }
+    return false;
 }

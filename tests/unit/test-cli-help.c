@@ -108,22 +108,38 @@ static void the_completion_knows_the_same_words(void **state _unused_) {
         fail_msg("the completion lacks:%s", line);
 }
 
-static void the_manual_page_describes_all_of_them(void **state _unused_) {
-    _cleanup_free_ char *text = source_file("docs/davit.1.scd");
-    if (!text) {
+/* Verbs of a family have a page of their own, davit-FAMILY(1). */
+static char *page_of(const char *verb) {
+    size_t n = strcspn(verb, " ");
+    _cleanup_free_ char *name =
+        verb[n] ? strf("docs/davit-%.*s.1.scd", (int)n, verb) : strdup("docs/davit.1.scd");
+    return source_file(name);
+}
+
+static void the_manual_pages_describe_all_of_them(void **state _unused_) {
+    _cleanup_free_ char *top = source_file("docs/davit.1.scd");
+    if (!top) {
         print_message("skipped: no docs/davit.1.scd here (DAVIT_SOURCE)\n");
         skip();
     }
     for (size_t i = 0; i < n_verbs; i++) {
-        _cleanup_free_ char *word = strf("*%s*", verbs[i].name);
-        if (!strstr(text, word))
-            fail_msg("davit(1) does not have the verb %s", word);
+        _cleanup_free_ char *text = page_of(verbs[i].name), *word = strf("*%s*", verbs[i].name);
+        if (!text || !strstr(text, word))
+            fail_msg("no manual page has the verb %s", word);
+        for (size_t k = 0; k < n_options; k++) {
+            _cleanup_free_ char *option = strf("--%s", option_table[k].name);
+            if (verb_takes(&verbs[i], &option_table[k]) && !strstr(text, option) && !strstr(top, option))
+                fail_msg("the manual page of %s does not have %s", verbs[i].name, option);
+        }
     }
-    for (size_t i = 0; i < n_options; i++) {
-        _cleanup_free_ char *word = strf("--%s", option_table[i].name);
-        if (!strstr(text, word))
-            fail_msg("davit(1) does not have %s", word);
-    }
+}
+
+static void a_family_is_known_by_its_first_word(void **state _unused_) {
+    assert_true(verb_is_family("image"));
+    assert_false(verb_is_family("imag"));
+    assert_false(verb_is_family("status"));
+    assert_null(verb_find("image"));
+    assert_non_null(verb_find("image list"));
 }
 
 /* ---- parsing ---- */
@@ -242,7 +258,8 @@ int main(void) {
         cmocka_unit_test(each_verb_option_exists),
         cmocka_unit_test(each_option_is_of_use_and_unmistakable),
         cmocka_unit_test(the_completion_knows_the_same_words),
-        cmocka_unit_test(the_manual_page_describes_all_of_them),
+        cmocka_unit_test(the_manual_pages_describe_all_of_them),
+        cmocka_unit_test(a_family_is_known_by_its_first_word),
         cmocka_unit_test(options_are_read),
         cmocka_unit_test(wrong_options_are_refused),
         cmocka_unit_test(tables_fit),

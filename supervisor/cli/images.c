@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/images.h"
+
+void images_done(struct images *i) {
+    for (size_t k = 0; k < i->n; k++)
+        store_done(&i->stores[k]);
+    i->n = 0;
+}
+
+int images_open(struct cli *c, bool write, struct images *ret) {
+    _cleanup_(images_done) struct images i = {};
+    _cleanup_free_ char *own = strf("%s/images", c->paths.state);
+    const char *const paths[IMAGES_STORES_MAX] = {own, IMAGES_PRELOADED};
+
+    for (size_t k = 0; k < ARRAY_SIZE(paths); k++) {
+        struct error e = {};
+        int r = !paths[k] ? -ENOMEM : store_open(paths[k], write && k == 0, &i.stores[i.n], &e);
+        if (r == -ENOENT)
+            continue;
+        if (r < 0) {
+            cli_error("%s", e.text);
+            return r;
+        }
+        i.n++;
+    }
+    *ret = i;
+    i.n = 0;
+    return 0;
+}
+
+int images_load(
+    const struct images *i, const char *text, struct store_image *ret, const struct store **ret_store) {
+    struct error e = {};
+    int r = error_set(&e, ENOENT, "there is no image \"%s\": the image store is empty", text);
+
+    for (size_t k = 0; k < i->n && r == -ENOENT; k++) {
+        _cleanup_free_ char *name = NULL;
+        char manifest[DIGEST_TEXT];
+
+        r = store_image_find(&i->stores[k], text, manifest, &name, &e);
+        if (r < 0)
+            continue;
+        r = store_image_load(&i->stores[k], manifest, ret, &e);
+        if (r < 0)
+            break;
+        ret->name = TAKE_PTR(name);
+        *ret_store = &i->stores[k];
+        return 0;
+    }
+    cli_error("%s", e.text);
+    return r;
+}
+
+uint64_t image_size(const struct store *s, const struct store_image *i) {
+    uint64_t size = 0;
+
+    STRV_FOREACH (id, i->config.diff_ids) {
+        struct layer_info layer;
+        if (layer_find(s, *id, &layer, NULL) >= 0)
+            size += layer.size;
+    }
+    return size;
+}
+
+int image_names(const struct store *s, const char *manifest, char ***ret) {
+    _cleanup_strv_free_ char **names = NULL;
+    struct store_reference *references;
+    struct error e = {};
+    size_t n;
+
+    int r = store_reference_list(s, &references, &n, &e);
+    if (r < 0) {
+        cli_error("%s", e.text);
+        return r;
+    }
+    for (size_t i = 0; i < n && r >= 0; i++)
+        if (streq(references[i].manifest, manifest))
+            r = strv_append(&names, references[i].name);
+    store_references_free(references, n);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(names);
+    return 0;
+}
+
+const char *digest_short(const char *digest, char buffer[static 13]) {
+    (void)snprintf(buffer, 13, "%.12s", digest_hex(digest));
+    return buffer;
+}
+
+usec_t image_created(const struct oci_config *c) {
+    usec_t t;
+    return c->created && timestamp_parse(c->created, 0, &t) >= 0 ? t : 0;
+}

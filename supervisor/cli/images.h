@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the verbs of `davit image` share: the stores that there are, and images found in them by what a person
+ * wrote.
+ *
+ * Reading documents of the store is done here, in the command line's own process; whatever unpacks, packs or
+ * fetches is done by davit-image.
+ */
+#pragma once
+
+#include "cli/cli.h"
+#include "image/store.h"
+
+/* The store that is written to, <state>/images, and the read-only one that came with the system. */
+#define IMAGES_PRELOADED "/usr/share/davit/images"
+enum { IMAGES_STORES_MAX = 2 };
+
+struct images {
+    struct store stores[IMAGES_STORES_MAX]; /* those that exist; the first is the writable one */
+    size_t n;
+};
+/* 0 with n = 0 where there is no store yet. write: makes the first one if it is missing. -errno (explained).
+ */
+int images_open(struct cli *c, bool write, struct images *ret);
+void images_done(struct images *i);
+
+/* Finds and reads an image; where several stores have it, the first. ret_store is borrowed. -ENOENT and the
+ * like have been explained. */
+int images_load(
+    const struct images *i, const char *text, struct store_image *ret, const struct store **ret_store);
+/* Bytes of all its layers, unpacked. */
+uint64_t image_size(const struct store *s, const struct store_image *i);
+/* All names of a manifest, as they are stored. -errno (explained) */
+int image_names(const struct store *s, const char *manifest, char ***ret);
+/* The first 12 digits of a digest, as people write an image's ID. */
+const char *digest_short(const char *digest, char buffer[static 13]);
+/* "" in the configuration, or a time that cannot be read, gives 0. */
+usec_t image_created(const struct oci_config *c);

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* image inspect, history, tree, du: what is in the store. */
+#include "base/parse.h"
+#include "cli/images.h"
+#include "cli/output.h"
+
+/* ---- inspect ---- */
+
+/* A document as it is, for the members that davit does not interpret. */
+static json_t *document(const struct store *s, const char *digest, size_t max) {
+    _cleanup_free_ char *text = NULL;
+    size_t n;
+
+    return blob_read(s, digest, max, &text, &n, NULL) < 0 ? NULL : json_loadb(text, n, 0, NULL);
+}
+
+static void set(json_t *o, const char *name, json_t *value) {
+    if (value)
+        (void)json_object_set_new(o, name, value);
+}
+
+static json_t *texts(char *const *l) {
+    json_t *a = json_array();
+
+    STRV_FOREACH (s, l)
+        (void)json_array_append_new(a, json_string(*s));
+    return a;
+}
+
+/* Topmost first, as the option of the mount has them. */
+static json_t *lower_directories(const struct store *s, char *const *diff_ids) {
+    struct strbuf b = {};
+
+    for (size_t i = strv_length(diff_ids); i-- > 0;) {
+        struct layer_info layer;
+        _cleanup_free_ char *path =
+            layer_find(s, diff_ids[i], &layer, NULL) < 0 ? NULL : layer_path(s, diff_ids[i], layer.kind);
+        if (path)
+            strbuf_printf(&b, "%s%s", b.length ? ":" : "", path);
+    }
+    _cleanup_free_ char *text = strbuf_take(&b);
+    return text ? json_string(text) : NULL;
+}
+
+static json_t *digests_of(char *const *names, const char *manifest) {
+    json_t *a = json_array();
+
+    STRV_FOREACH (name, names) {
+        size_t n = strcspn(*name, "@");
+        const char *slash = strrchr(*name, '/'), *tag = strchr(slash ? slash : *name, ':');
+        if ((*name)[n] == '\0' && tag)
+            n = (size_t)(tag - *name);
+        _cleanup_free_ char *text = strf("%.*s@%s", (int)n, *name, manifest);
+        (void)json_array_append_new(a, json_string(text ?: ""));
+    }
+    return a;
+}
+
+/* The members of `podman image inspect`, and of docker's where the two agree. */
+static json_t *inspect(const struct store *s, const struct store_image *i) {
+    json_t *config = document(s, i->manifest.config.digest, OCI_CONFIG_MAX), *o;
+    json_t *manifest = document(s, i->manifest_digest, OCI_MANIFEST_MAX), *inner;
+    _cleanup_strv_free_ char **names = NULL;
+    uint64_t size = image_size(s, i);
+
+    (void)image_names(s, i->manifest_digest, &names);
+    inner = json_object_get(config, "config");
+    o = json_pack("{ss ss so so ss ss ss sI sI s{ss} s{ss so}}", "Id", digest_hex(i->manifest.config.digest),
+        "Digest", i->manifest_digest, "RepoTags", texts(names), "RepoDigests",
+        digests_of(names, i->manifest_digest), "Created", i->config.created ?: "", "Architecture",
+        i->config.architecture ?: "", "Os", "linux", "Size", (json_int_t)size, "VirtualSize",
+        (json_int_t)size, "GraphDriver", "Name", "overlay", "RootFS", "Type", "layers", "Layers",
+        texts(i->config.diff_ids));
+    if (o) {
+        json_t *data = json_object();
+        set(data, "LowerDir", lower_directories(s, i->config.diff_ids));
+        (void)json_object_set_new(json_object_get(o, "GraphDriver"), "Data", data);
+        set(o, "Config", inner ? json_incref(inner) : json_object());
+        if (i->config.variant)
+            set(o, "Variant", json_string(i->config.variant));
+        set(o, "User", json_string(i->config.user ?: ""));
+        set(o, "Labels", json_incref(json_object_get(inner, "Labels")));
+        set(o, "Healthcheck", json_incref(json_object_get(inner, "Healthcheck")));
+        set(o, "History", json_incref(json_object_get(config, "history")));
+        set(o, "Annotations", json_incref(json_object_get(manifest, "annotations")));
+        set(o, "ManifestType", json_string(i->manifest.docker ? DOCKER_MEDIA_MANIFEST : OCI_MEDIA_MANIFEST));
+    }
+    json_decref(config);
+    json_decref(manifest);
+    return o;
+}
+
+int verb_image_inspect(struct cli *c, char **arguments, size_t n) {
+    _cleanup_(images_done) struct images images = {};
+    json_t *all = json_array();
+    int status = EXIT_SUCCESS;
+
+    if (images_open(c, false, &images) < 0)
+        status = EXIT_FAILURE;
+    for (size_t i = 0; i < n && status == EXIT_SUCCESS; i++) {
+        _cleanup_(store_image_done) struct store_image image = {};
+        const struct store *s;
+        if (images_load(&images, arguments[i], &image, &s) < 0)
+            status = EXIT_FAILURE;
+        else
+            (void)json_array_append_new(all, inspect(s, &image));
+    }
+    if (status == EXIT_SUCCESS)
+        json_print(all);
+    json_decref(all);
+    return status;
+}
+
+/* ---- history, tree ---- */
+
+/* The diffID that the next step of the history made; NULL for one that made none, or where the history says
+ * more than there is. */
+static const char *step_layer(const struct oci_config *config, const struct oci_history *h, size_t *layer) {
+    if (h->empty_layer || *layer >= strv_length(config->diff_ids))
+        return NULL;
+    return config->diff_ids[(*layer)++];
+}
+
+static uint64_t layer_size(const struct store *s, const char *diff_id) {
+    struct layer_info info;
+
+    return diff_id && layer_find(s, diff_id, &info, NULL) >= 0 ? info.size : 0;
+}
+
+static json_t *history_json(const struct store *s, const struct store_image *i) {
+    json_t *all = json_array();
+    size_t layer = 0;
+
+    for (size_t k = 0; k < i->config.n_history; k++) {
+        const struct oci_history *h = &i->config.history[k];
+        const char *id = step_layer(&i->config, h, &layer);
+        (void)json_array_insert_new(all, 0,
+            json_pack("{ss* ss* ss* ss* sI sb}", "created", h->created, "created_by", h->created_by,
+                "comment", h->comment, "layer", id, "size", (json_int_t)layer_size(s, id), "empty_layer",
+                (int)h->empty_layer));
+    }
+    return all;
+}
+
+static void print_history(json_t *all) {
+    static const struct table_column history_columns[] = {
+        {"LAYER", false, false},
+        {"CREATED", false, false},
+        {"CREATED BY", false, true},
+        {"SIZE", true, false},
+        {"COMMENT", false, true},
+    };
+    struct table t = {.columns = history_columns, .n_columns = ARRAY_SIZE(history_columns)};
+    char ago[TIMESPAN_MAX + 8], id[13], size[16];
+    json_t *step;
+    size_t i;
+
+    JSON_ARRAY_FOREACH (i, step, all) {
+        const char *layer = json_text(step, "layer");
+        usec_t created;
+        bool known = timestamp_parse(json_text(step, "created"), 0, &created) >= 0;
+
+        table_add(&t, COLOR_NONE, *layer ? digest_short(layer, id) : NULL);
+        table_add(&t, COLOR_NONE, known ? time_ago(created, now_realtime(), ago) : NULL);
+        table_add(&t, COLOR_NONE, json_text(step, "created_by"));
+        table_add(&t, COLOR_NONE, size_format((uint64_t)json_number(step, "size", 0), size));
+        table_add(&t, COLOR_NONE, json_text(step, "comment"));
+    }
+    (void)table_print(&t, stdout, output_width(), true);
+}
+
+int verb_image_history(struct cli *c, char **arguments, size_t n _unused_) {
+    _cleanup_(store_image_done) struct store_image image = {};
+    _cleanup_(images_done) struct images images = {};
+    const struct store *s;
+
+    if (images_open(c, false, &images) < 0 || images_load(&images, arguments[0], &image, &s) < 0)
+        return EXIT_FAILURE;
+    json_t *all = history_json(s, &image);
+    if (c->options.json)
+        json_print(all);
+    else
+        print_history(all);
+    json_decref(all);
+    return EXIT_SUCCESS;
+}
+
+int verb_image_tree(struct cli *c, char **arguments, size_t n _unused_) {
+    _cleanup_(store_image_done) struct store_image image = {};
+    _cleanup_(images_done) struct images images = {};
+    _cleanup_strv_free_ char **names = NULL;
+    const struct store *s;
+    char size[16];
+
+    if (images_open(c, false, &images) < 0 || images_load(&images, arguments[0], &image, &s) < 0 ||
+        image_names(s, image.manifest_digest, &names) < 0)
+        return EXIT_FAILURE;
+    json_t *layers = json_array();
+    STRV_FOREACH (id, image.config.diff_ids)
+        (void)json_array_append_new(
+            layers, json_pack("{ss sI}", "layer", *id, "size", (json_int_t)layer_size(s, *id)));
+    if (c->options.json) {
+        json_t *o = json_pack("{ss ss so sO}", "id", digest_hex(image.manifest.config.digest), "digest",
+            image.manifest_digest, "names", texts(names), "layers", layers);
+        json_print(o);
+        json_decref(o);
+    } else {
+        char id[13];
+        _cleanup_free_ char *all = strv_join(names, ", ");
+        (void)printf("Image ID: %s\nNames:    %s\nSize:     %s\nLayers, topmost first\n",
+            digest_short(image.manifest.config.digest, id), isempty(all) ? "-" : all,
+            size_format(image_size(s, &image), size));
+        for (size_t i = json_array_size(layers); i-- > 0;) {
+            json_t *layer = json_array_get(layers, i);
+            (void)printf("%s %s %s\n", i == 0 ? "└─" : "├─", digest_short(json_text(layer, "layer"), id),
+                size_format((uint64_t)json_number(layer, "size", 0), size));
+        }
+    }
+    json_decref(layers);
+    return EXIT_SUCCESS;
+}
+
+/* ---- du ---- */
+
+struct usage {
+    uint64_t total;        /* every layer that some image has, once */
+    json_t *images;        /* {name, size, shared, unique} */
+    json_t *users, *sizes; /* diffID to number of images, and to bytes */
+};
+
+/* Manifests that several names lead to count once. */
+static bool seen_before(const struct store_reference *l, size_t i) {
+    for (size_t k = 0; k < i; k++)
+        if (streq(l[k].manifest, l[i].manifest))
+            return true;
+    return false;
+}
+
+static void count_layers(const struct store *s, const struct store_image *i, struct usage *u) {
+    STRV_FOREACH (id, i->config.diff_ids) {
+        json_int_t users = json_integer_value(json_object_get(u->users, *id));
+        if (users == 0) {
+            uint64_t size = layer_size(s, *id);
+            u->total += size;
+            (void)json_object_set_new(u->sizes, *id, json_integer((json_int_t)size));
+        }
+        (void)json_object_set_new(u->users, *id, json_integer(users + 1));
+    }
+}
+
+static void add_usage(const char *name, const struct store_image *i, struct usage *u) {
+    json_int_t size = 0, shared = 0;
+
+    STRV_FOREACH (id, i->config.diff_ids) {
+        json_int_t n = json_integer_value(json_object_get(u->sizes, *id));
+        size += n;
+        shared += json_integer_value(json_object_get(u->users, *id)) > 1 ? n : 0;
+    }
+    (void)json_array_append_new(
+        u->images, json_pack("{ss ss sI sI sI}", "name", name, "id", digest_hex(i->manifest.config.digest),
+                       "size", size, "shared", shared, "unique", size - shared));
+}
+
+static int measure(const struct store *s, struct usage *u) {
+    struct store_reference *references;
+    struct error e = {};
+    size_t n;
+
+    if (store_reference_list(s, &references, &n, &e) < 0) {
+        cli_error("%s", e.text);
+        return -EIO;
+    }
+    /* Twice: what is shared is known when all have been counted. */
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < n; i++) {
+            _cleanup_(store_image_done) struct store_image image = {};
+            if (seen_before(references, i) || store_image_load(s, references[i].manifest, &image, NULL) < 0)
+                continue;
+            if (pass == 0)
+                count_layers(s, &image, u);
+            else
+                add_usage(references[i].name, &image, u);
+        }
+    store_references_free(references, n);
+    return 0;
+}
+
+static void print_usage(const struct usage *u) {
+    static const struct table_column usage_columns[] = {
+        {"IMAGE", false, true},
+        {"ID", false, false},
+        {"SIZE", true, false},
+        {"SHARED", true, false},
+        {"UNIQUE", true, false},
+    };
+    struct table t = {.columns = usage_columns, .n_columns = ARRAY_SIZE(usage_columns)};
+    char text[16];
+    json_t *image;
+    size_t i;
+
+    JSON_ARRAY_FOREACH (i, image, u->images) {
+        table_add(&t, COLOR_NONE, json_text(image, "name"));
+        (void)snprintf(text, sizeof(text), "%.12s", json_text(image, "id"));
+        table_add(&t, COLOR_NONE, text);
+        table_add(&t, COLOR_NONE, size_format((uint64_t)json_number(image, "size", 0), text));
+        table_add(&t, COLOR_NONE, size_format((uint64_t)json_number(image, "shared", 0), text));
+        table_add(&t, COLOR_NONE, size_format((uint64_t)json_number(image, "unique", 0), text));
+    }
+    (void)table_print(&t, stdout, output_width(), true);
+    (void)printf("\n%s in all layers.\n", size_format(u->total, text));
+}
+
+int verb_image_du(struct cli *c, char **arguments _unused_, size_t n _unused_) {
+    struct usage u = {.images = json_array(), .users = json_object(), .sizes = json_object()};
+    _cleanup_(images_done) struct images images = {};
+    int status = EXIT_SUCCESS;
+
+    if (images_open(c, false, &images) < 0)
+        status = EXIT_FAILURE;
+    for (size_t i = 0; i < images.n && status == EXIT_SUCCESS; i++)
+        status = measure(&images.stores[i], &u) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    if (status == EXIT_SUCCESS && c->options.json) {
+        json_t *o = json_pack("{sI sO}", "total", (json_int_t)u.total, "images", u.images);
+        json_print(o);
+        json_decref(o);
+    } else if (status == EXIT_SUCCESS)
+        print_usage(&u);
+    json_decref(u.images);
+    json_decref(u.users);
+    json_decref(u.sizes);
+    return status;
+}
