@@ -13,7 +13,7 @@
 
 #include "base/fs.h"
 #include "launch/internal.h"
-#include "launch/mount.h"
+#include "launch/layer-plan.h"
 #include "launch/resolve.h"
 
 /* Mount points that every container has. */
@@ -55,21 +55,16 @@ static enum found image_look(const struct prepared *p, const char *path, struct 
     return FOUND_NOTHING;
 }
 
-static int give(int layer, const char *path, uid_t uid, gid_t gid) {
-    if (uid == 0 && gid == 0)
-        return 0;
-    return fchownat(layer, path, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 ? negative_errno() : 0;
-}
-
 /* One directory, its parent is in the layer already. 0, -ENOTDIR, -ELOOP (a link in the image: not ours to
  * cover). */
-static int make_directory(struct prepared *p, const char *path, mode_t mode) {
-    struct stat st, there;
+static int plan_directory(const struct prepared *p, struct layer_plan *plan, const char *path, mode_t mode) {
+    struct stat st;
+    mode_t there;
     uid_t uid = p->root_uid;
     gid_t gid = p->root_gid;
 
-    if (fstatat(p->init_layer, path + 1, &there, AT_SYMLINK_NOFOLLOW) >= 0)
-        return S_ISDIR(there.st_mode) ? 0 : -ENOTDIR;
+    if (layer_plan_find(plan, path, &there))
+        return S_ISDIR(there) ? 0 : -ENOTDIR;
     switch (image_look(p, path, &st)) {
     case FOUND_DIRECTORY:
         mode = st.st_mode & 07777;
@@ -83,13 +78,12 @@ static int make_directory(struct prepared *p, const char *path, mode_t mode) {
     case FOUND_NOTHING:
         break;
     }
-    if (mkdirat(p->init_layer, path + 1, mode) < 0)
-        return negative_errno();
-    return give(p->init_layer, path + 1, uid, gid);
+    layer_plan_add(plan, path, S_IFDIR | mode, uid, gid, NULL);
+    return 0;
 }
 
 /* path and all its parents; path has no double slashes. */
-static int make_directories(struct prepared *p, const char *path) {
+static int plan_directories(const struct prepared *p, struct layer_plan *plan, const char *path) {
     char prefix[PATH_MAX];
 
     for (const char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
@@ -98,13 +92,13 @@ static int make_directories(struct prepared *p, const char *path) {
             return -ENAMETOOLONG;
         memcpy(prefix, path, n);
         prefix[n] = '\0';
-        int r = n > 1 ? make_directory(p, prefix, 0755) : 0;
+        int r = n > 1 ? plan_directory(p, plan, prefix, 0755) : 0;
         if (r < 0 || !slash)
             return r;
     }
 }
 
-static int make_parents(struct prepared *p, const char *path) {
+static int plan_parents(const struct prepared *p, struct layer_plan *plan, const char *path) {
     char parent[PATH_MAX];
     size_t n = (size_t)(path_basename(path) - path);
 
@@ -112,24 +106,22 @@ static int make_parents(struct prepared *p, const char *path) {
         return 0;
     memcpy(parent, path, n - 1);
     parent[n - 1] = '\0';
-    return make_directories(p, parent);
+    return plan_directories(p, plan, parent);
 }
 
-static int make_file(
-    struct prepared *p, const char *path, const char *content, mode_t mode, struct error *e) {
-    int r = make_parents(p, path);
+static int plan_file(const struct prepared *p, struct layer_plan *plan, const char *path, const char *content,
+    mode_t mode, struct error *e) {
+    mode_t there;
+
+    int r = plan_parents(p, plan, path);
     if (r == -ELOOP || r == -ENOTDIR)
         return error_set(e, ENOTDIR, "%s: a parent of it is not a directory in the image", path);
     if (r < 0)
         return error_set_errno(e, r, "make the parents of %s", path);
-    _cleanup_close_ int fd =
-        openat(p->init_layer, path + 1, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, mode);
-    if (fd < 0)
-        return error_set_errno(e, errno, "create %s", path);
-    r = write_all(fd, content, strlen(content));
-    if (r >= 0)
-        r = give(p->init_layer, path + 1, p->root_uid, p->root_gid);
-    return r < 0 ? error_set_errno(e, r, "write %s", path) : 0;
+    if (layer_plan_find(plan, path, &there))
+        return error_set(e, EEXIST, "create %s: it is there already", path);
+    layer_plan_add(plan, path, S_IFREG | mode, p->root_uid, p->root_gid, content);
+    return 0;
 }
 
 /* ---- mount points ---- */
@@ -154,24 +146,22 @@ static bool is_covered(const struct prepared *p, const char *path, uint32_t n_mo
 /* A missing mount point: made here rather than by the child in the upper directory, which a commit would
  * contain. Where the image has links on the way it is left to the child, who resolves them inside the
  * container's root. */
-static int make_mount_point(struct prepared *p, const char *path, bool directory, struct error *e) {
+static int plan_mount_point(
+    const struct prepared *p, struct layer_plan *plan, const char *path, bool directory, struct error *e) {
     struct stat st;
+    mode_t there;
 
     if (image_look(p, path, &st) != FOUND_NOTHING)
         return 0;
-    int r = directory ? make_directories(p, path) : make_parents(p, path);
-    if (r >= 0 && !directory) {
-        if (mknodat(p->init_layer, path + 1, S_IFREG | 0644, 0) < 0)
-            r = errno == EEXIST ? 0 : negative_errno();
-        else
-            r = give(p->init_layer, path + 1, p->root_uid, p->root_gid);
-    }
+    int r = directory ? plan_directories(p, plan, path) : plan_parents(p, plan, path);
+    if (r >= 0 && !directory && !layer_plan_find(plan, path, &there))
+        layer_plan_add(plan, path, S_IFREG | 0644, p->root_uid, p->root_gid, NULL);
     if (r == -ELOOP || r == -ENOTDIR)
         return 0; /* the child knows better, or says why not */
     return r < 0 ? error_set_errno(e, r, "make mount point %s", path) : 0;
 }
 
-static int make_mount_points(struct prepared *p, struct error *e) {
+static int plan_mount_points(struct prepared *p, struct layer_plan *plan, struct error *e) {
     const struct container_spec *s = p->spec;
 
     for (uint32_t i = 0; i < s->n_mounts; i++) {
@@ -184,14 +174,14 @@ static int make_mount_points(struct prepared *p, struct error *e) {
             p->run_is_covered = true;
         if (is_covered(p, m->target, i))
             continue;
-        int r = make_mount_point(p, m->target, S_ISDIR(st.st_mode), e);
+        int r = plan_mount_point(p, plan, m->target, S_ISDIR(st.st_mode), e);
         if (r < 0)
             return r;
     }
     for (uint32_t i = 0; i < s->n_devices; i++) {
         if (p->device_stats[i].st_rdev == 0 || is_covered(p, s->devices[i].target, s->n_mounts))
             continue;
-        int r = make_mount_point(p, s->devices[i].target, false, e);
+        int r = plan_mount_point(p, plan, s->devices[i].target, false, e);
         if (r < 0)
             return r;
     }
@@ -200,14 +190,14 @@ static int make_mount_points(struct prepared *p, struct error *e) {
 
 /* ---- the layer ---- */
 
-static int make_standard_directories(struct prepared *p, struct error *e) {
+static int plan_standard_directories(const struct prepared *p, struct layer_plan *plan, struct error *e) {
     for (size_t i = 0; i < ARRAY_SIZE(standard_directories); i++) {
         struct stat st;
 
         switch (image_look(p, standard_directories[i].path, &st)) {
         case FOUND_NOTHING:
-            if (make_directory(p, standard_directories[i].path, standard_directories[i].mode) < 0)
-                return error_set_errno(e, errno, "mkdir %s", standard_directories[i].path);
+            layer_plan_add(plan, standard_directories[i].path, S_IFDIR | standard_directories[i].mode,
+                p->root_uid, p->root_gid, NULL);
             break;
         case FOUND_DIRECTORY:
             break;
@@ -219,38 +209,34 @@ static int make_standard_directories(struct prepared *p, struct error *e) {
     return 0;
 }
 
-static int make_host_interface(struct prepared *p, struct error *e) {
-    int r = make_directories(p, "/run/host");
+static int plan_host_interface(struct prepared *p, struct layer_plan *plan, struct error *e) {
+    int r = plan_directories(p, plan, "/run/host");
     if (r == -ELOOP || r == -ENOTDIR) {
         p->run_is_covered = true; /* left to the child */
         return 0;
     }
     if (r < 0)
         return error_set_errno(e, r, "make /run/host");
-    r = make_file(p, "/run/host/container-manager", "davit\n", 0444, e);
+    r = plan_file(p, plan, "/run/host/container-manager", "davit\n", 0444, e);
     if (r >= 0 && p->notify_fd >= 0)
-        r = make_file(p, "/run/host/notify", "", 0666, e);
+        r = plan_file(p, plan, "/run/host/notify", "", 0666, e);
     return r;
 }
 
 int init_layer_make(struct prepared *p, struct error *e) {
-    char options[96];
+    _cleanup_(layer_plan_free) struct layer_plan plan = {};
     struct stat root;
 
     if (fstat(p->layer_fds[p->n_layer_fds - 1], &root) < 0)
         return error_set_errno(e, errno, "stat layer");
-    snprintf(options, sizeof(options), "size=4m,nr_inodes=4k,mode=%o,uid=%u,gid=%u", root.st_mode & 07777u,
-        root.st_uid, root.st_gid);
-    p->init_layer = mount_new("tmpfs", options, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID, e);
-    if (p->init_layer < 0)
-        return p->init_layer;
+    layer_plan_add(&plan, "/", root.st_mode, root.st_uid, root.st_gid, NULL);
 
-    int r = make_standard_directories(p, e);
+    int r = plan_standard_directories(p, &plan, e);
     if (r >= 0)
-        r = make_host_interface(p, e);
+        r = plan_host_interface(p, &plan, e);
     for (uint32_t i = 0; r >= 0 && i < p->spec->n_files; i++)
-        r = make_file(p, p->spec->files[i].path, p->spec->files[i].content, p->spec->files[i].mode, e);
+        r = plan_file(p, &plan, p->spec->files[i].path, p->spec->files[i].content, p->spec->files[i].mode, e);
     if (r >= 0)
-        r = make_mount_points(p, e);
-    return r;
+        r = plan_mount_points(p, &plan, e);
+    return r < 0 ? r : layer_plan_make(p->launcher, &plan, &p->init_layer, &p->init_layer_is_kept, e);
 }

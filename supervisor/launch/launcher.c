@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "launch/coverage.h"
 #include "launch/internal.h"
+#include "launch/layer-plan.h"
 #include "launch/mount.h"
 
 /* ---- equipment ---- */
@@ -111,6 +112,8 @@ int launcher_open(struct launcher **ret, struct error *e) {
     l->host_mount_ns = l->own_mount_ns = l->own_pid_ns = -1;
     for (size_t i = 0; i < IDMAP_CACHE; i++)
         l->idmaps[i].userns_fd = -1;
+    for (size_t i = 0; i < INIT_LAYER_CACHE; i++)
+        l->init_layers[i].fd = -1;
 
     int r = equip(l, e);
     if (r < 0) {
@@ -124,6 +127,7 @@ int launcher_open(struct launcher **ret, struct error *e) {
 void launcher_close(struct launcher *l) {
     coverage_save();
     idmap_cache_free(l);
+    layer_cache_free(l);
     closep(&l->host_mount_ns);
     closep(&l->own_mount_ns);
     closep(&l->own_pid_ns);

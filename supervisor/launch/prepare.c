@@ -57,6 +57,8 @@ static void prepared_init(
 void prepared_release_layers(struct prepared *p) {
     int *single[] = {&p->layers_clone, &p->init_layer, &p->upper_fd, &p->work_fd, &p->upper_clone};
 
+    if (p->init_layer_is_kept)
+        p->init_layer = -1;
     fds_free(TAKE_PTR(p->layer_fds), p->n_layer_fds);
     fds_free(TAKE_PTR(p->extra_clones), p->n_extra_clones);
     for (size_t i = 0; i < ARRAY_SIZE(single); i++)

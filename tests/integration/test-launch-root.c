@@ -44,6 +44,9 @@ static void test_mount_table_has_nothing_of_host(void **state) {
             if (!known)
                 fail_msg("%s is mounted", line);
         }
+        /* Nor do options of the overlay say where anything is. */
+        _cleanup_free_ char *all = script_output(r, u, "cat /proc/self/mountinfo");
+        assert_null(strstr(all, r->directory));
     }
 }
 
@@ -159,6 +162,27 @@ static void test_files_of_init_layer(void **state) {
     /* In a layer of its own: the image knows nothing of it. */
     _cleanup_free_ char *hosts = rig_path(r, "image/etc/hosts");
     assert_int_equal(access(hosts, F_OK), -1);
+}
+
+/* The launcher keeps the layer for the next start. What a container did to its files is in its upper
+ * directory only, and a file or an image that has changed makes another layer. */
+static void test_init_layer_of_the_next_start(void **state) {
+    struct rig *r = RIG(state);
+    static const char script[] = "cat /etc/motd; stat -c %a /etc; echo mine >/etc/motd; chmod 700 /etc";
+    _cleanup_free_ char *etc = rig_path(r, "image/etc");
+
+    BOTH(u) {
+        for (int i = 0; i < 4; i++) {
+            struct container_spec s;
+            container_script(r, &s, u, script);
+            add_file(&s, "/etc/motd", i < 3 ? "first\n" : "second\n");
+            assert_int_equal(chmod(etc, i < 2 ? 0755 : 0711), 0);
+            _cleanup_outcome_ struct outcome o = run(r, &s);
+            assert_exit(&o, 0);
+            assert_string_equal(o.output, i < 2 ? "first\n755\n" : i == 2 ? "first\n711\n" : "second\n711\n");
+        }
+        assert_int_equal(chmod(etc, 0755), 0);
+    }
 }
 
 static void test_systemd_does_not_see_host_as_container(void **state) {
@@ -395,6 +419,7 @@ int main(void) {
         TEST(test_masks_and_read_only_paths),
         TEST(test_loopback_is_up_and_alone),
         TEST(test_files_of_init_layer),
+        TEST(test_init_layer_of_the_next_start),
         TEST(test_systemd_does_not_see_host_as_container),
         TEST(test_owners_inside_and_outside),
         TEST(test_namespaces_can_be_shared),
