@@ -65,8 +65,8 @@ LIBS_MANAGER = $(LIBS_INIH) $(LIBS_CONFIG) $(LIBS_JANSSON) $(LIBS_SYSTEMD)
 
 # ---- what is built ---------------------------------------------------------------------------------------------------
 
-FOLDERS := base cgroup unit image worker launch log manager control cli init shutdown
-PROGRAMS := davit-init davit-shutdown davit-launch davit-logd davitd davit davit-image
+FOLDERS := base cgroup unit image worker launch log manager control cli init boot shutdown
+PROGRAMS := davit-init davit-boot davit-shutdown davit-launch davit-logd davitd davit davit-image
 TOOLS := davit-keys
 
 sources = $(wildcard supervisor/$(1)/*.c)
@@ -107,6 +107,8 @@ $(foreach f,$(FOLDERS),$(eval $(call library,$(f))))
 # whose memory counts for each copy.
 $(O)/davit-init: $(O)/supervisor/main/davit-init.o $(call lib,init base)
 	$(CC) $(CFLAGS_ALL) $(STATIC) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $^
+$(O)/davit-boot: $(O)/supervisor/main/davit-boot.o $(call lib,boot init base)
+	$(CC) $(CFLAGS_ALL) $(STATIC) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $^
 $(O)/davit-shutdown: $(O)/supervisor/main/davit-shutdown.o $(call lib,shutdown base)
 	$(CC) $(CFLAGS_ALL) $(STATIC) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $^
 $(O)/davit-launch: $(O)/supervisor/main/davit-launch.o $(call lib,launch base)
@@ -141,7 +143,7 @@ UNIT_PROGRAMS := $(filter $(O)/tests/unit/%,$(TEST_PROGRAMS))
 INTEGRATION_PROGRAMS := $(filter-out $(O)/tests/unit/%,$(TEST_PROGRAMS))
 test_link = $(shell sed -n '1,8s|.*/\* link: *\([^;*]*\).*|\1|p' $(1))
 test_without = $(shell sed -n '1,8s|.*without: *\([^;*]*\).*|\1|p' $(1))
-TEST_FOLDERS := control cli manager log launch worker image unit cgroup shutdown init base
+TEST_FOLDERS := control cli manager log launch worker image unit cgroup shutdown boot init base
 
 define test_program
 $(O)/$(basename $(1)): $(O)/$(basename $(1)).o \
@@ -253,14 +255,14 @@ deps: ## install the Debian packages that building and testing need
 # ---- install ---------------------------------------------------------------------------------------------------------
 
 .PHONY: install install-programs install-pages uninstall
-INSTALLED := $(LIBEXECDIR)/davitd $(LIBEXECDIR)/davit-shutdown $(LIBEXECDIR)/davit-launch $(LIBEXECDIR)/davit-logd $(LIBEXECDIR)/davit-image $(PREFIX)/sbin/davit-init $(PREFIX)/bin/davit \
+INSTALLED := $(LIBEXECDIR)/davitd $(LIBEXECDIR)/davit-boot $(LIBEXECDIR)/davit-shutdown $(LIBEXECDIR)/davit-launch $(LIBEXECDIR)/davit-logd $(LIBEXECDIR)/davit-image $(PREFIX)/sbin/davit-init $(PREFIX)/bin/davit \
 	$(COMPLETIONDIR)/davit $(SYSTEMDDIR)/system/davit.service $(SYSTEMDDIR)/system/davit-container@.service \
 	$(PREFIX)/lib/sysusers.d/davit.conf $(PREFIX)/lib/tmpfiles.d/davit.conf
 install: all ## install below DESTDIR and PREFIX
 	@$(MAKE) --no-print-directory install-programs install-pages
 # Without building anything: for trees that tests and the appliance make of what has been built.
 install-programs:
-	install -Dm755 -t $(DESTDIR)$(LIBEXECDIR) $(O)/davitd $(O)/davit-launch $(O)/davit-logd $(O)/davit-image $(O)/davit-shutdown
+	install -Dm755 -t $(DESTDIR)$(LIBEXECDIR) $(O)/davitd $(O)/davit-boot $(O)/davit-launch $(O)/davit-logd $(O)/davit-image $(O)/davit-shutdown
 	install -Dm755 -t $(DESTDIR)$(PREFIX)/sbin $(O)/davit-init
 	install -Dm755 -t $(DESTDIR)$(PREFIX)/bin $(O)/davit
 	install -Dm644 packaging/completions/davit $(DESTDIR)$(COMPLETIONDIR)/davit

@@ -3,6 +3,8 @@
 
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 
 #include "base/error.h"
@@ -16,10 +18,19 @@ static struct {
     log_sink_t sink;
     int max_priority;
     bool plain; /* for a person at a terminal: no "<N>" */
+    bool named; /* many programs write to the same place: the name and "<N>" */
 } state = {.max_priority = LOG_INFO};
+
+/* The kernel's log (/dev/kmsg): character device 1:11 wherever Linux runs. */
+static bool is_kernel_log(int fd) {
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 11);
+}
 
 void log_open(const char *program) {
     state.program = program;
+    state.named = is_kernel_log(STDERR_FILENO);
     state.plain = isempty(getenv("JOURNAL_STREAM")) && isatty(STDERR_FILENO);
 }
 
@@ -66,7 +77,9 @@ static void replace_control_characters(char *s) {
 static void write_stderr(int priority, const char *text) {
     char head[64], line[LOG_TEXT_MAX];
 
-    if (!state.plain)
+    if (state.named)
+        (void)snprintf(head, sizeof(head), "<%d>%s: ", LOG_DAEMON | LOG_PRI(priority), state.program);
+    else if (!state.plain)
         (void)snprintf(head, sizeof(head), "<%d>", LOG_PRI(priority));
     else if (state.program)
         (void)snprintf(head, sizeof(head), "%s: ", state.program);

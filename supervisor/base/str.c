@@ -115,3 +115,18 @@ unsigned edit_distance(const char *a, const char *b) {
     }
     return row[m];
 }
+
+char *octal_unescape(char *s) {
+    char *to = s;
+
+    for (const char *from = s; *from;) {
+        if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] >= '0' && from[2] <= '7' &&
+            from[3] >= '0' && from[3] <= '7') {
+            *to++ = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
+            from += 4;
+        } else
+            *to++ = *from++;
+    }
+    *to = '\0';
+    return s;
+}

@@ -37,6 +37,9 @@ char *strf(const char *fmt, ...) _printf_(1, 2);
 int free_and_strdup(char **p, const char *s);
 /* Cuts blanks (space, tab, CR, LF) off both ends in place; returns the first character kept. */
 char *strstrip(char *s);
+/* mountinfo and fstab write blank, tab, newline and backslash as \NNN (octal). Decodes in place, returns s.
+ */
+char *octal_unescape(char *s);
 /* True if s is valid UTF-8 of n bytes without NUL. */
 bool utf8_is_valid(const char *s, size_t n);
 /* Number of single-character edits from a to b, for "did you mean". Strings over 64 bytes count as far away.

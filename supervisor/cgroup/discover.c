@@ -107,22 +107,6 @@ struct mount_line {
     char *device, *root, *point, *type, *options;
 };
 
-/* mountinfo writes blank, tab, newline and backslash as \NNN (octal). Decodes in place. */
-static char *octal_unescape(char *s) {
-    char *to = s;
-
-    for (const char *from = s; *from;) {
-        if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] >= '0' && from[2] <= '7' &&
-            from[3] >= '0' && from[3] <= '7') {
-            *to++ = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
-            from += 4;
-        } else
-            *to++ = *from++;
-    }
-    *to = '\0';
-    return s;
-}
-
 /* ID PARENT DEVICE ROOT POINT OPTIONS [OPTIONAL...] - TYPE SOURCE SUPEROPTIONS; cuts up line. */
 static bool mount_line_parse(char *line, struct mount_line *ret) {
     char *field[6], *rest = line;

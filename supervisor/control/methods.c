@@ -59,6 +59,10 @@ static int method_get_status(struct call *c, struct managed_unit *u _unused_, st
     return reply_with(c, NULL, api_manager_json(call_manager(c)));
 }
 
+static int method_get_boot(struct call *c, struct managed_unit *u _unused_, struct error *e _unused_) {
+    return reply_with(c, NULL, api_boot_json(call_manager(c)));
+}
+
 static int method_list_units(struct call *c, struct managed_unit *u _unused_, struct error *e _unused_) {
     return reply_with(c, "units", api_units_json(call_manager(c)));
 }
@@ -257,6 +261,7 @@ const struct method methods[] = {
     {SERVICE, "GetInfo", 0, method_get_info, {NULL}},
     {SERVICE, "GetInterfaceDescription", 0, method_get_description, {"!interface"}},
     {MANAGER, "GetStatus", 0, method_get_status, {NULL}},
+    {MANAGER, "GetBoot", 0, method_get_boot, {NULL}},
     {MANAGER, "ListUnits", 0, method_list_units, {NULL}},
     {MANAGER, "ListJobs", 0, method_list_jobs, {NULL}},
     {MANAGER, "Reload", METHOD_WRITES, method_reload_manager, {NULL}},

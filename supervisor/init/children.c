@@ -143,7 +143,7 @@ static int manager_environment(const struct parts_context *context) {
     if (context->watchdog_usec > 0 &&
         (setenv("WATCHDOG_PID", pid, 1) < 0 || setenv("WATCHDOG_USEC", usec, 1) < 0))
         return negative_errno();
-    return 0;
+    return boot_manager_environment(context->boot);
 }
 
 static int prepare_manager(const struct part *parts, const struct parts_context *context) {

@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 
 #include "base/clock.h"
+#include "init/boot.h"
 #include "init/feed.h"
 #include "init/store.h"
 #include "launch/protocol.h"
@@ -47,7 +48,8 @@ struct parts_context {
     usec_t watchdog_usec;       /* for davitd; 0 = none */
     const struct feed *feed;
     const struct store *store;
-    int state_fd; /* the memory that outlives davit-logd (log/protocol.h), -1 = none */
+    const struct boot *boot; /* for davitd */
+    int state_fd;            /* the memory that outlives davit-logd (log/protocol.h), -1 = none */
     int null_fd;
     struct rlimit
         files; /* RLIMIT_NOFILE as davit-init found it: what launchers, and so containers, start from */

@@ -1,23 +1,49 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "init/console.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <sys/socket.h>
 
-#include "base/macro.h"
+#include "base/fs.h"
+#include "base/log.h"
+
+#define LINE_BYTES 1024
+#define EARLY_BYTES 2048
+
+static struct {
+    int kmsg_fd;
+    int kernel_level;  /* the kernel shows messages below this on its console by itself */
+    int console_level; /* ours: up to and including this one */
+    bool to_console, to_kmsg;
+    size_t early_length;
+    char early[EARLY_BYTES]; /* lines as they go to the kernel's log */
+} machine = {.kmsg_fd = -1, .console_level = LOG_NOTICE, .to_console = true, .to_kmsg = true};
+
+static _printf_(3, 4) size_t format_line(char *line, size_t size, const char *fmt, ...) {
+    va_list ap;
+
+    va_start(ap, fmt);
+    int n = vsnprintf(line, size, fmt, ap);
+    va_end(ap);
+    if (n <= 0)
+        return 0;
+    size_t length = MIN((size_t)n, size - 1);
+    line[length - 1] = '\n';
+    return length;
+}
+
+/* ---- a process, a container ---- */
 
 void console_write(int priority, const char *text, char *const *fields _unused_) {
-    char line[1024];
+    char line[LINE_BYTES];
 
     /* The prefix is for the journal and other collectors (sd-daemon(3)); a person at a terminal needs the
      * name only. */
-    int n = isatty(STDERR_FILENO) ? snprintf(line, sizeof line, "davit-init: %s\n", text)
-                                  : snprintf(line, sizeof line, "<%d>davit-init: %s\n", priority, text);
-    if (n < 0)
-        return;
-    size_t length = MIN((size_t)n, sizeof line - 1);
-    line[length - 1] = '\n';
+    size_t length = isatty(STDERR_FILENO)
+                        ? format_line(line, sizeof line, "davit-init: %s\n", text)
+                        : format_line(line, sizeof line, "<%d>davit-init: %s\n", priority, text);
 
     if (send(STDERR_FILENO, line, length, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 || errno != ENOTSOCK)
         return;
@@ -28,4 +54,94 @@ void console_write(int priority, const char *text, char *const *fields _unused_)
     struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
     if (poll(&p, 1, 0) == 1 && (p.revents & POLLOUT))
         (void)!write(STDERR_FILENO, line, length);
+}
+
+/* ---- a machine ---- */
+
+/* What does not go through at once, or ends in an error (a console that is gone says EIO), is lost here; the
+ * kernel's log has it. */
+static void show(int priority, const char *text) {
+    char line[LINE_BYTES];
+
+    if (!machine.to_console || priority > machine.console_level || priority < machine.kernel_level)
+        return;
+    int fd = open("/dev/console", O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return;
+    size_t length = format_line(line, sizeof line, "davit-init: %s\r\n", text);
+    (void)!write(fd, line, length);
+    (void)close(fd);
+}
+
+static void keep(const char *line, size_t length) {
+    if (length > sizeof machine.early - machine.early_length)
+        return;
+    memcpy(machine.early + machine.early_length, line, length);
+    machine.early_length += length;
+}
+
+static void machine_write(int priority, const char *text, char *const *fields _unused_) {
+    char line[LINE_BYTES];
+    size_t length = format_line(line, sizeof line, "<%d>davit-init: %s\n", LOG_DAEMON | priority, text);
+
+    if (machine.kmsg_fd < 0)
+        keep(line, length);
+    else if (machine.to_kmsg)
+        (void)!write(machine.kmsg_fd, line, length);
+    show(priority, text);
+}
+
+void console_open_machine(void) {
+    log_set_sink(machine_write);
+    /* The kernel gave us its console, blocking; nobody is to write there by accident. Before /dev is there
+     * only the numbers matter: they are taken, by descriptors that can do nothing. */
+    int fd = open("/dev/null", O_RDWR | O_NOCTTY);
+    if (fd < 0)
+        fd = open("/", O_PATH | O_DIRECTORY);
+    for (int i = STDIN_FILENO; fd >= 0 && i <= STDERR_FILENO; i++)
+        if (fd != i)
+            (void)dup2(fd, i);
+    if (fd > STDERR_FILENO)
+        (void)close(fd);
+}
+
+/* The first number of four: console_loglevel. */
+static void read_kernel_level(void) {
+    char text[8] = "";
+
+    int fd = open("/proc/sys/kernel/printk", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && read(fd, text, sizeof text - 1) > 0 && text[0] >= '0' && text[0] <= '9')
+        machine.kernel_level = text[1] >= '0' && text[1] <= '9' ? 10 : text[0] - '0';
+    closep(&fd);
+}
+
+void console_connect(void) {
+    /* Ten lines in five seconds is what one writer is allowed by default; a boot has more to say. */
+    (void)file_write(AT_FDCWD, "/proc/sys/kernel/printk_devkmsg", "on\n");
+    read_kernel_level();
+    _cleanup_close_ int kmsg_fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK),
+                        null_fd = open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    int out_fd = kmsg_fd >= 0 ? kmsg_fd : null_fd;
+    if (null_fd >= 0)
+        (void)dup2(null_fd, STDIN_FILENO);
+    if (out_fd >= 0) {
+        (void)dup2(out_fd, STDOUT_FILENO);
+        (void)dup2(out_fd, STDERR_FILENO);
+    }
+    machine.kmsg_fd = kmsg_fd >= 0 ? STDERR_FILENO : -1;
+    for (char *line = machine.early, *end = line + machine.early_length; line < end;) {
+        size_t n = (size_t)((char *)memchr(line, '\n', (size_t)(end - line)) - line) + 1;
+        if (machine.kmsg_fd >= 0)
+            (void)!write(machine.kmsg_fd, line, n);
+        line += n;
+    }
+    machine.early_length = 0;
+}
+
+void console_configure(const struct boot_options *options) {
+    machine.to_console = options->log_console;
+    machine.to_kmsg = options->log_kmsg;
+    machine.console_level = options->console_level;
+    if (options->log_level >= 0)
+        log_set_level(options->log_level);
 }

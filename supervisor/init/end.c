@@ -65,8 +65,9 @@ static int execute_shutdown(struct keeper *k) {
         (void)snprintf(argument, sizeof argument, "--argument=%s", k->ending_argument);
         arguments[n++] = argument;
     }
-    if (k->hardware_watchdog >= 0 && fd_set_cloexec(k->hardware_watchdog, false) >= 0) {
-        (void)snprintf(watchdog, sizeof watchdog, "--watchdog-fd=%d", k->hardware_watchdog);
+    int watchdog_fd = boot_arm_watchdog(&k->boot, k->ending.kind);
+    if (watchdog_fd >= 0 && fd_set_cloexec(watchdog_fd, false) >= 0) {
+        (void)snprintf(watchdog, sizeof watchdog, "--watchdog-fd=%d", watchdog_fd);
         arguments[n++] = watchdog;
     }
     if (init_role() == ROLE_CONTAINER)

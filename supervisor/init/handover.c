@@ -50,7 +50,22 @@ static const struct field {
     FIELD("fd.feed-read", FIELD_FD, feed.read_fd),
     FIELD("fd.feed-write", FIELD_FD, feed.write_fd),
     FIELD("fd.logd-state", FIELD_FD, context.state_fd),
-    FIELD("fd.hardware-watchdog", FIELD_FD, hardware_watchdog),
+    FIELD("fd.hardware-watchdog", FIELD_FD, boot.watchdog.fd),
+    FIELD("hardware-watchdog-device", FIELD_ARRAY, boot.watchdog.device),
+    FIELD("hardware-watchdog-run", FIELD_U64, boot.watchdog.run_usec),
+    FIELD("hardware-watchdog-reboot", FIELD_U64, boot.watchdog.reboot_usec),
+    FIELD("hardware-watchdog-kexec", FIELD_U64, boot.watchdog.kexec_usec),
+    FIELD("hardware-watchdog-set", FIELD_U64, boot.watchdog.set_usec),
+    FIELD("hardware-watchdog-ping-at", FIELD_U64, boot.watchdog.ping_at),
+    FIELD("boot-emergency", FIELD_BOOL, boot.emergency),
+    FIELD("boot-worker", FIELD_INT, boot.worker),
+    FIELD("boot-worker-deadline", FIELD_U64, boot.worker_deadline),
+    FIELD("time-userspace", FIELD_U64, boot.times.userspace),
+    FIELD("time-mounts", FIELD_U64, boot.times.mounts),
+    FIELD("time-boot", FIELD_U64, boot.times.boot),
+    FIELD("time-manager", FIELD_U64, boot.times.manager),
+    FIELD("time-ready", FIELD_U64, boot.times.ready),
+    FIELD("time-finish", FIELD_U64, boot.times.finish),
 };
 
 /* ---- descriptors: those of the table, two for each part, and the store ---- */

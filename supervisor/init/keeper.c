@@ -48,6 +48,8 @@ void keeper_start_part(struct keeper *k, struct part *p) {
     }
     if (!manager)
         return;
+    if (k->boot.times.manager == 0)
+        k->boot.times.manager = p->started;
     k->manager_ready = false;
     watchdog_start(&k->watchdog, p->started);
     /* Until it says READY=1 nobody but us can tell the manager above that all is well. */
@@ -127,6 +129,25 @@ static void part_ended(struct keeper *k, struct part *p, const siginfo_t *info) 
     p->replaced = false;
 }
 
+static void all_parts_due(struct keeper *k) {
+    for (int i = 0; k->phase != KEEPER_CLOSING && i < PART_COUNT; i++)
+        k->parts[i].start_at = now_monotonic();
+}
+
+/* A machine's units need what davit-boot prepares: the parts wait for its end. Where it cannot be started
+ * they have to do without. */
+static void begin_boot(struct keeper *k) {
+    if (!k->boot.machine)
+        return;
+    int r = boot_start_worker(&k->boot, k->context.libexec);
+    if (r < 0) {
+        (void)log_errno(LOG_ERR, r, "cannot fork for davit-boot");
+        return;
+    }
+    for (int i = 0; i < PART_COUNT; i++)
+        k->parts[i].start_at = USEC_INFINITY;
+}
+
 /* ---- reaping ---- */
 
 /* Parts that ended, wherever they stand in the queue of zombies. */
@@ -171,6 +192,12 @@ static void reap(struct keeper *k) {
         }
         if (info.si_pid == k->reexec.checker) {
             keeper_reexec_checked(k, &info);
+            continue;
+        }
+        if (k->boot.worker > 0 && info.si_pid == k->boot.worker) {
+            (void)waitid(P_PID, (id_t)info.si_pid, NULL, WEXITED | WNOHANG | __WALL);
+            boot_worker_ended(&k->boot, info.si_code, info.si_status);
+            all_parts_due(k);
             continue;
         }
         if (k->phase != KEEPER_CLOSING) { /* then there is nobody to read it */
@@ -263,12 +290,18 @@ static void do_what_is_due(struct keeper *k) {
         keeper_reexec_overdue(k);
     if (k->phase == KEEPER_CLOSING && k->close_deadline <= now)
         keeper_close_overdue(k);
+    if (k->boot.worker_deadline <= now) {
+        boot_worker_overdue(&k->boot);
+        all_parts_due(k);
+    }
+    hardware_watchdog_tick(&k->boot.watchdog, now);
 }
 
 /* Milliseconds until something is due; -1 = nothing ever will be, without an event. */
 static int time_to_sleep(const struct keeper *k) {
     usec_t due = MIN(MIN(k->watchdog.deadline, k->up_ping_at), k->reexec.deadline);
 
+    due = MIN(due, MIN(k->boot.worker_deadline, k->boot.watchdog.ping_at));
     if (k->reap_again)
         return 0;
     for (int i = 0; i < PART_COUNT; i++)
@@ -460,7 +493,7 @@ static void keeper_init(struct keeper *k, const char *runtime, const char *libex
     k->context.notify_address = k->notify_address;
     k->context.feed = &k->feed;
     k->context.store = &k->store;
-    k->hardware_watchdog = -1;
+    k->context.boot = &k->boot;
     k->restart_first = choose_restart_delay();
     watchdog_init(&k->watchdog, 0);
     parts_init(k->parts);
@@ -515,11 +548,18 @@ static int resume_all(struct keeper *k, int state_fd) {
  * with the children: the parts see the ends of their channels and leave, davitd takes over by saved state. */
 static void start_over(struct keeper *k, int error) {
     const char *runtime = k->runtime, *libexec = k->context.libexec;
+    struct boot boot = k->boot;
 
     (void)log_errno(LOG_CRIT, error, "cannot read the state of the davit-init before: starting anew");
     (void)close_range(STDERR_FILENO + 1, ~0U, 0);
     memset(k, 0, sizeof *k);
     keeper_init(k, runtime, libexec);
+    k->boot = boot;
+    k->boot.worker = 0;
+    k->boot.worker_deadline = USEC_INFINITY;
+    k->boot.watchdog.fd =
+        -1; /* its timer goes on: drivers are not stopped by a close that is not announced */
+    (void)hardware_watchdog_open(&k->boot.watchdog);
     /* Greater than all numbers that a davitd can have saved. */
     k->feed.sequence = clock_usec(CLOCK_BOOTTIME);
 }
@@ -535,11 +575,12 @@ int keeper_check_state(int fd) {
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-int keeper_run(const char *runtime, const char *libexec, int resume_fd) {
+int keeper_run(const char *runtime, const char *libexec, const struct boot *boot, int resume_fd) {
     static struct keeper k;
     int r = -ENOENT;
 
     keeper_init(&k, runtime, libexec);
+    k.boot = *boot;
     if (resume_fd >= 0) {
         r = resume_all(&k, resume_fd);
         if (r < 0)
@@ -547,8 +588,10 @@ int keeper_run(const char *runtime, const char *libexec, int resume_fd) {
     }
     if (r < 0 && open_all(&k) < 0)
         return KEEPER_EXIT_SETUP;
+    if (resume_fd < 0)
+        begin_boot(&k);
 
-    /* From here on nothing returns but the end. All parts are due now. */
+    /* From here on nothing returns but the end. All parts are due now, or when davit-boot has ended. */
     while (k.phase != KEEPER_CLOSING || !keeper_closed(&k))
         turn(&k);
 

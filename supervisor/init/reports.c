@@ -35,6 +35,8 @@ static void on_ready(struct report *r, const char *value) {
     if (!streq(value, "1"))
         return;
     k->manager_ready = true;
+    if (k->boot.times.ready == 0)
+        k->boot.times.ready = now_monotonic();
     k->up_ping_at = USEC_INFINITY;
     watchdog_ping(&k->watchdog, now_monotonic());
     memory_trim(); /* all that there was to start has started */
@@ -90,6 +92,18 @@ static void on_reexec(struct report *r, const char *value) {
         keeper_request_reexec(r->keeper);
 }
 
+/* Each the number of microseconds on CLOCK_MONOTONIC, or a time-out in microseconds. */
+static void on_finished(struct report *r, const char *value) {
+    struct boot_times *t = &r->keeper->boot.times;
+
+    if (t->finish == 0 && parse_uint(value, t->userspace, UINT64_MAX, &t->finish) >= 0)
+        boot_tell_finished(&r->keeper->boot);
+}
+
+static void on_hardware_watchdog(struct report *r, const char *value) {
+    boot_take_watchdog(&r->keeper->boot, value);
+}
+
 /* MAINPID is not here on purpose: our own pid is the main process, whatever davitd's is. */
 static const struct word {
     const char *name;
@@ -112,6 +126,8 @@ static const struct word {
     {"X_DAVIT_END", false, on_end},
     {"X_DAVIT_END_ARGUMENT", false, on_end_argument},
     {"X_DAVIT_REEXEC", false, on_reexec},
+    {"X_DAVIT_FINISHED", false, on_finished},
+    {"X_DAVIT_WATCHDOG", false, on_hardware_watchdog},
 };
 
 static void pass_up(struct report *r, const char *name, const char *value) {

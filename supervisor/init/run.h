@@ -15,6 +15,7 @@
  */
 #pragma once
 
+#include "init/boot.h"
 #include "init/children.h"
 #include "init/notify.h"
 #include "init/reexec.h"
@@ -34,6 +35,7 @@ struct keeper {
     struct parts_context context;
     struct feed feed;
     struct store store;
+    struct boot boot; /* a machine's duties: davit-boot, hardware watchdog, times */
 
     usec_t restart_first; /* children.h */
     bool feed_full;       /* zombies wait until the feed can be written; its write end is in the epoll */
@@ -53,7 +55,6 @@ struct keeper {
     int exit_status;                           /* EXIT_STATUS= */
     struct ending ending;                      /* what comes when all is over; NONE: as EXIT */
     char ending_argument[ENDING_ARGUMENT_MAX]; /* for reboot(2); "" = none */
-    int hardware_watchdog;                     /* of a machine, -1 = none: goes on to davit-shutdown */
     bool parts_killed;                         /* CLOSING: SIGKILL was sent to the parts */
     bool forced;                               /* everything is being killed, adopted children too */
 };
@@ -61,8 +62,9 @@ struct keeper {
 #define KEEPER_EXIT_SETUP 125 /* nothing was started */
 
 /* Runs until all is over. Returns the exit status of the program. Both paths are absolute and live as long.
- * resume_fd: the state that an earlier program of this process has handed over (reexec.h), -1 = a start. */
-int keeper_run(const char *runtime, const char *libexec, int resume_fd);
+ * boot is copied. resume_fd: the state that an earlier program of this process has handed over (reexec.h), -1
+ * = a start. */
+int keeper_run(const char *runtime, const char *libexec, const struct boot *boot, int resume_fd);
 /* Whether this program could go on from that state, which is that of its parent: the exit status. */
 int keeper_check_state(int fd);
 

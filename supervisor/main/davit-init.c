@@ -14,6 +14,8 @@
 #include "base/parse.h"
 #include "base/paths.h"
 #include "init/console.h"
+#include "init/crash.h"
+#include "init/machine.h"
 #include "init/run.h"
 
 static const struct path_option {
@@ -78,6 +80,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret) {
     options[n] = (struct option){"check-state", required_argument, NULL, OPTION_CHECK_STATE};
 
     while ((c = getopt_long(argc, argv, "hV", options, NULL)) >= 0) {
+        if (init_role() == ROLE_MACHINE && (c == OPTION_HELP || c == OPTION_VERSION))
+            continue;
         if (c == OPTION_HELP) {
             usage();
             return 1;
@@ -91,14 +95,14 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret) {
                 return -EINVAL;
             continue;
         }
+        if (c < OPTION_PATH && init_role() != ROLE_PROCESS)
+            continue; /* what boot loaders leave behind: an init passes over what it does not know */
         if (c < OPTION_PATH)
             return -EINVAL; /* getopt has said why */
         if (setenv(path_options[c - OPTION_PATH].variable, optarg, 1) < 0)
             return negative_errno();
     }
-    /* As PID 1 of a machine the kernel's left-over words arrive as arguments: an init ignores what it does
-     * not know. */
-    if (optind < argc && getpid() != 1) {
+    if (optind < argc && init_role() == ROLE_PROCESS) {
         log_error("unexpected argument: %s", argv[optind]);
         return -EINVAL;
     }
@@ -117,24 +121,43 @@ static void put_in_order(bool resumed) {
     (void)umask(022);
 }
 
-int main(int argc, char **argv) {
-    struct arguments arguments = {.resume_fd = -1, .check_fd = -1};
-
-    reexec_note_program(argv[0]);
-    log_open("davit-init");
-    log_set_sink(console_write);
-    int r = parse_arguments(argc, argv, &arguments);
-    if (r != 0)
-        return r > 0 ? EXIT_SUCCESS : 2;
-    if (arguments.check_fd >= 0)
-        return keeper_check_state(arguments.check_fd);
-    put_in_order(arguments.resume_fd >= 0);
+/* Returns on anything but a machine, with the exit status. */
+static int run(const struct boot *boot, int resume_fd) {
     _cleanup_(paths_done) struct paths paths = {};
-    r = paths_load(&paths);
+    int r = paths_load(&paths);
     if (r < 0) {
         (void)log_errno(
             LOG_ERR, r, "the directories of davit (DAVIT_* in the environment) must be absolute paths");
         return 2;
     }
-    return keeper_run(paths.runtime, paths.libexec, arguments.resume_fd);
+    return keeper_run(paths.runtime, paths.libexec, boot, resume_fd);
+}
+
+int main(int argc, char **argv) {
+    struct arguments arguments = {.resume_fd = -1, .check_fd = -1};
+    struct boot boot;
+
+    boot_init(&boot);
+    reexec_note_program(argv[0]);
+    log_open("davit-init");
+    log_set_sink(console_write);
+    int r = parse_arguments(argc, argv, &arguments);
+    if (r != 0 && init_role() != ROLE_MACHINE)
+        return r > 0 ? EXIT_SUCCESS : 2;
+    if (arguments.check_fd >= 0)
+        return keeper_check_state(arguments.check_fd);
+
+    if (init_role() == ROLE_MACHINE) {
+        if (arguments.resume_fd >= 0)
+            boot_resume(&boot);
+        else
+            boot_begin(&boot);
+        (void)run(&boot, arguments.resume_fd);
+        /* The kernel panics when its first process ends. */
+        crash_stop(&boot.options, "davit-init cannot be set up");
+    }
+    put_in_order(arguments.resume_fd >= 0);
+    if (init_role() == ROLE_CONTAINER)
+        boot_take_arguments(&boot, argv + optind);
+    return run(&boot, arguments.resume_fd);
 }

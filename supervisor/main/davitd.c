@@ -159,6 +159,7 @@ static int make_directories(struct manager *m, struct error *e) {
 static int set_up(struct manager *m, struct error *e) {
     m->runtime_fd = m->state_fd = -1;
     settings_init(&m->settings);
+    boot_read_environment(&m->boot);
 
     int r = paths_load(&m->paths);
     if (r < 0)
@@ -196,8 +197,13 @@ static int come_up(struct manager *m, bool take_over, struct error *e) {
         r = logs_new(m, e);
     if (r < 0)
         return r;
+    usec_t load_begin = now_monotonic();
     if (manager_load_units(m, &problems, &load) < 0)
         log_error("Loading units: %s", load.text);
+    if (!take_over) {
+        m->boot.units_load = load_begin;
+        m->boot.units_loaded = now_monotonic();
+    }
     r = saved_read_all(m);
     if (r < 0)
         (void)log_errno(LOG_ERR, r, "Reading saved state");
@@ -217,6 +223,9 @@ static int come_up(struct manager *m, bool take_over, struct error *e) {
     if (r < 0)
         (void)log_errno(LOG_ERR, r, "Starting %s", m->settings.default_target);
     keeper_notify(m, "READY=1");
+    if (m->boot.times.ready == 0)
+        m->boot.times.ready = now_monotonic();
+    boot_check_finished(m);
     keeper_status_changed(m);
     return 0;
 }
@@ -248,7 +257,7 @@ static int begin(struct manager *m, struct error *e) {
         if (saved_read_settings(m, &saved) >= 0) {
             settings_done(&m->settings);
             m->settings = saved;
-            log_set_level(saved.log_level);
+            log_set_level(m->boot.log_level >= 0 ? m->boot.log_level : saved.log_level);
         }
         return come_up(m, true, e);
     }

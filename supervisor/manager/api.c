@@ -7,6 +7,8 @@
 #include "manager/load.h"
 #include "unit/load.h"
 
+#define FALLBACK_TARGET "rescue.target"
+
 /* ---- units ---- */
 
 struct search {
@@ -229,8 +231,14 @@ int api_reload(struct manager *m, reload_done_t done, void *userdata, struct err
 
 /* ---- beginning and end ---- */
 
+const char *manager_default_target(const struct manager *m) {
+    if (m->boot.target)
+        return m->boot.target;
+    return m->settings.default_target ? m->settings.default_target : "default.target";
+}
+
 int manager_start_default(struct manager *m) {
-    const char *name = m->settings.default_target ? m->settings.default_target : "default.target";
+    const char *name = manager_default_target(m);
     struct managed_unit *target = manager_find(m, name);
     struct error e = {};
     struct job *j;
@@ -238,8 +246,14 @@ int manager_start_default(struct manager *m) {
 
     jobs_recover(m);
     if (!target) {
-        log_error("%s (default_target in davit.conf): there is no such unit", name);
-        return -ENOENT;
+        /* As systemd does: somebody mistyped it, and a machine that does nothing cannot be asked what is
+         * wrong. */
+        log_error("%s: there is no such unit (%s); trying " FALLBACK_TARGET, name,
+            m->boot.target ? "kernel command line" : "default_target in davit.conf");
+        name = FALLBACK_TARGET;
+        target = manager_find(m, name);
+        if (!target)
+            return -ENOENT;
     }
     /* Taken over from an earlier davitd: what was stopped since it was started stays stopped. */
     if (target->recovered)

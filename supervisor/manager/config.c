@@ -35,7 +35,7 @@ static void reader_free(struct config_reader *c) {
 static void apply(struct manager *m, struct settings *s) {
     settings_done(&m->settings);
     m->settings = *s;
-    log_set_level(s->log_level);
+    log_set_level(m->boot.log_level >= 0 ? m->boot.log_level : s->log_level);
     logs_settings_changed(m);
     int r = saved_write_settings(m);
     if (r < 0)

@@ -301,6 +301,7 @@ static void end_job(struct job *j, enum job_result result, const char *message) 
     if (u->state == STATE_WAITING && !u->job && result != JOB_DEPENDENCY)
         unit_set_state(u, STATE_INACTIVE, STEP_NONE);
     unit_follow_up(u, FOLLOW_COLLECT);
+    boot_check_finished(u->manager);
 }
 
 static bool fails_with_dependency(const struct managed_unit *u) {

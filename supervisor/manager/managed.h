@@ -83,6 +83,7 @@ struct managed_unit {
     struct error *error;              /* why it failed; NULL = it did not. See unit_set_error() */
     usec_t state_since, active_since; /* monotonic */
     usec_t state_since_realtime;
+    usec_t activating_since; /* monotonic: when its last start began, 0 = it was never started */
     char invocation[ID128_TEXT];
     unsigned restarts;     /* automatic ones, NRestarts */
     unsigned backoff_step; /* grows with each, back to 0 after RestartResetSec= of running */

@@ -23,6 +23,7 @@
 #include "base/paths.h"
 #include "cgroup/cgroup.h"
 #include "manager/api.h"
+#include "manager/boot.h"
 #include "manager/managed.h"
 #include "manager/settings.h"
 
@@ -52,6 +53,7 @@ struct manager {
     enum manager_phase phase;
     struct paths paths;
     struct settings settings;
+    struct manager_boot boot;
     struct problem *problems; /* of davit.conf and of the unit directories */
     struct cgroup_tree *cgroups;
     struct hashmap *units; /* name -> struct managed_unit */
@@ -101,6 +103,8 @@ int manager_load_units(struct manager *m, unsigned *ret_problems, struct error *
 /* Queues a start job for the default target; after a recovery: makes the jobs that were under way again
  * instead. */
 int manager_start_default(struct manager *m);
+/* Its name: what the kernel's command line says, else davit.conf. */
+const char *manager_default_target(const struct manager *m);
 int manager_status_text(struct manager *m, char **ret); /* "12 running, 1 failed, 2 waiting" */
 /* Makes a unit from saved state again after a restart of davitd; processes are adopted. */
 int unit_recover(struct managed_unit *u);

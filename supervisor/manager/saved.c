@@ -58,6 +58,7 @@ static const struct field {
     FIELD("error", FIELD_ERROR, error),
     FIELD("state_since", FIELD_U64, state_since),
     FIELD("active_since", FIELD_U64, active_since),
+    FIELD("activating_since", FIELD_U64, activating_since),
     FIELD("state_since_realtime", FIELD_U64, state_since_realtime),
     FIELD("timeout_at", FIELD_U64, timeout_at),
     FIELD("invocation", FIELD_ARRAY, invocation),

@@ -103,6 +103,7 @@ static void forget_last_run(struct managed_unit *u) {
     u->oom_kills_seen = 0;
     u->oom_last = 0;
     u->active_since = 0;
+    u->activating_since = core_now();
     u->image_stop_signal = u->stop_signal_sent = 0;
     u->watchdog_usec = u->config->service.watchdog;
     u->prepare_attempts = 0;

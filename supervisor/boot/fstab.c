@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "boot/fstab.h"
+
+#include <sys/mount.h>
+
+#include "base/fs.h"
+#include "base/parse.h"
+
+void fstab_entry_done(struct fstab_entry *f) {
+    free(f->source);
+    free(f->target);
+    free(f->type);
+    free(f->data);
+    *f = (struct fstab_entry){};
+}
+
+/* ---- options ---- */
+
+/* mount(8), "filesystem-independent mount options". */
+static const struct {
+    const char *name;
+    unsigned long set, clear;
+} flag_options[] = {
+    {"defaults", 0, 0},
+    {"ro", MS_RDONLY, 0},
+    {"rw", 0, MS_RDONLY},
+    {"nosuid", MS_NOSUID, 0},
+    {"suid", 0, MS_NOSUID},
+    {"nodev", MS_NODEV, 0},
+    {"dev", 0, MS_NODEV},
+    {"noexec", MS_NOEXEC, 0},
+    {"exec", 0, MS_NOEXEC},
+    {"sync", MS_SYNCHRONOUS, 0},
+    {"async", 0, MS_SYNCHRONOUS},
+    {"dirsync", MS_DIRSYNC, 0},
+    {"noatime", MS_NOATIME, 0},
+    {"atime", 0, MS_NOATIME},
+    {"nodiratime", MS_NODIRATIME, 0},
+    {"diratime", 0, MS_NODIRATIME},
+    {"relatime", MS_RELATIME, 0},
+    {"norelatime", 0, MS_RELATIME},
+    {"strictatime", MS_STRICTATIME, 0},
+    {"lazytime", MS_LAZYTIME, 0},
+    {"silent", MS_SILENT, 0},
+    {"user", MS_NOSUID | MS_NODEV | MS_NOEXEC, 0},
+    {"users", MS_NOSUID | MS_NODEV | MS_NOEXEC, 0},
+    {"owner", MS_NOSUID | MS_NODEV, 0},
+    {"group", MS_NOSUID | MS_NODEV, 0},
+    {"nouser", 0, 0},
+    {"auto", 0, 0},
+};
+
+static int take_time(const char *value, usec_t *to, const char *option, struct error *e) {
+    return timespan_parse(value, to) < 0 ? error_set(e, EINVAL, "%s is no time", option) : 0;
+}
+
+/* 1 = taken, 0 = for the file system, -EINVAL. */
+static int take_option(struct fstab_entry *f, const char *option, struct error *e) {
+    const char *value;
+    int64_t priority;
+
+    for (size_t i = 0; i < ARRAY_SIZE(flag_options); i++)
+        if (streq(option, flag_options[i].name)) {
+            f->flags = (f->flags & ~flag_options[i].clear) | flag_options[i].set;
+            return 1;
+        }
+    if (streq(option, "noauto"))
+        f->no_auto = true;
+    else if (streq(option, "nofail"))
+        f->no_fail = true;
+    else if (streq(option, "_netdev"))
+        f->network = true;
+    else if (streq(option, "bind") || streq(option, "rbind")) {
+        f->kind = FSTAB_BIND;
+        f->recursive = option[0] == 'r';
+    } else if ((value = startswith(option, "x-systemd.device-timeout="))) {
+        if (take_time(value, &f->device_timeout, option, e) < 0)
+            return -EINVAL;
+    } else if ((value = startswith(option, "x-systemd.mount-timeout="))) {
+        if (take_time(value, &f->mount_timeout, option, e) < 0)
+            return -EINVAL;
+    } else if (streq(option, "x-mount.mkdir") || startswith(option, "x-mount.mkdir="))
+        f->make_directory = true;
+    else if (startswith(option, "x-") || startswith(option, "comment="))
+        return 1;
+    else if (f->kind == FSTAB_SWAP && (value = startswith(option, "pri="))) {
+        if (parse_int(value, 0, 32767, &priority) < 0)
+            return error_set(e, EINVAL, "%s: a priority is a number from 0 to 32767", option);
+        f->priority = (int)priority;
+    } else if (f->kind == FSTAB_SWAP && (streq(option, "discard") || startswith(option, "discard=")))
+        f->discard = true;
+    else if (f->kind == FSTAB_SWAP && (streq(option, "sw") || !*option))
+        return 1;
+    else
+        return 0;
+    return 1;
+}
+
+static int take_options(struct fstab_entry *f, char *options, struct error *e) {
+    _cleanup_strbuf_ struct strbuf data = {};
+
+    for (char *rest = options, *option; (option = strsep(&rest, ","));) {
+        if (!*option)
+            continue;
+        int r = take_option(f, option, e);
+        if (r < 0)
+            return r;
+        if (r == 0)
+            strbuf_printf(&data, "%s%s", data.length > 0 ? "," : "", option);
+    }
+    f->data = strbuf_take(&data);
+    return f->data ? 0 : error_set_errno(e, ENOMEM, "options");
+}
+
+/* ---- a line ---- */
+
+static int parse_fields(char *field[static 4], struct fstab_entry *f, struct error *e) {
+    const char *type = field[2] ? field[2] : "auto";
+
+    if (!field[1])
+        return error_set(e, EINVAL, "a line needs at least a device and a directory");
+    *f = (struct fstab_entry){.device_timeout = FSTAB_TIMEOUT,
+        .mount_timeout = FSTAB_TIMEOUT,
+        .priority = -1,
+        .kind = streq(type, "swap") ? FSTAB_SWAP : FSTAB_MOUNT};
+    f->source = strdup(octal_unescape(field[0]));
+    f->type = strdup(type);
+    if (!f->source || !f->type)
+        return error_set_errno(e, ENOMEM, "fstab");
+    if (f->kind != FSTAB_SWAP) {
+        char *target = path_simplify(octal_unescape(field[1]));
+        if (!path_is_normalized(target))
+            return error_set(e, EINVAL, "\"%s\" is no absolute path", target);
+        f->target = strdup(target);
+        if (!f->target)
+            return error_set_errno(e, ENOMEM, "fstab");
+    }
+    char nothing[] = "";
+    int r = take_options(f, field[3] ? field[3] : nothing, e);
+    if (r >= 0 && f->kind == FSTAB_BIND && f->source[0] != '/')
+        return error_set(e, EINVAL, "\"%s\" cannot be bound: no absolute path", f->source);
+    return r;
+}
+
+int fstab_parse_line(const char *line, struct fstab_entry *ret, struct error *e) {
+    _cleanup_free_ char *copy = strdup(line);
+    _cleanup_(fstab_entry_done) struct fstab_entry f = {};
+    char *field[4] = {};
+    size_t n = 0;
+
+    if (!copy)
+        return error_set_errno(e, ENOMEM, "fstab");
+    for (char *rest = strstrip(copy), *word; n < ARRAY_SIZE(field) && (word = strsep(&rest, " \t"));)
+        if (*word)
+            field[n++] = word;
+    if (n == 0 || field[0][0] == '#')
+        return 0;
+    int r = parse_fields(field, &f, e);
+    if (r < 0)
+        return r;
+    *ret = f;
+    f = (struct fstab_entry){};
+    return 1;
+}
+
+bool fstab_needs_device(const struct fstab_entry *f) {
+    static const char *const tags[] = {"/dev/", "UUID=", "LABEL=", "PARTUUID=", "PARTLABEL="};
+
+    for (size_t i = 0; f->kind != FSTAB_BIND && i < ARRAY_SIZE(tags); i++)
+        if (startswith(f->source, tags[i]))
+            return true;
+    return false;
+}
+
+/* ---- order ---- */
+
+static bool is_below(const char *path, const char *parent) {
+    const char *rest = startswith(path, parent);
+
+    return !streq(path, parent) && rest && (streq(parent, "/") || *rest == '/');
+}
+
+/* Whether b has to come before a. */
+static bool must_follow(const struct fstab_entry *a, const struct fstab_entry *b) {
+    if (a->kind == FSTAB_SWAP || b->kind == FSTAB_SWAP)
+        return a->kind == FSTAB_SWAP && b->kind != FSTAB_SWAP;
+    return is_below(a->target, b->target) || (a->kind == FSTAB_BIND && is_below(a->source, b->target));
+}
+
+/* A few dozen lines at most: each is moved in front of the first one that has to follow it. */
+void fstab_sort(struct fstab_entry *entries, size_t n) {
+    for (size_t i = 1; i < n; i++)
+        for (size_t k = 0; k < i; k++)
+            if (must_follow(&entries[k], &entries[i])) {
+                struct fstab_entry moved = entries[i];
+                memmove(&entries[k + 1], &entries[k], (i - k) * sizeof moved);
+                entries[k] = moved;
+                break;
+            }
+}

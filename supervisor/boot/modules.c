@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "boot/modules.h"
+
+#include <fcntl.h>
+#include <linux/module.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+
+#include "base/fs.h"
+#include "boot/boot.h"
+#include "boot/conf_files.h"
+
+#define TABLE_MAX (32 * 1024 * 1024)
+#define COMMAND_LINE_MAX (1024 * 1024)
+
+/* ---- names and tables ---- */
+
+/* From the last component of a path; what follows its first '.' does not matter. */
+static int name_of(const char *base, char ret[static MODULE_NAME_MAX]) {
+    size_t n = strcspn(base, ".");
+
+    if (n == 0)
+        return -EINVAL;
+    if (n >= MODULE_NAME_MAX)
+        return -ENAMETOOLONG;
+    for (size_t i = 0; i < n; i++)
+        ret[i] = base[i] == '-' ? '_' : base[i];
+    ret[n] = '\0';
+    return 0;
+}
+
+int module_name(const char *path, char ret[static MODULE_NAME_MAX]) {
+    return name_of(path_basename(path), ret);
+}
+
+char *modules_find(const char *dep, const char *name) {
+    char wanted[MODULE_NAME_MAX], here[MODULE_NAME_MAX];
+
+    if (module_name(name, wanted) < 0)
+        return NULL;
+    for (const char *line = dep; *line;) {
+        size_t n = strcspn(line, "\n"), path = strcspn(line, ":\n");
+        /* Only the last component matters, and the path ends at ':'. */
+        size_t start = path;
+        while (start > 0 && line[start - 1] != '/')
+            start--;
+        if (path < n && name_of(line + start, here) >= 0 && streq(here, wanted))
+            return strndup(line, n);
+        line += n + (line[n] == '\n');
+    }
+    return NULL;
+}
+
+char *modules_parameters(const char *command_line, const char *name) {
+    _cleanup_strbuf_ struct strbuf out = {};
+    struct word_reader w = {};
+    char wanted[MODULE_NAME_MAX], here[MODULE_NAME_MAX];
+
+    if (module_name(name, wanted) < 0)
+        return strdup("");
+    for (const char *p = command_line;; p++) {
+        if (word_reader_put(&w, *p)) {
+            const char *dot = strchr(w.word, '.'), *equals = strchr(w.word, '=');
+            if (dot && equals && dot < equals && name_of(w.word, here) >= 0 && streq(here, wanted))
+                strbuf_printf(&out, "%s%s", out.length > 0 ? " " : "", dot + 1);
+        }
+        if (!*p)
+            break;
+    }
+    return strbuf_take(&out);
+}
+
+/* ---- loading ---- */
+
+static const struct {
+    const char *suffix, *program;
+} compressions[] = {{".xz", "xz"}, {".zst", "zstd"}, {".gz", "gzip"}};
+
+static const char *decompressor(const char *path) {
+    for (size_t i = 0; i < ARRAY_SIZE(compressions); i++)
+        if (endswith(path, compressions[i].suffix))
+            return compressions[i].program;
+    return NULL;
+}
+
+/* The unpacked module in a memory file, or -errno. */
+static int unpack(int fd, const char *program) {
+    _cleanup_close_ int memory = memfd_create("module", MFD_CLOEXEC);
+    int status = 0;
+
+    if (memory < 0)
+        return negative_errno();
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (dup2(fd, STDIN_FILENO) >= 0 && dup2(memory, STDOUT_FILENO) >= 0)
+            (void)execlp(program, program, "-dc", (char *)NULL);
+        _exit(127);
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) < 0)
+        return negative_errno();
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        return WIFEXITED(status) && WEXITSTATUS(status) == 127 ? -ENOEXEC : -EIO;
+    return TAKE_FD(memory);
+}
+
+static int insert(const char *path, const char *parameters) {
+    const char *program = decompressor(path);
+
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return negative_errno();
+    int flags = program ? MODULE_INIT_COMPRESSED_FILE : 0;
+    if (syscall(SYS_finit_module, fd, parameters, flags) == 0 || errno == EEXIST)
+        return 0;
+    if (!program || (errno != EINVAL && errno != EOPNOTSUPP))
+        return negative_errno();
+    _cleanup_close_ int memory = unpack(fd, program);
+    if (memory < 0)
+        return memory;
+    return syscall(SYS_finit_module, memory, parameters, 0) == 0 || errno == EEXIST ? 0 : negative_errno();
+}
+
+static bool is_loaded(const char *path) {
+    char name[MODULE_NAME_MAX], directory[MODULE_NAME_MAX + 16];
+
+    if (module_name(path, name) < 0)
+        return false;
+    (void)snprintf(directory, sizeof directory, "/sys/module/%s", name);
+    return access(directory, F_OK) == 0;
+}
+
+/* The files of this kernel, read once. */
+static struct {
+    char *directory; /* /lib/modules/VERSION */
+    char *dep, *builtin, *command_line;
+} tables;
+
+static int read_tables(void) {
+    struct utsname kernel;
+
+    if (tables.directory)
+        return 0;
+    (void)uname(&kernel);
+    _cleanup_free_ char *directory = strf("/lib/modules/%s", kernel.release),
+                        *dep = directory ? path_join(directory, "modules.dep") : NULL,
+                        *builtin = directory ? path_join(directory, "modules.builtin") : NULL;
+    if (!dep || !builtin)
+        return -ENOMEM;
+    int r = file_read(AT_FDCWD, dep, TABLE_MAX, &tables.dep, NULL);
+    if (r < 0)
+        return r;
+    if (file_read(AT_FDCWD, builtin, TABLE_MAX, &tables.builtin, NULL) < 0)
+        tables.builtin = strdup("");
+    if (file_read(AT_FDCWD, "/proc/cmdline", COMMAND_LINE_MAX, &tables.command_line, NULL) < 0)
+        tables.command_line = strdup("");
+    if (!tables.builtin || !tables.command_line)
+        return -ENOMEM;
+    tables.directory = TAKE_PTR(directory);
+    return 0;
+}
+
+static bool is_builtin(const char *name) {
+    char wanted[MODULE_NAME_MAX], here[MODULE_NAME_MAX];
+
+    if (module_name(name, wanted) < 0)
+        return false;
+    for (const char *line = tables.builtin; *line;) {
+        size_t n = strcspn(line, "\n"), start = n;
+        while (start > 0 && line[start - 1] != '/')
+            start--;
+        if (name_of(line + start, here) >= 0 && streq(here, wanted))
+            return true;
+        line += n + (line[n] == '\n');
+    }
+    return false;
+}
+
+static int load_file(const char *path, struct error *e) {
+    if (is_loaded(path))
+        return 0;
+    _cleanup_free_ char *full = path_join(tables.directory, path),
+                        *parameters = modules_parameters(tables.command_line, path_basename(path));
+    int r = full && parameters ? insert(full, parameters) : -ENOMEM;
+    return r < 0 ? error_set_errno(e, r, "module %s", path) : 0;
+}
+
+int module_load(const char *name, struct error *e) {
+    int r = read_tables();
+
+    if (r < 0)
+        return error_set_errno(e, r, "the table of kernel modules");
+    _cleanup_free_ char *line = modules_find(tables.dep, name);
+    if (!line)
+        return is_builtin(name) ? 0 : error_set(e, ENOENT, "this kernel has no module %s", name);
+
+    char *colon = strchr(line, ':'), *end = line + strlen(line);
+    *colon = '\0';
+    /* A module's dependencies stand in the order in which they can be removed: the last is loaded first. */
+    for (char *p = end; p > colon + 1;) {
+        while (p > colon + 1 && p[-1] != ' ')
+            p--;
+        if (*p) {
+            r = load_file(p, e);
+            if (r < 0)
+                return r;
+        }
+        if (p > colon + 1)
+            *--p = '\0';
+    }
+    return load_file(line, e);
+}
+
+/* ---- the step ---- */
+
+static void load_named(struct boot_context *c, const char *name, const char *where) {
+    struct error e = {};
+
+    if (module_load(name, &e) < 0)
+        boot_problem(c, "%s: %s", where, e.text);
+}
+
+static void take_line(void *userdata, const char *file, unsigned line _unused_, char *text) {
+    load_named(userdata, text, file);
+}
+
+void step_modules(struct boot_context *c) {
+    _cleanup_free_ char *text = NULL;
+    struct word_reader w = {};
+
+    (void)conf_files_read("", "modules-load", take_line, c);
+    if (file_read(AT_FDCWD, "/proc/cmdline", COMMAND_LINE_MAX, &text, NULL) < 0)
+        return;
+    for (const char *p = text;; p++) {
+        const char *list = word_reader_put(&w, *p) ? startswith(w.word, "modules_load=") : NULL;
+        for (char *rest = list ? w.word + (list - w.word) : NULL, *name; (name = strsep(&rest, ","));)
+            if (*name)
+                load_named(c, name, "modules_load=");
+        if (!*p)
+            break;
+    }
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * /etc/fstab carried out. Each line is done by a child of its own, which may hang on its device or in the
+ * kernel for as long as it likes: davit-boot waits for it until the line's time-outs are over and goes on.
+ *
+ * A line that must work and does not makes the boot an emergency, as with systemd. With "nofail" it is told
+ * and no more; and when the device of such a line is not even there, nobody waits: its child stays behind,
+ * and mounts it should it turn up in time. Lines that make no sense are told and passed over. fsck is not
+ * run: file systems with a journal repair themselves when they are mounted.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/swap.h>
+#include <sys/wait.h>
+
+#include "base/fs.h"
+#include "base/log.h"
+#include "boot/boot.h"
+#include "boot/fstab.h"
+#include "boot/modules.h"
+#include "boot/mounting.h"
+#include "boot/superblock.h"
+#include "init/mounts.h"
+
+#define FSTAB_FILE "/etc/fstab"
+#define FSTAB_MAX_BYTES (1024 * 1024)
+#define FSTAB_MAX_LINES 1024
+#define FILE_SYSTEMS "/proc/filesystems"
+#define DEVICE_POLL_FIRST (20 * USEC_PER_MSEC)
+#define DEVICE_POLL_MAX (500 * USEC_PER_MSEC)
+
+/* ---- in the child ---- */
+
+static int find_source(const struct fstab_entry *f, char **ret) {
+    if (!fstab_needs_device(f) || f->source[0] == '/') {
+        if (fstab_needs_device(f) && access(f->source, F_OK) < 0)
+            return negative_errno();
+        *ret = strdup(f->source);
+        return *ret ? 0 : -ENOMEM;
+    }
+    return superblock_find(f->source, ret);
+}
+
+static int wait_for_source(const struct fstab_entry *f, usec_t begin, char **ret, struct error *e) {
+    usec_t pause = DEVICE_POLL_FIRST, end = usec_add(begin, f->device_timeout);
+
+    for (;;) {
+        int r = find_source(f, ret);
+        if (r != -ENOENT)
+            return r < 0 ? error_set_errno(e, r, "%s", f->source) : 0;
+        if (now_monotonic() >= end)
+            return error_set(e, ENODEV, "%s did not appear", f->source);
+        (void)usleep((useconds_t)pause);
+        pause = MIN(2 * pause, DEVICE_POLL_MAX);
+    }
+}
+
+static bool kernel_knows(const char *file_systems, const char *type) {
+    size_t n = strlen(type);
+
+    for (const char *p = file_systems; (p = strstr(p, type)); p += n)
+        if (p > file_systems && p[-1] == '\t' && (p[n] == '\n' || !p[n]))
+            return true;
+    return false;
+}
+
+/* The kernel would ask /sbin/modprobe for the driver, which may not be there. */
+static void load_driver(const char *type) {
+    _cleanup_free_ char *known = NULL;
+    struct error e = {};
+
+    if (file_read(AT_FDCWD, FILE_SYSTEMS, FSTAB_MAX_BYTES, &known, NULL) >= 0 && !kernel_knows(known, type))
+        (void)module_load(type, &e);
+}
+
+/* File systems that need a program of their own (NFS, FUSE): mount(8)'s convention. Returns only where there
+ * is none. */
+static void exec_helper(const struct fstab_entry *f, const char *source, const char *type) {
+    _cleanup_free_ char *path = strf("/sbin/mount.%s", type);
+
+    if (!path || access(path, X_OK) < 0)
+        return;
+    (void)execl(path, path, source, f->target, "-o", *f->data ? f->data : "defaults",
+        f->flags & MS_RDONLY ? "-r" : NULL, (char *)NULL);
+}
+
+static int bind_source(const struct fstab_entry *f, struct error *e) {
+    if (mount(f->source, f->target, NULL, MS_BIND | (f->recursive ? MS_REC : 0), NULL) < 0)
+        return error_set_errno(e, errno, "binding %s to %s", f->source, f->target);
+    /* The flags of a bind mount are taken only when it is there already. */
+    if (f->flags != 0 && mount(NULL, f->target, NULL, MS_BIND | MS_REMOUNT | f->flags, NULL) < 0)
+        return error_set_errno(e, errno, "options of %s", f->target);
+    return 0;
+}
+
+static int mount_device(const struct fstab_entry *f, const char *source, struct error *e) {
+    const char *type = f->type;
+    struct superblock s;
+
+    if (streq(type, "auto")) {
+        int r = superblock_read(source, &s);
+        if (r < 0)
+            return error_set(e, -r, "%s has no file system that is known here: name its type", source);
+        type = s.type;
+    }
+    load_driver(type);
+    exec_helper(f, source, type);
+    if (mount(source, f->target, type, f->flags, f->data) < 0)
+        return errno == ENODEV
+                   ? error_set(e, ENODEV, "this kernel does not know the file system type \"%s\"", type)
+                   : error_set_errno(e, errno, "mounting %s on %s", source, f->target);
+    return 0;
+}
+
+static int swap_on(const struct fstab_entry *f, const char *source, struct error *e) {
+    int flags = f->discard ? SWAP_FLAG_DISCARD : 0;
+
+    if (f->priority >= 0)
+        flags |= SWAP_FLAG_PREFER | f->priority;
+    return swapon(source, flags) < 0 && errno != EBUSY ? error_set_errno(e, errno, "swap on %s", source) : 0;
+}
+
+static int carry_out(const struct fstab_entry *f, usec_t begin, struct error *e) {
+    _cleanup_free_ char *source = NULL;
+
+    int r = wait_for_source(f, begin, &source, e);
+    if (r < 0)
+        return r;
+    if (f->kind == FSTAB_SWAP)
+        return swap_on(f, source, e);
+    /* systemd makes missing mount points too; on a read-only root they have to be there. */
+    (void)mkdir_parents(AT_FDCWD, f->target, 0755);
+    return f->kind == FSTAB_BIND ? bind_source(f, e) : mount_device(f, source, e);
+}
+
+/* ---- in davit-boot ---- */
+
+/* The child writes its error to the pipe; the end of the pipe alone is success. */
+static pid_t start_child(const struct fstab_entry *f, usec_t begin, int *ret_pipe) {
+    struct error e = {};
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return negative_errno();
+    pid_t pid = fork();
+    if (pid != 0) {
+        int r = pid < 0 ? negative_errno() : (int)pid;
+        (void)close(ends[1]);
+        if (pid < 0)
+            (void)close(ends[0]);
+        else
+            *ret_pipe = ends[0];
+        return r;
+    }
+    (void)signal(SIGPIPE, SIG_IGN);
+    int r = carry_out(f, begin, &e);
+    if (r < 0 && write(ends[1], &e, sizeof e) < 0) /* davit-boot is gone: this line was left behind */
+        log_warning("%s", e.text);
+    _exit(r < 0);
+}
+
+static int wait_for_child(pid_t pid, int pipe_fd, usec_t end, struct error *e) {
+    usec_t now = now_monotonic();
+    struct pollfd p = {.fd = pipe_fd, .events = POLLIN};
+    int status = 0;
+
+    int r = poll(&p, 1, end > now ? (int)MIN((end - now) / USEC_PER_MSEC + 1, (usec_t)INT32_MAX) : 0);
+    if (r == 0) {
+        (void)kill(pid, SIGKILL); /* what hangs in the kernel stays there; nobody waits for it */
+        return error_set(e, ETIMEDOUT, "it takes too long");
+    }
+    if (read(pipe_fd, e, sizeof *e) == (ssize_t)sizeof *e)
+        return -e->number;
+    *e = (struct error){};
+    /* A helper program that took the child's place tells by its exit status. */
+    if (waitpid(pid, &status, 0) == pid && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
+        return error_set(e, EIO, "it failed (status %d)", status);
+    return 0;
+}
+
+int fstab_mount(const struct fstab_entry *f, usec_t begin, struct error *e) {
+    int pipe_fd = -1;
+
+    pid_t pid = start_child(f, begin, &pipe_fd);
+    if (pid < 0)
+        return error_set_errno(e, pid, "no process for it");
+    usec_t end = fstab_needs_device(f) ? usec_add(begin, f->device_timeout) : now_monotonic();
+    int r = wait_for_child(pid, pipe_fd, usec_add(MAX(end, now_monotonic()), f->mount_timeout), e);
+    (void)close(pipe_fd);
+    return r;
+}
+
+static void remount_root(struct boot_context *c, const struct fstab_entry *f) {
+    if (mount(NULL, "/", NULL, MS_REMOUNT | f->flags, f->data) < 0)
+        boot_problem(c, FSTAB_FILE ": / keeps the options it has: %s", errno_text(errno));
+}
+
+static void leave_behind(const struct fstab_entry *f, usec_t begin) {
+    int pipe_fd = -1;
+
+    log_notice(FSTAB_FILE ": %s is not there yet; not waiting for it (nofail)", f->source);
+    if (start_child(f, begin, &pipe_fd) > 0)
+        (void)close(pipe_fd);
+}
+
+static void do_entry(struct boot_context *c, const struct fstab_entry *f, usec_t begin) {
+    const char *name = f->kind == FSTAB_SWAP ? f->source : f->target;
+    _cleanup_free_ char *source = NULL;
+    struct error e = {};
+
+    if (f->no_auto || (f->kind != FSTAB_SWAP && !streq(name, "/") && is_mount_point(f->target)))
+        return;
+    if (f->network) {
+        boot_problem(c, FSTAB_FILE ": %s needs the network (_netdev): not mounted by davit-boot", name);
+        return;
+    }
+    if (f->kind != FSTAB_SWAP && streq(name, "/")) {
+        remount_root(c, f);
+        return;
+    }
+    if (f->no_fail && find_source(f, &source) == -ENOENT) {
+        leave_behind(f, begin);
+        return;
+    }
+    int r = fstab_mount(f, begin, &e);
+    if (r >= 0)
+        log_info("%s: %s", name, f->kind == FSTAB_SWAP ? "used for swap" : "mounted");
+    else if (f->no_fail || f->kind == FSTAB_SWAP)
+        boot_problem(c, FSTAB_FILE ": %s: %s", name, e.text);
+    else
+        boot_emergency(
+            c, FSTAB_FILE ": %s: %s (\"nofail\" in its options would let the boot go on)", name, e.text);
+}
+
+void step_fstab(struct boot_context *c) {
+    _cleanup_free_ struct fstab_entry *entries = calloc(FSTAB_MAX_LINES, sizeof *entries);
+    _cleanup_free_ char *text = NULL;
+    usec_t begin = now_monotonic();
+    unsigned number = 0;
+    size_t n = 0;
+
+    int r = entries ? file_read(AT_FDCWD, FSTAB_FILE, FSTAB_MAX_BYTES, &text, NULL) : -ENOMEM;
+    if (r < 0) {
+        if (r != -ENOENT)
+            boot_problem(c, FSTAB_FILE ": %s", errno_text(r));
+        return;
+    }
+    for (char *rest = text, *line; n < FSTAB_MAX_LINES && (line = strsep(&rest, "\n"));) {
+        struct error e = {};
+        number++;
+        r = fstab_parse_line(line, &entries[n], &e);
+        if (r < 0)
+            boot_problem(c, FSTAB_FILE ":%u: %s: line passed over", number, e.text);
+        else
+            n += (size_t)r;
+    }
+    fstab_sort(entries, n);
+    for (size_t i = 0; i < n; i++) {
+        do_entry(c, &entries[i], begin);
+        fstab_entry_done(&entries[i]);
+    }
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What davitd knows of the boot it is part of: what davit-init told it by its environment (target and log
+ * level of the kernel's command line, times), what davit-boot left in its report, and when the default target
+ * was reached, which it tells davit-init in turn, so that a later davitd knows it too.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "base/boot_times.h"
+
+struct manager;
+
+struct manager_boot {
+    char *target;  /* instead of default_target; NULL = not said */
+    int log_level; /* instead of log_level; -1 = not said */
+    struct boot_times times;
+    usec_t units_load, units_loaded; /* of the first davitd only, 0 = somebody else's */
+};
+
+/* Takes the environment. Without one (under systemd, in a test) nothing is known but our own times. */
+void boot_read_environment(struct manager_boot *b);
+void manager_boot_done(struct manager_boot *b);
+/* After each job: the first time that none is left the boot is over. */
+void boot_check_finished(struct manager *m);
+/* For `davit status` and `davit analyze`: NULL when out of memory. */
+json_t *api_boot_json(struct manager *m);
