@@ -178,7 +178,10 @@ static void take_message(struct keeper *k, struct notify_message *m) {
     static struct report r; /* 4 KiB: not on the stack of a process that counts its pages */
     char *rest = m->text, *line;
 
-    r = (struct report){.keeper = k, .message = m};
+    memset(&r, 0,
+        offsetof(struct report, up)); /* the text is as long as up_length says, and touched no further */
+    r.keeper = k;
+    r.message = m;
     while ((line = notify_next_line(&rest)))
         take_line(&r, line);
     store_fds(&r);

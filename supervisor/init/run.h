@@ -34,7 +34,6 @@ struct keeper {
     struct part parts[PART_COUNT];
     struct parts_context context;
     struct feed feed;
-    struct store store;
     struct boot boot; /* a machine's duties: davit-boot, hardware watchdog, times */
 
     usec_t restart_first; /* children.h */
@@ -57,6 +56,9 @@ struct keeper {
     char ending_argument[ENDING_ARGUMENT_MAX]; /* for reboot(2); "" = none */
     bool parts_killed;                         /* CLOSING: SIGKILL was sent to the parts */
     bool forced;                               /* everything is being killed, adopted children too */
+
+    /* Last: its pages cost nothing until they are used, and those in front are few. */
+    struct store store;
 };
 
 #define KEEPER_EXIT_SETUP 125 /* nothing was started */
