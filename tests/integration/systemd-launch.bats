@@ -51,7 +51,7 @@ script_unit() {
     sd systemctl start davit-container@logs
     wait_for 10 has_journal davit-container@logs 'hello from logs'
     id=$(property davit-container@logs InvocationID)
-    [ "$(journal _SYSTEMD_UNIT=davit-container@logs.service CONTAINER_NAME=logs "_SYSTEMD_INVOCATION_ID=$id" "_PID=$(main_pid davit-container@logs)")" = 'hello from logs' ]
+    [ "$(journal _SYSTEMD_UNIT=davit-container@logs.service CONTAINER_NAME=systemd-logs "_SYSTEMD_INVOCATION_ID=$id" "_PID=$(main_pid davit-container@logs)")" = 'hello from logs' ]
     sd systemctl stop davit-container@logs
 }
 

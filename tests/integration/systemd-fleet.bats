@@ -1,0 +1,145 @@
+#!/usr/bin/env bats
+# davit.service under a real systemd: what systemd sees of the fleet, and that nothing it does loses a container or a line.
+# shellcheck disable=SC2016 # scripts for a shell or awk in there
+
+bats_require_minimum_version 1.5.0
+load systemd
+
+setup_file() {
+    export SD_MISSING=''
+    if SD_MISSING=$(systemd_missing); then return; fi
+    systemd_prepare
+    # Short enough for a test; what watches davitd is davit-init.
+    mkdir -p "$S/etc/systemd/system/davit.service.d"
+    printf '[Service]\nEnvironment=DAVIT_WATCHDOG_USEC=1000000\nWatchdogSec=20\n' >"$S/etc/systemd/system/davit.service.d/test.conf"
+    printf '[Container]\nImage=busybox\nExec=/bin/sh -c '\''trap "exit 0" TERM; while :; do sleep 0.1; done'\''\n[Install]\nWantedBy=multi-user.target\n' >"$S/etc/davit/units/web.container"
+    systemd_start
+    export SD_PID SD_UNSHARE SD_GROUP D DAVIT_NAME
+}
+teardown_file() { [ -n "$SD_MISSING" ] || systemd_stop; }
+setup() {
+    [ -z "$SD_MISSING" ] || skip "$SD_MISSING"
+    sd systemctl start davit
+    wait_for 20 unit_is web running
+}
+teardown() { if [ "${BATS_TEST_COMPLETED:-}" != 1 ] && [ -z "$SD_MISSING" ]; then sd journalctl -n 40 --no-pager -o short; fi; }
+
+fleet() { sd davit status --json "$1" | jq -r "(if type == \"array\" then .[0] else . end) | .$2"; }
+unit_is() { [ "$(fleet "$1" state)" = "$2" ]; }
+# Writes $1 lines, and then waits.
+lines_unit() { printf '[Container]\nImage=busybox\nExec=/bin/sh -c "payload lines %s word; exec payload serve 0"\n' "$2" | sd_unit "$1.container"; sd davit daemon-reload; }
+has_last() { journal "UNIT=$1.container" | grep -q "^word $2\$"; }
+part_pid() { sd pgrep -P "$(main_pid davit)" -f "^$1"; }
+part_is_new() { local pid; pid=$(part_pid "$1") && [ "$pid" != "$2" ]; }
+
+@test "systemctl status shows the fleet, and what it says of it" {
+    wait_for 10 has_property davit StatusText '1 running'
+    sd systemctl status --no-pager davit | grep -q 'web.container'
+    has_property davit Type notify
+    has_property davit Delegate yes
+    has_property davit ActiveState active
+}
+
+@test "the units that are installed have no mistakes, and their exposure is the stated one" {
+    sd systemd-analyze verify --man=no /usr/lib/systemd/system/davit.service /usr/lib/systemd/system/davit-container@web.service
+    [[ $(sd systemd-analyze security --no-pager --offline=yes davit.service | tail -1) == *' 9.1 '* ]]
+    [[ $(sd systemd-analyze security --no-pager --offline=yes davit-container@.service | tail -1) == *' 9.'[0-3]' '* ]]
+}
+
+@test "systemctl reload is davit daemon-reload, and a failure of it is seen" {
+    printf '[Container]\nImage=busybox\nExec=/bin/true\n' | sd_unit new.container
+    sd systemctl reload davit
+    [ "$(fleet new state)" = inactive ]
+    has_property davit ActiveState active
+}
+
+@test "the journal has the fields of units and of their output" {
+    printf '[Container]\nImage=busybox\nContainerName=speaker\nExec=/bin/sh -c "echo one line; exit 3"\n' | sd_unit fields.container
+    sd davit daemon-reload
+    sd davit start fields
+    wait_for 10 unit_is fields failed
+    has_line() { [ "$(journal UNIT=fields.container CONTAINER_NAME=speaker)" != '' ] && journal CONTAINER_NAME=speaker | grep -q '^one line$'; }
+    wait_for 10 has_line
+    sd journalctl -o json --no-pager CONTAINER_NAME=speaker >"$BATS_TEST_TMPDIR/all"
+    id=$(jq -r 'select(.MESSAGE == "one line") | .INVOCATION_ID' "$BATS_TEST_TMPDIR/all")
+    [ "${#id}" = 32 ]
+    [ "$(jq -r 'select(.MESSAGE == "one line") | ._SYSTEMD_UNIT' "$BATS_TEST_TMPDIR/all")" = davit.service ]
+    jq -e "select(.MESSAGE_ID == \"d9b373ed55a64feb8242e02dbe79a49c\" and .RESULT == \"exit-code\" and .INVOCATION_ID == \"$id\")" "$BATS_TEST_TMPDIR/all"
+}
+
+@test "a davitd that hangs is replaced: the service and the containers do not notice" {
+    pid=$(fleet web pid) davitd=$(part_pid davitd) service=$(main_pid davit)
+    sd kill -STOP "$davitd"
+    wait_for 30 part_is_new davitd "$davitd"
+    wait_for 20 unit_is web running
+    [ "$(fleet web pid)" = "$pid" ]
+    [ "$(main_pid davit)" = "$service" ]
+    has_property davit NRestarts 0
+}
+
+@test "journald is stopped for a while: nothing of davit blocks, and no line is lost" {
+    lines_unit quiet 2000
+    journald=$(main_pid systemd-journald)
+    sd kill -STOP "$journald"
+    sd davit start quiet
+    wait_for 10 unit_is quiet running
+    sd timeout 5 davit status >/dev/null
+    sd davit kill --signal=KILL web
+    wait_for 10 unit_is web failed
+    sd kill -CONT "$journald"
+    wait_for 20 has_last quiet 2000
+    [ "$(journal UNIT=quiet.container | grep -c '^word ')" = 2000 ]
+    sd davit stop quiet
+    sd davit start web
+}
+
+@test "journald is restarted and killed while containers write: each line is there once" {
+    lines_unit steady 20000
+    sd davit start steady
+    sd systemctl restart systemd-journald
+    sd systemctl kill -s KILL systemd-journald
+    wait_for 30 has_last steady 20000
+    [ "$(journal UNIT=steady.container | grep -c '^word ')" = 20000 ]
+    [ "$(journal UNIT=steady.container | grep '^word ' | sort -u | wc -l)" = 20000 ]
+    sd davit stop steady
+}
+
+@test "systemctl daemon-reexec and daemon-reload leave the fleet alone" {
+    pid=$(fleet web pid) service=$(main_pid davit)
+    sd systemctl daemon-reexec
+    sd systemctl daemon-reload
+    [ "$(main_pid davit)" = "$service" ]
+    [ "$(fleet web pid)" = "$pid" ]
+    [[ $(property davit StatusText) == '1 running'* ]]
+}
+
+@test "systemctl kill of the main process alone, and of a part: the parts are there again" {
+    pid=$(fleet web pid) launcher=$(part_pid 'davit-launch 0')
+    sd kill -KILL "$launcher" "$(part_pid davit-logd)" "$(part_pid davitd)"
+    wait_for 20 part_is_new 'davit-launch 0' "$launcher"
+    wait_for 20 unit_is web running
+    [ "$(fleet web pid)" = "$pid" ]
+}
+
+@test "systemctl stop stops the containers, in order, and leaves nothing" {
+    sd systemctl stop davit
+    has_property davit Result success
+    run ! sd pgrep -f 'sleep 0.1'
+    [ "$(sd sh -c 'ls /sys/fs/cgroup/system.slice | grep -x davit.service')" = '' ]
+    [ "$(sd sh -c 'ls /var/lib/davit/containers/web.container 2>/dev/null')" = '' ]
+}
+
+@test "with the drop-in keep-containers.conf, systemctl stop leaves the containers running" {
+    sd sh -c 'cp /usr/share/doc/davit/examples/keep-containers.conf /etc/systemd/system/davit.service.d/ && systemctl daemon-reload'
+    pid=$(fleet web pid)
+    sd systemctl stop davit
+    has_property davit ActiveState inactive
+    run ! sd pgrep -x davitd
+    sd kill -0 "$pid"
+    sd rm /etc/systemd/system/davit.service.d/keep-containers.conf
+    sd systemctl daemon-reload
+    sd systemctl start davit
+    wait_for 20 unit_is web running
+    # There is one of it, whichever.
+    [ "$(sd pgrep -f '^/bin/sh -c trap' | wc -l)" = 1 ]
+}
