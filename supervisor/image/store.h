@@ -8,6 +8,7 @@
  *          tree/            the directory that is mounted, owners as in the image; or instead of it
  *          image.erofs, image.squashfs   a file system image that is mounted
  *          layer.json       what it was made from (struct layer_info)
+ *          recipe           how its archive was written (worker/recipe.h)
  *   ROOT/references/NAME    a canonical name ("/" written "+"), in it the descriptor of the manifest
  *   ROOT/uses/UNIT          what a unit runs, and what it ran before that
  *   ROOT/work/NAME          whatever is not finished

@@ -77,6 +77,8 @@ ssize_t stream_read(struct stream *s, const void **ret_data, struct error *e) {
     hash_update(&s->diff, *ret_data, n);
     if (s->diff.size > STREAM_MAX)
         return error_set(e, EFBIG, "the layer unpacks to more than %" PRIu64 " bytes", STREAM_MAX);
+    if (s->tap)
+        s->tap(s->tap_userdata, *ret_data, n);
     return (ssize_t)n;
 }
 

@@ -29,7 +29,8 @@ struct stream {
     struct hash blob, diff;
     struct error error; /* the source's own, kept past libarchive */
     uint64_t padding;
-    bool draining;
+    void (*tap)(void *userdata, const void *data, size_t n); /* sees all that comes out; may be NULL */
+    void *tap_userdata;
 };
 
 int stream_open(struct stream *s, const struct layer_source *source, struct error *e);

@@ -14,6 +14,7 @@
 #define WHITEOUT_OPAQUE ".wh..wh..opq"
 #define AUFS_LINKS ".wh..wh.plnk"
 
+struct recipe_writer;
 struct unpack {
     const struct store *store;
     struct stream stream;
@@ -25,6 +26,7 @@ struct unpack {
     /* The directory of the last entry: the next is most often in it. "" is the root. */
     char *parent_path;
     int parent_fd;
+    struct recipe_writer *recipe;
     struct hashmap *implicit; /* path -> path */
     size_t implicit_bytes;
     uint64_t entries, size, unchecked;

@@ -4,6 +4,7 @@
 #include <sys/statvfs.h>
 
 #include "base/fs.h"
+#include "worker/recipe.h"
 #include "worker/unpack-internal.h"
 
 #define PROGRESS_STEP (UINT64_C(1024) * 1024)
@@ -37,6 +38,11 @@ static ssize_t on_read(struct archive *a, void *userdata, const void **ret_data)
         return ARCHIVE_FATAL;
     }
     return n;
+}
+
+static void on_bytes(void *userdata, const void *data, size_t n) {
+    struct unpack *u = userdata;
+    recipe_add(u->recipe, data, n);
 }
 
 static int archive_failed(struct unpack *u, const char *last, struct error *e) {
@@ -100,6 +106,8 @@ static int read_archive(struct unpack *u, const struct layer_source *source,
     int r = stream_open(&u->stream, source, e);
     if (r < 0)
         return r;
+    u->stream.tap = on_bytes;
+    u->stream.tap_userdata = u;
     u->tar = archive_read_new();
     if (!u->tar)
         return error_set(e, ENOMEM, "out of memory");
@@ -132,7 +140,8 @@ static int unpack_begin(struct unpack *u, const struct layer_writer *w, struct e
         free(root);
         return error_set(e, ENOMEM, "out of memory");
     }
-    return store_check_space(u->store, 0, e);
+    int r = recipe_begin(u->work, &u->recipe, e);
+    return r < 0 ? r : store_check_space(u->store, 0, e);
 }
 
 static void unpack_end(struct unpack *u) {
@@ -141,6 +150,8 @@ static void unpack_end(struct unpack *u) {
     if (u->tar)
         (void)archive_read_free(u->tar);
     stream_close(&u->stream);
+    if (u->recipe)
+        (void)recipe_end(u->recipe, false, NULL);
     if (u->times)
         (void)fclose(u->times);
     free(u->parent_path);
@@ -198,7 +209,9 @@ static int finish(
     (void)snprintf(info.media_type, sizeof(info.media_type), "%s", x->media_type ? x->media_type : "");
     if (u->links >= 0 && (r = remove_tree(u->work, "links")) < 0)
         return error_set_errno(e, r, "removing AUFS's links");
-    r = take_implicit(u, &unpacked->implicit, e);
+    r = recipe_end(TAKE_PTR(u->recipe), true, e);
+    if (r >= 0)
+        r = take_implicit(u, &unpacked->implicit, e);
     return r < 0 ? r : layer_finish(&unpacked->writer, &info, e);
 }
 
