@@ -163,9 +163,8 @@ check: ## install what is needed, build, lint, and run all tests; the last line 
 	@DAVIT_SOURCE=$(CURDIR) tests/check
 
 .PHONY: check-vm
-VM_TESTS ?= test-cgroup test-launch .bats
-check-vm: programs test-programs ## the same tests in a booted machine (QEMU) on pure cgroup v2; VM_TESTS picks
-	tests/vm/run --build $(O) $(VM_TESTS)
+check-vm: programs test-programs ## every test in a booted machine, and the integration tests inside one, on both kernels
+	tests/run --build $(O) --vm
 
 .PHONY: soak
 SOAK := --kills 10000 --logd 1000 --launch 1000 --replace 200 --containers 50

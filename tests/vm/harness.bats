@@ -83,6 +83,55 @@ S
     [ "$(vm_get /answer data)" = back ]
 }
 
+# In the file "count" stands a number; what the last acknowledgement says is that it had been made durable.
+sound_and_not_behind() {
+    local acknowledged count
+    vm_fsck >/dev/null || return 1
+    acknowledged=$(vm_get /last acknowledged || echo 0)
+    count=$(vm_get /var/lib/count || echo 0)
+    if [ "${acknowledged:-0}" -gt "${count:-0}" ]; then
+        echo "acknowledged $acknowledged, there is $count"
+        return 1
+    fi
+    seen+=("$count")
+}
+
+# Counts to 40, with SYNC after each step of replacing the file.
+count_with() {
+    script <<S
+mount /dev/nvme0n1p2 /mnt
+for n in \$(seq 40); do
+    echo \$n >/var/lib/new
+    $1 /var/lib/new
+    mv /var/lib/new /var/lib/count
+    $1 /var/lib
+    echo \$n >/mnt/last
+    sync /mnt/last
+done
+busybox poweroff -f
+S
+    vm_boot --init /sbin/vm-preinit --append '-- /script' --record
+    vm_ended poweroff
+}
+
+@test 'a power cut at any write: what was made durable is there' {
+    vm_new
+    vm_disk acknowledged 16M
+    count_with sync
+    local seen=()
+    vm_crashpoints 15 sound_and_not_behind
+    [ "$(printf '%s\n' "${seen[@]}" | sort -u | wc -l)" -ge 5 ]
+    [ "$(vm_get /var/lib/count)" = 40 ]
+}
+
+@test 'a power cut at any write: a program that makes nothing durable is found out' {
+    vm_new
+    vm_disk acknowledged 16M
+    count_with true
+    run ! vm_crashpoints 15 sound_and_not_behind
+    [[ $output == *'acknowledged '*', there is '*"VM_CRASH='"* ]]
+}
+
 @test 'keys, and text typed at the console, reach the machine' {
     vm_new
     script <<'S'

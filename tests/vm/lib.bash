@@ -66,13 +66,13 @@ vm_make_disk() {
     for disk in "root:$VM_SIZE" "${VM_DISKS[@]}"; do
         name=${disk%%:*} size=$(numfmt --from=iec "${disk#*:}")
         truncate -s $((start + size)) "$V/disk.img"
-        mke2fs -q -F -t ext4 -L "$name" -J size=4 -E "offset=$start,lazy_itable_init=1,root_owner=0:0" -d "$V/trees/$name" \
-            "$V/disk.img" $((size / 1024))k
+        mke2fs -qF -t ext4 -L "$name" -J size=4 -E "offset=$start,lazy_itable_init=1,root_owner=0:0" -d "$V/trees/$name" \
+            "$V/disk.img" $((size / 1024))k 2>"$V/mke2fs.log" || { cat "$V/mke2fs.log" >&2; return 1; }
         table+=$'\n'"start=$((start / 512)), size=$((size / 512)), type=83"
         VM_OFFSETS+=("$name:$start")
         start=$((start + size))
     done
-    sfdisk -q --no-reread --no-tell-kernel "$V/disk.img" <<<"$table" >/dev/null
+    sfdisk -q --no-reread --no-tell-kernel --wipe never --wipe-partitions never "$V/disk.img" <<<"$table"
     rm -rf "$V/trees"
 }
 # vm_part NAME [IMAGE]: as e2fsprogs call that file system
@@ -93,9 +93,9 @@ vm_part() {
 #   --timeout SECONDS    --watchdog            an i6300esb, which resets the machine
 #   --initrd FILE        --no-root             the kernel's command line names no root file system
 #   --smp N              --background          does not wait: vm_wait does
-#   --qemu "ARGUMENTS"
+#   --qemu "ARGUMENTS"   --record              for vm_crashpoints: each write to the disk is kept
 vm_boot() {
-    local kernel=$VM_KERNEL append='' init=/sbin/davit-init memory=512 smp=1 limit=${VM_TIMEOUT:-180} background='' initrd=() extra=() words
+    local kernel=$VM_KERNEL append='' init=/sbin/davit-init memory=512 smp=1 limit=${VM_TIMEOUT:-180} background='' record='' initrd=() extra=() words
     local root='root=/dev/nvme0n1p1 rw'
     while [ $# -gt 0 ]; do
         case $1 in
@@ -110,6 +110,7 @@ vm_boot() {
         --no-root) root=''; shift ;;
         --watchdog) extra+=(-device i6300esb -action 'watchdog=reset'); shift ;;
         --qemu) read -ra words <<<"$2"; extra+=("${words[@]}"); shift 2 ;;
+        --record) record=1; shift ;;
         --background) background=1; shift ;;
         *) echo "vm_boot: unknown option $1" >&2; return 2 ;;
         esac
@@ -118,14 +119,22 @@ vm_boot() {
     vm_make_disk "$kernel"
     [ ! -e "$V/console" ] || mv "$V/console" "$V/console.$(find "$V" -name 'console*' | wc -l)"
     rm -f "$V"/{result,pid,monitor,serial}
+    local disk=(-blockdev "driver=file,node-name=file,filename=$V/disk.img,discard=unmap")
+    if [ -n "$record" ]; then
+        cp --sparse=always "$V/disk.img" "$V/start.img"
+        : >"$V/writes"
+        disk+=(-blockdev "driver=file,node-name=writes,filename=$V/writes" -blockdev 'driver=blklogwrites,node-name=disk,file=file,log=writes')
+    else
+        disk+=(-blockdev 'driver=raw,node-name=disk,file=file,discard=unmap')
+    fi
     # One thread: several corrupt guests with more than one CPU in QEMU 7.2 (Debian 12), and never kvm, which is broken on
     # some hosts that offer it.
     setpriv --pdeathsig TERM "$VM_SOURCE/machine" "$V" "$limit" qemu-system-x86_64 -accel tcg,thread=single -M q35 -cpu max -smp "$smp" \
         -m "$memory" -nodefaults -no-user-config -display none -no-reboot \
         -chardev "socket,id=con,path=$V/serial,server=on,wait=off,logfile=$V/console" -serial chardev:con \
         -monitor "unix:$V/monitor,server=on,wait=off" \
-        -kernel "$DAVIT_VM_CACHE/kernel-$kernel/vmlinuz" "${initrd[@]}" "${extra[@]}" \
-        -drive "if=none,id=disk,file=$V/disk.img,format=raw,discard=unmap" -device nvme,serial=davit,drive=disk \
+        -kernel "$DAVIT_VM_CACHE/kernel-$kernel/vmlinux" "${initrd[@]}" "${extra[@]}" \
+        "${disk[@]}" -device nvme,serial=davit,drive=disk \
         -append "console=ttyS0 $root init=$init panic=-1 loglevel=3 audit=0 mitigations=off no_timer_check lsm=landlock,bpf $append" \
         2>"$V/qemu.log" </dev/null 3>&- &
     VM_MACHINE=$!
@@ -175,31 +184,50 @@ vm_kill() {
 
 # After a power cut the journal of a file system is the only place of what was written last.
 vm_replay_journal() { e2fsck -E journal_only -y "$1" >/dev/null 2>&1 || true; }
-# A copy to read from: the disk itself stays as the machine has left it.
+# A copy to read from, its journal replayed: the disk itself stays as the machine has left it.
 vm_snapshot() {
-    cp --sparse=always "$V/disk.img" "$V/read.img"
-    vm_part "$1" "$V/read.img"
+    local part
+    [ "$V/read.img" -nt "$V/disk.img" ] || cp --sparse=always "$V/disk.img" "$V/read.img"
+    part=$(vm_part "$1" "$V/read.img")
+    vm_replay_journal "$part"
+    echo "$part"
 }
 # vm_get PATH [DISK]: content of a file on the disk "root" or another; fails where there is none. vm_list PATH [DISK]: names
 vm_get() {
     local part
     part=$(vm_snapshot "${2:-root}")
-    vm_replay_journal "$part"
     if ! debugfs -R "stat \"$1\"" "$part" 2>/dev/null | grep -q '^Inode:'; then return 1; fi
     debugfs -R "cat \"$1\"" "$part" 2>/dev/null
 }
 vm_list() {
     local part
     part=$(vm_snapshot "${2:-root}")
-    vm_replay_journal "$part"
     debugfs -R "ls -p \"$1\"" "$part" 2>/dev/null | awk -F/ 'NF > 5 && $6 != "." && $6 != ".." {print $6}'
 }
 # vm_fsck [DISK]: the file system is sound, after its journal has been replayed
 vm_fsck() {
     local part
     part=$(vm_snapshot "${1:-root}")
-    vm_replay_journal "$part"
-    e2fsck -fn "$part"
+    e2fsck -fn "$part" 2>&1
+}
+
+# vm_writes: how many writes, flushes and discards the recorded boot has made so far
+vm_writes() { "$VM_SOURCE/replay" "$V/writes"; }
+# vm_crashpoints COUNT CHECK [FROM [TO]]: after a recorded boot, and COUNT times: the disk is made what it could have been after
+# a power cut at another of its writes (evenly from FROM to TO, by default all), unflushed blocks dropped at random; then
+# CHECK is called, with what reads a disk or boots it. Ends at the first CHECK that fails, which
+# VM_CRASH="POINT SEED" repeats alone.
+vm_crashpoints() {
+    local count=$1 check=$2 from=${3:-0} to=${4:-$(vm_writes)} n point seed
+    mv "$V/disk.img" "$V/end.img"
+    for ((n = 1; n <= count; n++)); do
+        point=$((from + (to - from) * n / count)) seed=$n
+        if [ -n "${VM_CRASH:-}" ]; then read -r point seed <<<"$VM_CRASH"; fi
+        "$VM_SOURCE/replay" "$V/writes" "$V/start.img" "$V/disk.img" "$point" "$seed"
+        "$check" || { echo "after a power cut at write $point of $to: VM_CRASH='$point $seed' repeats it" >&2; return 1; }
+        [ -z "${VM_CRASH:-}" ] || break
+    done
+    mv "$V/end.img" "$V/disk.img"
 }
 
 # vm_done: nothing of the machine stays
