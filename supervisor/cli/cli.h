@@ -35,6 +35,9 @@ struct cli_options {
     const char *user, *workdir, *name, *hostname, *memory, *memory_swap, *cpus, *pids_limit, *userns,
         *entrypoint, *network;
     const char *stop_signal, *stop_timeout, *shm_size, *tz;
+    bool repair, dry_run;                  /* image */
+    const char *from, *limit, *unused_for; /* image */
+    char **config, **copy;                 /* image */
     char **properties, **env, **env_files, **volumes, **mounts, **tmpfs, **cap_add, **cap_drop, **ulimits,
         **devices;
     char **group_add, **labels, **annotations, **dns, **add_host, **sysctl, **security_opt, **unit_properties;
@@ -137,6 +140,7 @@ int verb_events(struct cli *c, char **arguments, size_t n);
 int verb_exec(struct cli *c, char **arguments, size_t n);
 int verb_run(struct cli *c, char **arguments, size_t n);
 int verb_launch(struct cli *c, char **arguments, size_t n);
+int verb_image(struct cli *c, char **arguments, size_t n);
 int verb_info(struct cli *c, char **arguments, size_t n);
 int verb_image_list(struct cli *c, char **arguments, size_t n);
 int verb_image_exists(struct cli *c, char **arguments, size_t n);

@@ -36,6 +36,15 @@ const struct option_info option_table[] = {
     {"no-wall", NULL, NULL, "Tell nobody who is logged in", FLAG(no_wall), false},
     {"reboot-argument", NULL, "TEXT", "For the kernel's reboot command", STRING(reboot_argument), false},
 
+    /* image */
+    {"config", NULL, "KEY=VALUE", "Change the image's configuration: Cmd, Entrypoint, Env, Label, User, ...", STRINGS(config), false},
+    {"from", NULL, "DIR|IMAGE", "What the new image is made from (default: nothing)", STRING(from), false},
+    {"copy", NULL, "SOURCE:TARGET", "Copy a file or a directory of the host into the image", STRINGS(copy), false},
+    {"dry-run", NULL, NULL, "Only say what would be removed", FLAG(dry_run), false},
+    {"limit", NULL, "SIZE|PERCENT", "Remove unused images, oldest first, until the store is this small", STRING(limit), false},
+    {"unused-for", NULL, "TIME", "What has not been used for this long counts as unused (default 1day)", STRING(unused_for), false},
+    {"repair", NULL, NULL, "Remove what is damaged, so that it can be brought in again", FLAG(repair), false},
+
     /* launch */
     {"no-limits", NULL, NULL, "Resource limits are the service's own affair", FLAG(no_limits), false},
     {"stop", NULL, NULL, "Send StopSignal= to $MAINPID and wait for its end: for ExecStop=", FLAG(stop_payload), false},

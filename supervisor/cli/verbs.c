@@ -41,6 +41,8 @@ const struct verb verbs[] = {
 
     {"launch", "UNIT", "Become a container: ExecStart= of a systemd service, without davitd", "no-limits stop cleanup", 1, 1, verb_launch, true, NULL},
 
+    {"image", "VERB [ARGUMENT...]", "Import, make, list and clean up images; alone it says what it can do", "config from copy dry-run limit unused-for repair all plain", 0, ANY, verb_image, false, "Images"},
+
     {"enable", "UNIT...", "Start units at boot, as their [Install] says", "now no-block", 1, ANY, verb_enable, false, "Unit files"},
     {"disable", "UNIT...", "Do not start units at boot", "now no-block", 1, ANY, verb_enable, false, NULL},
     {"check", "[FILE|UNIT...]", "Find mistakes in unit files, or in all of them", "strict", 0, ANY, verb_check, false, NULL},

@@ -87,7 +87,7 @@ struct layer_info {
     uint64_t blob_size;     /* bytes of the blob */
     uint64_t size;          /* bytes of all files in it, or of the file system image */
     uint64_t archive_size;  /* bytes that diff_id is the digest of */
-    uint64_t entries;
+    uint64_t entries;       /* names in it; 0 for a file system image */
 };
 /* -ENOENT; -EBADMSG if its layer.json cannot be read. ret may be NULL. */
 int layer_find(const struct store *s, const char *diff_id, struct layer_info *ret, struct error *e);

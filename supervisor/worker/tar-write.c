@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "worker/tar-write.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -11,6 +10,7 @@
 
 #include "base/fs.h"
 #include "base/hashmap.h"
+#include "worker/listing.h"
 #include "worker/unpack-internal.h"
 
 #define BLOCK 512
@@ -328,44 +328,6 @@ static int write_entry(struct writer *w, int directory, const char *base, const 
 
 /* ---- directories ---- */
 
-static int list_names(int directory, char ***ret, struct error *e) {
-    _cleanup_strv_free_ char **l = NULL;
-    int r = 0;
-
-    int fd = open_beneath(directory, "", O_RDONLY | O_DIRECTORY);
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    if (!d) {
-        r = error_set_errno(e, fd < 0 ? fd : errno, "reading the directory");
-        closep(&fd);
-        return r;
-    }
-    size_t n = 0, room = 0;
-    for (const struct dirent *entry; r >= 0 && (entry = readdir(d));) {
-        if (streq(entry->d_name, ".") || streq(entry->d_name, ".."))
-            continue;
-        /* Not strv_append(), which counts the list each time: there may be a hundred thousand. */
-        if (n + 1 >= room) {
-            room = MAX(room * 2, (size_t)64);
-            char **grown = reallocarray(l, room, sizeof(*grown));
-            r = grown ? 0 : -ENOMEM;
-            l = grown ? grown : l;
-        }
-        if (r >= 0) {
-            l[n] = strdup(entry->d_name);
-            r = l[n] ? 0 : -ENOMEM;
-            n += l[n] != NULL;
-            l[n] = NULL;
-        }
-    }
-    (void)closedir(d);
-    if (r < 0)
-        return error_set(e, ENOMEM, "out of memory");
-    if (n > 0)
-        qsort(l, n, sizeof(*l), compare_names);
-    *ret = TAKE_PTR(l);
-    return 0;
-}
-
 static bool is_opaque(int fd) {
     char value;
     return fgetxattr(fd, "trusted.overlay.opaque", &value, 1) == 1 && value == 'y';
@@ -401,7 +363,7 @@ static int write_directory(
         return error_set(e, ENAMETOOLONG, "more than %d directories in each other: %s", DEPTH_MAX, path);
     int r = write_directory_header(w, fd, name, e);
     if (r >= 0)
-        r = list_names(fd, &names, e);
+        r = names_list(fd, "", &names, e);
     if (r < 0)
         return error_prefix(e, "%s", *path ? path : ".");
 

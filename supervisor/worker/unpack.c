@@ -4,6 +4,7 @@
 #include <sys/statvfs.h>
 
 #include "base/fs.h"
+#include "worker/listing.h"
 #include "worker/recipe.h"
 #include "worker/unpack-internal.h"
 
@@ -198,9 +199,7 @@ static int finish(
     struct layer_info info = {
         .kind = LAYER_TREE,
         .blob_size = u->stream.blob.size,
-        .size = u->size,
         .archive_size = u->stream.diff.size,
-        .entries = u->entries,
     };
 
     int r = check_digests(u, x, &info, e);
@@ -210,6 +209,8 @@ static int finish(
     if (u->links >= 0 && (r = remove_tree(u->work, "links")) < 0)
         return error_set_errno(e, r, "removing AUFS's links");
     r = recipe_end(TAKE_PTR(u->recipe), true, e);
+    if (r >= 0)
+        r = tree_count(u->root, &info.entries, &info.size, e);
     if (r >= 0)
         r = take_implicit(u, &unpacked->implicit, e);
     return r < 0 ? r : layer_finish(&unpacked->writer, &info, e);

@@ -16,6 +16,9 @@
 
 static const struct worker_command commands[] = {
     {"import", CONFINE_UNPACK, NULL, import_prepare, import_run},
+    {"create", CONFINE_UNPACK, NULL, create_prepare, create_run},
+    {"gc", CONFINE_UNPACK, NULL, NULL, gc_run},
+    {"fsck", CONFINE_UNPACK, NULL, NULL, fsck_run},
 };
 
 #define OPTION(name, member) \
@@ -31,15 +34,13 @@ static const struct worker_option options[] = {
     OPTIONS("config", config),
     OPTIONS("copy", copy),
     OPTION("from", from),
-    OPTION("keep-seconds", keep_seconds),
-    OPTION("limit-bytes", limit_bytes),
-    OPTION("limit-percent", limit_percent),
+    OPTION("limit", limit),
+    OPTION("unused-for", unused_for),
+    OPTIONS("unit", units),
     OPTIONS("keep", keep),
     OPTION("all", all),
     OPTION("repair", repair),
     OPTION("dry-run", dry_run),
-    OPTION("rootfs", rootfs),
-    OPTION("platform", platform),
 };
 
 /* ---- events ---- */

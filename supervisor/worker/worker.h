@@ -12,6 +12,7 @@
  * It reports on the progress descriptor, in lines of JSON, each an object with "event":
  *   {"event":"progress","what":"layer 2/20","done":BYTES,"total":BYTES}  some times a second at most
  *   {"event":"image","name":NAME,"manifest":DIGEST,"id":DIGEST}          an image that is in the store now
+ *   {"event":"freed","images":N,"layers":N,"blobs":N,"bytes":N}          what gc took away
  *   {"event":"note","text":TEXT}                                         worth saying, not an error
  *   {"event":"error","number":ERRNO,"step":STEP,"text":TEXT}             the last line of a run that failed
  * and by its exit status: 0, or 1 with an error event (also on stderr when there is no progress descriptor).
@@ -39,9 +40,9 @@ struct worker_options {
     char *store, *progress_fd, *timeout;
     char **names, **config, **copy; /* --name, --config, --copy */
     char *from;
-    char *keep_seconds, *limit_bytes, *limit_percent;
-    char **keep; /* references and units that gc keeps */
-    char *all, *repair, *dry_run, *rootfs, *platform;
+    char *limit, *unused_for;
+    char **units, **keep; /* names of all units; images that they name */
+    char *all, *repair, *dry_run;
 };
 
 struct worker_command {
@@ -84,3 +85,7 @@ void worker_image(struct worker *w, const char *name, const char *manifest, cons
 
 int import_prepare(struct worker *w, struct error *e);
 int import_run(struct worker *w, struct error *e);
+int create_prepare(struct worker *w, struct error *e);
+int create_run(struct worker *w, struct error *e);
+int gc_run(struct worker *w, struct error *e);
+int fsck_run(struct worker *w, struct error *e);

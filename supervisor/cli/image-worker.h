@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Running davit-image, which does what touches foreign data or changes much in the store. */
+#pragma once
+
+#include "cli/cli.h"
+
+/* Runs davit-image COMMAND with the store and these further arguments, shows its progress on a terminal, and prints
+ * what it reports: names of images a line each, or every event with --json. Returns the exit status. */
+int image_worker_run(struct cli *c, const char *command, char *const *arguments);

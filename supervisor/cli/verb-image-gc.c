@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* image gc: finds out what units there are and what they refer to, and leaves the rest to davit-image.
+ */
+#include "base/fs.h"
+#include "base/json.h"
+#include "cli/image-worker.h"
+#include "cli/output.h"
+#include "unit/unit.h"
+
+#define MANAGER_TIMEOUT (5 * USEC_PER_SEC)
+
+static int add(char ***l, const char *option, const char *value) {
+    return strv_consume(l, strf("--%s=%s", option, value));
+}
+
+/* Units of files: their names, and the images that containers name. One that does not load keeps what it has
+ * used. */
+static int add_unit_files(struct cli *c, char ***l) {
+    _cleanup_strv_free_ char **names = NULL;
+    struct unit_environment env;
+    struct error e = {};
+
+    (void)cli_unit_environment(c, &env);
+    int r = unit_list_names(&env, &names, &e);
+    if (r < 0) {
+        cli_error("cannot list unit files: %s", *e.text ? e.text : errno_text(r));
+        return r;
+    }
+    STRV_FOREACH (name, names) {
+        _cleanup_(unit_freep) struct unit *u = NULL;
+
+        r = add(l, "unit", *name);
+        if (r >= 0 && unit_load(&env, *name, &u, NULL) >= 0 && u->container && u->container->image)
+            r = add(l, "keep", u->container->image);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* Those that have no file: one-off containers. */
+static int add_running_units(struct cli *c, char ***l) {
+    _cleanup_(client_freep) struct client *client = NULL;
+    struct client_reply reply;
+    json_t *unit;
+    int r = 0;
+    size_t i;
+
+    if (client_open(c->paths.runtime, true, &client, NULL) < 0 ||
+        client_call(client, "io.davit.Manager.ListUnits", NULL, MANAGER_TIMEOUT, &reply, NULL) < 0)
+        return 0;
+    JSON_ARRAY_FOREACH (i, unit, json_object_get(reply.parameters, "units")) {
+        if (r >= 0 && *json_text(unit, "name"))
+            r = add(l, "unit", json_text(unit, "name"));
+    }
+    client_reply_done(&reply);
+    return r;
+}
+
+int verb_image_gc(struct cli *c, char **arguments _unused_, size_t n _unused_) {
+    _cleanup_strv_free_ char **l = NULL;
+
+    int r = add_unit_files(c, &l);
+    if (r >= 0)
+        r = add_running_units(c, &l);
+    if (r >= 0 && c->options.all)
+        r = add(&l, "all", "yes");
+    if (r >= 0 && c->options.dry_run)
+        r = add(&l, "dry-run", "yes");
+    if (r >= 0 && c->options.limit)
+        r = add(&l, "limit", c->options.limit);
+    if (r >= 0 && c->options.unused_for)
+        r = add(&l, "unused-for", c->options.unused_for);
+    if (r < 0) {
+        cli_error("%s", errno_text(r));
+        return EXIT_FAILURE;
+    }
+    return image_worker_run(c, "gc", l);
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * davit-image create: an image from a directory, another image, or nothing; files of the host copied in as
+ * one layer; a changed configuration. Enough for appliances, and the same input gives the same digests: no
+ * clock is read, and files that are copied belong to root, as in a Containerfile.
+ */
+#include <fcntl.h>
+
+#include "base/fs.h"
+#include "worker/import.h"
+#include "worker/tar-write.h"
+
+struct copy {
+    int fd;
+    const char *target;
+};
+
+struct create {
+    struct worker *worker;
+    int from; /* a directory, -1 = none */
+    struct copy *copies;
+    size_t n_copies;
+    json_t *config;
+    struct document_layer *layers; /* of the new image, lowest first */
+    char (*digests)[DIGEST_TEXT];  /* what their digests point to */
+    char (*media_types)[96];
+    char **diff_ids;
+    size_t n_layers;
+};
+
+/* ---- before confinement: sources ---- */
+
+static int open_source(struct worker *w, const char *path, struct error *e) {
+    int fd = open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    return fd < 0 ? error_set_errno(e, errno, "%s", path) : worker_add_input(w, fd, e);
+}
+
+/* A name with a slash at its start or "." is a directory; others are images. */
+static bool is_directory_name(const char *from) {
+    return *from == '/' || *from == '.';
+}
+
+int create_prepare(struct worker *w, struct error *e) {
+    int r = 0;
+
+    if (strv_length(w->options.names) != 1)
+        return error_set(e, EINVAL, "create takes one name");
+    if (w->options.from && is_directory_name(w->options.from))
+        r = open_source(w, w->options.from, e);
+    STRV_FOREACH (copy, w->options.copy) {
+        char *colon = strrchr(*copy, ':');
+        if (r < 0)
+            return r;
+        if (!colon || colon == *copy || colon[1] == '\0')
+            return error_set(e, EINVAL, "--copy=%s: expected SOURCE:TARGET", *copy);
+        _cleanup_free_ char *source = strndup(*copy, (size_t)(colon - *copy));
+        r = source ? open_source(w, source, e) : error_set(e, ENOMEM, "out of memory");
+    }
+    return r;
+}
+
+/* ---- layers ---- */
+
+static int make_room(struct create *c, size_t n, struct error *e) {
+    c->layers = calloc(n, sizeof(*c->layers));
+    c->digests = calloc(n, sizeof(*c->digests));
+    c->media_types = calloc(n, sizeof(*c->media_types));
+    return c->layers && c->digests && c->media_types ? 0 : error_set(e, ENOMEM, "out of memory");
+}
+
+static int add_layer(struct create *c, const char *media_type, const char *digest, uint64_t size,
+    const char *diff_id, struct error *e) {
+    size_t i = c->n_layers++;
+
+    memcpy(c->digests[i], digest, DIGEST_TEXT);
+    (void)snprintf(c->media_types[i], sizeof(c->media_types[i]), "%s", media_type);
+    c->layers[i] = (struct document_layer){c->media_types[i], c->digests[i], size};
+    return strv_append(&c->diff_ids, diff_id) < 0 ? error_set(e, ENOMEM, "out of memory") : 0;
+}
+
+/* Layers and configuration of the image that this one is made from. */
+static int take_image(struct create *c, const char *name, struct error *e) {
+    const struct store *s = &c->worker->store;
+    _cleanup_(store_image_done) struct store_image i = {};
+    _cleanup_free_ char *text = NULL;
+    char manifest[DIGEST_TEXT];
+    size_t n;
+
+    int r = store_image_find(s, name, manifest, NULL, e);
+    if (r >= 0)
+        r = store_image_load(s, manifest, &i, e);
+    if (r >= 0)
+        r = blob_read(s, i.manifest.config.digest, OCI_CONFIG_MAX, &text, &n, e);
+    if (r >= 0)
+        r = oci_json_parse(text, n, OCI_CONFIG_MAX, name, &c->config, e);
+    if (r >= 0)
+        r = make_room(c, i.manifest.n_layers + 1, e);
+    for (size_t k = 0; k < i.manifest.n_layers && r >= 0; k++) {
+        const struct oci_descriptor *d = &i.manifest.layers[k];
+        layer_touch(s, i.config.diff_ids[k]);
+        r = add_layer(c, d->media_type, d->digest, d->size, i.config.diff_ids[k], e);
+    }
+    return r;
+}
+
+static int produce_from(void *userdata, const struct tar_sink *sink, struct error *e) {
+    static const struct tar_options options;
+    const struct create *c = userdata;
+
+    return tar_write_tree(c->from, &options, sink, e);
+}
+
+static int produce_copies(void *userdata, const struct tar_sink *sink, struct error *e) {
+    const struct create *c = userdata;
+    struct stat st;
+
+    for (size_t i = 0; i < c->n_copies; i++) {
+        struct tar_options options = {.prefix = c->copies[i].target, .root_owner = true};
+        if (fstat(c->copies[i].fd, &st) < 0)
+            return error_set_errno(e, errno, "stat");
+        int r = S_ISDIR(st.st_mode) ? tar_write_tree(c->copies[i].fd, &options, sink, e)
+                                    : tar_write_file(c->copies[i].fd, c->copies[i].target, &options, sink, e);
+        if (r < 0)
+            return error_prefix(e, "copy to %s", c->copies[i].target);
+    }
+    return 0;
+}
+
+static int make_layer(struct create *c,
+    int (*produce)(void *userdata, const struct tar_sink *sink, struct error *e), const char *created_by,
+    struct error *e) {
+    struct unpack_expected expected = {.blob_size = UINT64_MAX, .media_type = OCI_MEDIA_LAYER};
+    struct unpacked unpacked = UNPACKED_NONE;
+    struct tar_pipe *pipe;
+
+    int r = tar_pipe_open(produce, c, &pipe, e);
+    if (r < 0)
+        return r;
+    r = layer_unpack(&c->worker->store, tar_pipe_source(pipe), &expected, NULL, NULL, &unpacked, e);
+    tar_pipe_close(pipe);
+    if (r < 0)
+        return r;
+    struct layer_info info = unpacked.writer.info;
+    r = add_layer(c, OCI_MEDIA_LAYER, info.diff_id, info.archive_size, info.diff_id, e);
+    if (r >= 0)
+        r = unpacked_commit(&c->worker->store, c->diff_ids, &unpacked, 1, e);
+    unpacked_abort(&unpacked);
+    return r < 0 ? r : config_add_layer(c->config, info.diff_id, created_by, e);
+}
+
+/* ---- the whole ---- */
+
+static int take_inputs(struct create *c, struct error *e) {
+    struct worker *w = c->worker;
+    size_t next = 0;
+
+    if (w->options.from && is_directory_name(w->options.from))
+        c->from = w->inputs[next++];
+    c->n_copies = strv_length(w->options.copy);
+    c->copies = calloc(MAX(c->n_copies, (size_t)1), sizeof(*c->copies));
+    if (!c->copies)
+        return error_set(e, ENOMEM, "out of memory");
+    for (size_t i = 0; i < c->n_copies; i++)
+        c->copies[i] = (struct copy){w->inputs[next++], strrchr(w->options.copy[i], ':') + 1};
+    return 0;
+}
+
+static int make_layers(struct create *c, struct error *e) {
+    struct worker *w = c->worker;
+    int r;
+
+    if (w->options.from && c->from < 0)
+        r = take_image(c, w->options.from, e);
+    else {
+        c->config = config_new();
+        r = c->config ? make_room(c, 2, e) : error_set(e, ENOMEM, "out of memory");
+    }
+    if (r >= 0 && c->from >= 0)
+        r = make_layer(c, produce_from, "davit image create --from DIRECTORY", e);
+    if (r >= 0 && c->n_copies > 0)
+        r = make_layer(c, produce_copies, "davit image create --copy", e);
+    if (r >= 0 && c->n_layers == 0)
+        r = error_set(e, EINVAL, "an image of nothing: say --from or --copy");
+    return r;
+}
+
+static int put_image(struct create *c, struct error *e) {
+    struct worker *w = c->worker;
+    char id[DIGEST_TEXT], manifest[DIGEST_TEXT];
+    _cleanup_strv_free_ char **names = NULL;
+
+    int r = config_change_all(c->config, w->options.config, e);
+    if (r >= 0)
+        r = import_names(w, NULL, NULL, &names, e);
+    if (r < 0)
+        return r;
+    _cleanup_free_ char *text = document_text(c->config);
+    r = text ? document_put(&w->store, text, strlen(text), c->layers, c->n_layers, id, manifest, e)
+             : error_set(e, ENOMEM, "out of memory");
+    if (r >= 0)
+        r = store_image_commit(&w->store, manifest, names, NULL, e);
+    if (r >= 0)
+        worker_image(w, names[0], manifest, id);
+    return r;
+}
+
+int create_run(struct worker *w, struct error *e) {
+    struct create c = {.worker = w, .from = -1};
+
+    int r = take_inputs(&c, e);
+    if (r >= 0)
+        r = make_layers(&c, e);
+    if (r >= 0)
+        r = put_image(&c, e);
+    json_decref(c.config);
+    free(c.copies);
+    free(c.layers);
+    free(c.digests);
+    free(c.media_types);
+    strv_free(c.diff_ids);
+    return r;
+}

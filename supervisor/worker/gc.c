@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * davit-image gc: takes away what no name and no unit leads to.
+ *
+ *   roots     every reference; of every unit that exists, the manifest it runs and the one before; of units
+ * that are gone, what they used within --unused-for
+ *   --all     references as well, if no unit names or uses them and they are older than --unused-for
+ *   --limit   the same, but only the oldest ones, until the store is no larger
+ *
+ * All that is decided and renamed under the store's lock; trees are deleted afterwards. If a document of a
+ * root cannot be read, nobody knows what it needs, and no layer or blob goes.
+ */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/file.h>
+#include <sys/statvfs.h>
+
+#include "base/fs.h"
+#include "base/hashmap.h"
+#include "base/id128.h"
+#include "base/parse.h"
+#include "worker/listing.h"
+#include "worker/unpack-internal.h"
+#include "worker/worker.h"
+
+#define LOCK_TIMEOUT (60 * USEC_PER_SEC)
+#define GRACE (3600 * USEC_PER_SEC)            /* rule 5 of store.h */
+#define PARTIAL_AGE (24 * 3600 * USEC_PER_SEC) /* rule 3 */
+#define UNUSED_FOR (24 * 3600 * USEC_PER_SEC)
+
+struct unit_use {
+    char *unit;
+    struct store_use use;
+};
+
+struct gc {
+    struct worker *worker;
+    const struct store *store;
+    usec_t now, unused_for, grace; /* CLOCK_REALTIME; spans */
+    uint64_t limit;                /* UINT64_MAX = none */
+    struct store_reference *references;
+    size_t n_references;
+    struct unit_use *uses;
+    size_t n_uses;
+    char **kept;            /* manifests that units name */
+    struct hashmap *marked; /* digests of blobs and layers: key = value */
+    char **trees;           /* renamed into work/, to be deleted */
+    uint64_t images, layers, blobs, bytes;
+    bool dry_run, unsafe;
+};
+
+/* ---- what there is ---- */
+
+static bool strv_is_empty_or_contains(char *const *l, const char *s) {
+    return !l || strv_contains(l, s);
+}
+
+static int load_uses(struct gc *g, struct error *e) {
+    _cleanup_strv_free_ char **units = NULL;
+
+    int r = store_use_list(g->store, &units, e);
+    if (r < 0)
+        return r;
+    g->uses = calloc(MAX(strv_length(units), (size_t)1), sizeof(*g->uses));
+    if (!g->uses)
+        return error_set(e, ENOMEM, "out of memory");
+    STRV_FOREACH (unit, units) {
+        struct unit_use *u = &g->uses[g->n_uses];
+
+        if (store_use_get(g->store, *unit, &u->use, NULL) < 0)
+            continue;
+        bool known = strv_is_empty_or_contains(g->worker->options.units, *unit);
+        if (!known && u->use.time + g->unused_for < g->now) {
+            if (!g->dry_run)
+                (void)store_use_remove(g->store, *unit, NULL);
+            continue;
+        }
+        u->unit = strdup(*unit);
+        if (!u->unit)
+            return error_set(e, ENOMEM, "out of memory");
+        g->n_uses++;
+    }
+    return 0;
+}
+
+/* What units name may not be there (yet): that is no error. */
+static int load_kept(struct gc *g, struct error *e) {
+    STRV_FOREACH (name, g->worker->options.keep) {
+        char manifest[DIGEST_TEXT];
+        if (store_image_find(g->store, *name, manifest, NULL, NULL) >= 0 &&
+            strv_append(&g->kept, manifest) < 0)
+            return error_set(e, ENOMEM, "out of memory");
+    }
+    return 0;
+}
+
+/* ---- marking ---- */
+
+static void clear_marks(struct gc *g) {
+    char *key;
+
+    HASHMAP_FOREACH (key, g->marked)
+        free(hashmap_remove(g->marked, key));
+}
+
+static int mark(struct gc *g, const char *digest, struct error *e) {
+    if (hashmap_get(g->marked, digest))
+        return 0;
+    char *copy = strdup(digest);
+    if (!copy || hashmap_put(g->marked, copy, copy) < 0) {
+        free(copy);
+        return error_set(e, ENOMEM, "out of memory");
+    }
+    return 0;
+}
+
+static int mark_image(struct gc *g, const char *manifest, struct error *e) {
+    _cleanup_(store_image_done) struct store_image i = {};
+    struct error problem = {};
+
+    if (*manifest == '\0' || hashmap_get(g->marked, manifest))
+        return 0;
+    int r = mark(g, manifest, e);
+    if (r < 0)
+        return r;
+    _cleanup_close_ int there = blob_open(g->store, manifest, NULL, NULL);
+    if (there == -ENOENT)
+        return 0; /* nothing is left that it could lead to */
+    if (store_image_load(g->store, manifest, &i, &problem) < 0) {
+        if (!g->unsafe)
+            worker_note(g->worker,
+                "%s; no layers are removed before \"davit image fsck --repair\" has dealt with it",
+                problem.text);
+        g->unsafe = true;
+        return 0;
+    }
+    r = mark(g, i.manifest.config.digest, e);
+    for (size_t k = 0; k < i.manifest.n_layers && r >= 0; k++)
+        r = mark(g, i.manifest.layers[k].digest, e);
+    STRV_FOREACH (id, i.config.diff_ids)
+        r = r >= 0 ? mark(g, *id, e) : r;
+    return r;
+}
+
+static int mark_all(struct gc *g, struct error *e) {
+    int r = 0;
+
+    clear_marks(g);
+    for (size_t i = 0; i < g->n_references && r >= 0; i++)
+        if (g->references[i].name)
+            r = mark_image(g, g->references[i].manifest, e);
+    for (size_t i = 0; i < g->n_uses && r >= 0; i++) {
+        r = mark_image(g, g->uses[i].use.current, e);
+        if (r >= 0)
+            r = mark_image(g, g->uses[i].use.previous, e);
+    }
+    return r;
+}
+
+/* Bytes of all layers that are marked. */
+static int marked_size(struct gc *g, uint64_t *ret, struct error *e) {
+    uint64_t size = 0;
+    char *digest;
+
+    int r = mark_all(g, e);
+    if (r < 0)
+        return r;
+    HASHMAP_FOREACH (digest, g->marked) {
+        struct layer_info info;
+        if (layer_find(g->store, digest, &info, NULL) >= 0)
+            size += info.size;
+    }
+    *ret = size;
+    return 0;
+}
+
+/* ---- references that may go ---- */
+
+static bool is_used(const struct gc *g, const char *manifest) {
+    for (size_t i = 0; i < g->n_uses; i++)
+        if (streq(g->uses[i].use.current, manifest) || streq(g->uses[i].use.previous, manifest))
+            return true;
+    return strv_contains(g->kept, manifest);
+}
+
+/* The oldest reference that nobody needs, or NULL. */
+static struct store_reference *oldest_unused(struct gc *g) {
+    struct store_reference *oldest = NULL;
+
+    for (size_t i = 0; i < g->n_references; i++) {
+        struct store_reference *r = &g->references[i];
+        if (r->name && r->time + g->unused_for <= g->now && !is_used(g, r->manifest) &&
+            (!oldest || r->time < oldest->time))
+            oldest = r;
+    }
+    return oldest;
+}
+
+static int drop_references(struct gc *g, struct error *e) {
+    struct store_reference *r;
+    uint64_t size = UINT64_MAX;
+
+    while ((r = oldest_unused(g))) {
+        if (!g->worker->options.all) {
+            int n = marked_size(g, &size, e);
+            if (n < 0 || size <= g->limit)
+                return n;
+        }
+        worker_note(g->worker, "%s image %s", g->dry_run ? "would remove" : "removing", r->name);
+        if (!g->dry_run) {
+            int n = store_reference_remove(g->store, r->name, e);
+            if (n < 0 && n != -ENOENT)
+                return n;
+        }
+        free(TAKE_PTR(r->name));
+        g->images++;
+    }
+    return 0;
+}
+
+/* ---- sweeping ---- */
+
+static usec_t time_of(int directory, const char *path) {
+    struct stat st;
+
+    if (fstatat(directory, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return 0;
+    return (usec_t)MAX(st.st_mtim.tv_sec, (time_t)0) * USEC_PER_SEC;
+}
+
+static int sweep_blobs(struct gc *g, struct error *e) {
+    _cleanup_strv_free_ char **names = NULL;
+    char digest[DIGEST_TEXT];
+
+    int r = names_list(g->store->fd, "blobs/sha256", &names, e);
+    if (r < 0)
+        return r;
+    STRV_FOREACH (name, names) {
+        _cleanup_free_ char *path = strf("blobs/sha256/%s", *name);
+        struct stat st;
+
+        if (!path)
+            return error_set(e, ENOMEM, "out of memory");
+        if ((digest_from_hex(*name, digest) && hashmap_get(g->marked, digest)) ||
+            time_of(g->store->fd, path) + g->grace > g->now ||
+            fstatat(g->store->fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+            continue;
+        if (!g->dry_run && unlinkat(g->store->fd, path, 0) < 0)
+            return error_set_errno(e, errno, "removing %s/%s", g->store->path, path);
+        g->blobs++;
+        g->bytes += (uint64_t)st.st_size;
+    }
+    return 0;
+}
+
+/* Out of layers/ at once, whatever time its deletion takes. */
+static int take_away(struct gc *g, const char *path, struct error *e) {
+    char id[ID128_TEXT];
+
+    id128_random(id);
+    _cleanup_free_ char *to = strf("work/%s", id);
+    if (!to)
+        return error_set(e, ENOMEM, "out of memory");
+    if (renameat(g->store->fd, path, g->store->fd, to) < 0)
+        return error_set_errno(e, errno, "removing %s/%s", g->store->path, path);
+    return strv_consume(&g->trees, TAKE_PTR(to)) < 0 ? error_set(e, ENOMEM, "out of memory") : 0;
+}
+
+static int sweep_layers(struct gc *g, struct error *e) {
+    _cleanup_strv_free_ char **names = NULL;
+    char digest[DIGEST_TEXT];
+
+    int r = names_list(g->store->fd, "layers", &names, e);
+    STRV_FOREACH (name, names) {
+        _cleanup_free_ char *path = strf("layers/%s", *name), *json = strf("layers/%s/layer.json", *name);
+        struct layer_info info = {};
+
+        if (!path || !json)
+            return error_set(e, ENOMEM, "out of memory");
+        if (digest_from_hex(*name, digest)) {
+            if (hashmap_get(g->marked, digest) || time_of(g->store->fd, json) + g->grace > g->now)
+                continue;
+            (void)layer_find(g->store, digest, &info, NULL);
+        }
+        if (!g->dry_run && (r = take_away(g, path, e)) < 0)
+            return r;
+        g->layers++;
+        g->bytes += info.size;
+    }
+    return r;
+}
+
+/* Whoever makes an entry holds its lock as long as it lives. */
+static int sweep_work(struct gc *g, struct error *e) {
+    _cleanup_strv_free_ char **names = NULL;
+
+    int r = names_list(g->store->fd, "work", &names, e);
+    STRV_FOREACH (name, names) {
+        _cleanup_free_ char *path = strf("work/%s", *name);
+
+        if (!path)
+            return error_set(e, ENOMEM, "out of memory");
+        if (startswith(*name, "blob-") && g->unused_for > 0 &&
+            time_of(g->store->fd, path) + PARTIAL_AGE > g->now)
+            continue;
+        _cleanup_close_ int fd = openat(g->store->fd, path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
+            continue;
+        if (!g->dry_run && strv_consume(&g->trees, TAKE_PTR(path)) < 0)
+            return error_set(e, ENOMEM, "out of memory");
+    }
+    return r;
+}
+
+/* What file_write_atomic() leaves when it is interrupted. Units' records are written without the lock. */
+static int sweep_temporaries(struct gc *g, const char *directory, struct error *e) {
+    _cleanup_strv_free_ char **names = NULL;
+
+    int r = names_list(g->store->fd, directory, &names, e);
+    STRV_FOREACH (name, names) {
+        _cleanup_free_ char *path = strf("%s/%s", directory, *name);
+
+        if (path && **name == '~' && time_of(g->store->fd, path) + MIN(g->grace, GRACE) <= g->now &&
+            !g->dry_run)
+            (void)unlinkat(g->store->fd, path, 0);
+    }
+    return r;
+}
+
+static int sweep(struct gc *g, struct error *e) {
+    int r = mark_all(g, e);
+
+    if (r >= 0 && !g->unsafe)
+        r = sweep_layers(g, e);
+    if (r >= 0 && !g->unsafe)
+        r = sweep_blobs(g, e);
+    if (r >= 0)
+        r = sweep_work(g, e);
+    if (r >= 0)
+        r = sweep_temporaries(g, "references", e);
+    return r < 0 ? r : sweep_temporaries(g, "uses", e);
+}
+
+/* ---- the command ---- */
+
+static int take_limit(struct gc *g, const char *text, struct error *e) {
+    struct statvfs fs;
+    uint64_t share;
+
+    if (parse_permyriad(text, 10000, &share) >= 0) {
+        if (fstatvfs(g->store->fd, &fs) < 0)
+            return error_set_errno(e, errno, "size of the disk of %s", g->store->path);
+        g->limit = (uint64_t)fs.f_blocks * fs.f_frsize / 10000 * share;
+        return 0;
+    }
+    if (parse_size(text, 1024, &g->limit) < 0)
+        return error_set(
+            e, EINVAL, "a limit is a size (\"4G\") or a part of the disk (\"40%%\"), not \"%s\"", text);
+    return 0;
+}
+
+static int take_options(struct gc *g, struct error *e) {
+    const struct worker_options *o = &g->worker->options;
+
+    if (o->unused_for && timespan_parse(o->unused_for, &g->unused_for) < 0)
+        return error_set(e, EINVAL, "\"%s\" is no time span", o->unused_for);
+    g->grace = MIN(g->unused_for, GRACE);
+    g->dry_run = o->dry_run;
+    return o->limit ? take_limit(g, o->limit, e) : 0;
+}
+
+static void gc_done(struct gc *g) {
+    store_references_free(g->references, g->n_references);
+    for (size_t i = 0; i < g->n_uses; i++)
+        free(g->uses[i].unit);
+    free(g->uses);
+    strv_free(g->kept);
+    strv_free(g->trees);
+    clear_marks(g);
+    if (g->marked)
+        hashmap_free(g->marked);
+}
+
+static int decide(struct gc *g, struct error *e) {
+    struct error damaged = {};
+
+    _cleanup_close_ int lock = store_lock(g->store, LOCK_EX, LOCK_TIMEOUT, e);
+    if (lock < 0)
+        return lock;
+    int r = store_reference_list(g->store, &g->references, &g->n_references, &damaged);
+    if (r < 0)
+        return error_set(e, -r, "%s", damaged.text);
+    if (damaged.number != 0) {
+        worker_note(g->worker,
+            "%s; no layers are removed before \"davit image fsck --repair\" has dealt with it", damaged.text);
+        g->unsafe = true;
+    }
+    r = load_uses(g, e);
+    if (r >= 0)
+        r = load_kept(g, e);
+    if (r >= 0 && (g->worker->options.all || g->limit != UINT64_MAX))
+        r = drop_references(g, e);
+    return r < 0 ? r : sweep(g, e);
+}
+
+int gc_run(struct worker *w, struct error *e) {
+    _cleanup_(gc_done) struct gc g = {
+        .worker = w,
+        .store = &w->store,
+        .now = now_realtime(),
+        .unused_for = UNUSED_FOR,
+        .limit = UINT64_MAX,
+        .marked = hashmap_new(),
+    };
+
+    if (!g.marked)
+        return error_set(e, ENOMEM, "out of memory");
+    int r = take_options(&g, e);
+    if (r >= 0)
+        r = decide(&g, e);
+    /* Those that were renamed go in any case. */
+    STRV_FOREACH (tree, g.trees) {
+        int k = remove_tree(g.store->fd, *tree);
+        if (k < 0 && r >= 0)
+            r = error_set_errno(e, k, "removing %s/%s", g.store->path, *tree);
+    }
+    if (r < 0)
+        return r;
+    worker_event(
+        w, json_pack("{s:s, s:I, s:I, s:I, s:I}", "event", "freed", "images", (json_int_t)g.images, "layers",
+               (json_int_t)g.layers, "blobs", (json_int_t)g.blobs, "bytes", (json_int_t)g.bytes));
+    return 0;
+}
