@@ -143,7 +143,8 @@ static int wait_for(pid_t pid, const struct reports *p) {
 
 int image_worker_run(struct cli *c, const char *command, char *const *arguments) {
     struct reports p = {.cli = c, .terminal = isatty(STDERR_FILENO) && !c->options.quiet && !c->options.json};
-    _cleanup_free_ char *program = path_join(c->paths.libexec, "davit-image"), *store = path_join(c->paths.state, "images");
+    _cleanup_free_ char *program = path_join(c->paths.libexec, "davit-image"),
+                        *store = path_join(c->paths.state, "images");
     _cleanup_free_ char *option = store ? strf("--store=%s", store) : NULL;
     _cleanup_strv_free_ char **argv = NULL;
     int fds[2];

@@ -41,14 +41,16 @@ const struct verb verbs[] = {
 
     {"launch", "UNIT", "Become a container: ExecStart= of a systemd service, without davitd", "no-limits stop cleanup", 1, 1, verb_launch, true, NULL},
 
-    {"image", "VERB [ARGUMENT...]", "Import, make, list and clean up images; alone it says what it can do", "config from copy dry-run limit unused-for repair all plain", 0, ANY, verb_image, false, "Images"},
-
     {"enable", "UNIT...", "Start units at boot, as their [Install] says", "now no-block", 1, ANY, verb_enable, false, "Unit files"},
     {"disable", "UNIT...", "Do not start units at boot", "now no-block", 1, ANY, verb_enable, false, NULL},
     {"check", "[FILE|UNIT...]", "Find mistakes in unit files, or in all of them", "strict", 0, ANY, verb_check, false, NULL},
     {"daemon-reload", "", "Read all unit files and davit.conf again", NULL, 0, 0, verb_daemon_reload, false, NULL},
 
     {"image list", "[PATTERN...]", "List images", "plain", 0, ANY, verb_image_list, false, "Images"},
+    {"image import", "PATH [NAME]", "Bring in an OCI layout, an archive of images, or a root file system", "config", 1, 2, verb_image_import, false, NULL},
+    {"image create", "NAME", "Make an image of a directory or another image, with files copied in", "from copy config", 1, 1, verb_image_create, false, NULL},
+    {"image gc", "", "Remove what no image and no unit needs", "all limit unused-for dry-run", 0, 0, verb_image_gc, false, NULL},
+    {"image fsck", "", "Verify all images, and say what is lost", "repair", 0, 0, verb_image_fsck, false, NULL},
     {"image exists", "IMAGE", "Exit status 0 if the image is in the store", NULL, 1, 1, verb_image_exists, false, NULL},
     {"image inspect", "IMAGE...", "Show all that is known of images, as JSON", NULL, 1, ANY, verb_image_inspect, false, NULL},
     {"image history", "IMAGE", "Show the steps that made an image", NULL, 1, 1, verb_image_history, false, NULL},
