@@ -51,7 +51,7 @@ ifneq ($(COVERAGE),)
 endif
 
 CPPFLAGS_ALL := -D_GNU_SOURCE -Isupervisor -I$(O)/gen -DDAVIT_VERSION='"$(VERSION)"' \
-	-DDAVIT_LIBEXEC_DIR='"$(LIBEXECDIR)"' -DDAVIT_SYSCONF_DIR='"$(SYSCONFDIR)"' $(FORTIFY) $(CPPFLAGS)
+	-DDAVIT_LIBEXEC_DIR='"$(LIBEXECDIR)"' -DDAVIT_SYSCONF_DIR='"$(SYSCONFDIR)"' -DDAVIT_BIN_DIR='"$(PREFIX)/bin"' $(FORTIFY) $(CPPFLAGS)
 CFLAGS_ALL := -std=gnu17 $(OPTIMIZE) $(WARNINGS) $(HARDEN) $(SECTIONS) $(INSTRUMENT) $(CFLAGS)
 LDFLAGS_ALL := $(INSTRUMENT) $(LDFLAGS)
 
@@ -65,8 +65,8 @@ LIBS_MANAGER = $(LIBS_INIH) $(LIBS_CONFIG) $(LIBS_JANSSON) $(LIBS_SYSTEMD)
 
 # ---- what is built ---------------------------------------------------------------------------------------------------
 
-FOLDERS := base cgroup unit image worker launch log manager control cli init boot shutdown
-PROGRAMS := davit-init davit-boot davit-shutdown davit-launch davit-logd davitd davit davit-image
+FOLDERS := base cgroup unit image worker launch log manager control cli generator init boot shutdown
+PROGRAMS := davit-init davit-boot davit-shutdown davit-launch davit-logd davitd davit davit-image davit-generator
 TOOLS := davit-keys
 
 sources = $(wildcard supervisor/$(1)/*.c)
@@ -123,6 +123,9 @@ $(O)/davit: $(O)/supervisor/main/davit.o $(call lib,cli control manager log laun
 $(O)/davit-image: $(O)/supervisor/main/davit-image.o $(call lib,worker image base)
 	$(CC) $(CFLAGS_ALL) $(DYNAMIC) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_IMAGE) $(LIBS_JANSSON)
 $(O)/davit-keys: $(O)/supervisor/main/davit-keys.o $(call lib,unit base)
+	$(CC) $(CFLAGS_ALL) $(DYNAMIC) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_INIH)
+
+$(O)/davit-generator: $(O)/supervisor/main/davit-generator.o $(call lib,generator unit base)
 	$(CC) $(CFLAGS_ALL) $(DYNAMIC) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_INIH)
 
 # ---- manual pages ----------------------------------------------------------------------------------------------------
@@ -255,7 +258,7 @@ deps: ## install the Debian packages that building and testing need
 
 .PHONY: install install-programs install-pages uninstall
 INSTALLED := $(LIBEXECDIR)/davitd $(LIBEXECDIR)/davit-boot $(LIBEXECDIR)/davit-shutdown $(LIBEXECDIR)/davit-launch $(LIBEXECDIR)/davit-logd $(LIBEXECDIR)/davit-image $(PREFIX)/sbin/davit-init $(PREFIX)/bin/davit \
-	$(COMPLETIONDIR)/davit $(SYSTEMDDIR)/system/davit.service $(SYSTEMDDIR)/system/davit-container@.service \
+	$(COMPLETIONDIR)/davit $(SYSTEMDDIR)/system/davit.service $(SYSTEMDDIR)/system/davit-container@.service $(SYSTEMDDIR)/system-generators/davit-generator \
 	$(PREFIX)/lib/sysusers.d/davit.conf $(PREFIX)/lib/tmpfiles.d/davit.conf
 install: all ## install below DESTDIR and PREFIX
 	@$(MAKE) --no-print-directory install-programs install-pages
@@ -266,6 +269,7 @@ install-programs:
 	install -Dm755 -t $(DESTDIR)$(PREFIX)/bin $(O)/davit
 	install -Dm644 packaging/completions/davit $(DESTDIR)$(COMPLETIONDIR)/davit
 	install -Dm644 -t $(DESTDIR)$(SYSTEMDDIR)/system packaging/systemd/davit.service packaging/systemd/davit-container@.service
+	install -Dm755 -t $(DESTDIR)$(SYSTEMDDIR)/system-generators $(O)/davit-generator
 	install -Dm644 packaging/systemd/davit.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/davit.conf
 	install -Dm644 packaging/systemd/davit.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/davit.conf
 	install -Dm644 -t $(DESTDIR)$(LIBEXECDIR)/units $(wildcard units/*.target)
