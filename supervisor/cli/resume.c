@@ -8,10 +8,10 @@ enum { ANSWER_SECONDS = 10 };
 #define RETURN_PATIENCE_USEC (3 * USEC_PER_SEC)
 #define RETURN_INTERVAL_USEC (50 * USEC_PER_MSEC)
 
-/* {"code": "exited", "status": 3} as an exit status; false if there is none yet. */
+/* {"code": "exited", "status": 3} as an exit status; false if there is none, or it is not known. */
 static bool exit_status(json_t *end, int *ret_status) {
     int status = (int)json_number(end, "status", 0);
-    if (!json_is_object(end))
+    if (!json_is_object(end) || streq(json_text(end, "code"), "unknown"))
         return false;
     *ret_status = streq(json_text(end, "code"), "exited") ? status : EXIT_SIGNALLED + status;
     return true;

@@ -177,9 +177,12 @@ static void print_process(json_t *u) {
         int64_t status = json_number(end, "status", 0);
         bool exited = streq(json_text(end, "code"), "exited");
         title("Last exit");
-        (void)printf("%s, %s%s\n", json_text(end, "code"), exited ? "status " : "",
-            exited ? (snprintf(buffer, sizeof(buffer), "%lld", (long long)status), buffer)
-                   : signal_name((int)status, buffer));
+        if (streq(json_text(end, "code"), "unknown"))
+            (void)puts("unknown, it was not seen");
+        else
+            (void)printf("%s, %s%s\n", json_text(end, "code"), exited ? "status " : "",
+                exited ? (snprintf(buffer, sizeof(buffer), "%lld", (long long)status), buffer)
+                       : signal_name((int)status, buffer));
     }
     row("Status", json_text(u, "status_text"));
 }

@@ -9,7 +9,7 @@
  *
  * When davit-init itself is killed, its parts must not stay behind beside those of its successor: davitd is
  * killed with it (SIGKILL, since SIGTERM would tell it to stop all containers), launchers and davit-logd get
- * SIGTERM. Containers go on; whoever adopts them learns how they end.
+ * SIGTERM. Containers go on, and the next one takes them over (manager/recover.c).
  */
 #pragma once
 

@@ -350,9 +350,9 @@ static int read_line(struct reader *r, char *line) {
     if (label)
         return read_part(k, label, value);
     if (streq(line, "up"))
-        return notify_target_open(&k->up, value);
+        return notify_target_open(&k->up, value) < 0 ? -EBADMSG : 0;
     if (streq(line, "ending"))
-        return streq(value, "none") ? 0 : ending_parse(value, &k->ending);
+        return streq(value, "none") || ending_parse(value, &k->ending) >= 0 ? 0 : -EBADMSG;
     if (streq(line, "stop-request")) {
         if (parse_uint(value, 0, UINT64_MAX, &number) < 0)
             return -EBADMSG;

@@ -250,16 +250,30 @@ static void on_first_config(struct manager *m, const struct error *e, void *user
         give_up(m, &failure);
 }
 
+/* Taking over does not wait for davit.conf. If the settings that were saved are of another version of davitd,
+ * it is read right afterwards. */
+static void read_settings_later(struct manager *m) {
+    struct error failure = {};
+
+    log_notice("The settings of the davitd before are not known: reading davit.conf again");
+    if (api_reload(m, reload_done, NULL, &failure) < 0)
+        log_error("Reload: %s", failure.text);
+}
+
 static int begin(struct manager *m, struct error *e) {
     struct settings saved;
 
     if (saved_exists(m)) {
-        if (saved_read_settings(m, &saved) >= 0) {
+        int known = saved_read_settings(m, &saved);
+        if (known >= 0) {
             settings_done(&m->settings);
             m->settings = saved;
             log_set_level(m->boot.log_level >= 0 ? m->boot.log_level : saved.log_level);
         }
-        return come_up(m, true, e);
+        int r = come_up(m, true, e);
+        if (r >= 0 && known < 0)
+            read_settings_later(m);
+        return r;
     }
     int r = processes_go(m, e);
     return r < 0 ? r : config_read(m, on_first_config, NULL, e);

@@ -80,6 +80,10 @@ bool unit_run_next_command(struct managed_unit *u, bool *ret_failed);
 int unit_spawn_main(struct managed_unit *u);
 extern const struct process_callbacks unit_main_callbacks, unit_control_callbacks;
 
+/* ---- unit_recover.c ---- */
+/* Whether a part of the start came to anything is not known: all of it is ended, and then done once more. */
+void unit_start_over(struct managed_unit *u);
+
 /* ---- unit_exit.c ---- */
 void unit_on_main_exit(struct managed_unit *u);
 void unit_on_control_exit(struct managed_unit *u);

@@ -57,11 +57,8 @@ static void settle_lost(struct manager *m) {
 
     for (size_t i = 0; i < PID_BUCKETS; i++) {
         LIST_FOREACH (p, &ps->by_pid[i], struct process, by_manager) {
-            if (p->pidfd >= 0)
-                continue;
-            log_warning("%s: process %d ended, and nobody knows how", p->unit ? p->unit->name : "davitd",
-                (int)p->pid);
-            process_has_exited(p, &(struct process_exit){CLD_KILLED, SIGKILL, now_monotonic()});
+            if (p->pidfd < 0)
+                process_ended_unseen(p);
         }
     }
 }

@@ -179,9 +179,15 @@ static int make_fifo(const char *path, struct error *e) {
     return TAKE_FD(fd);
 }
 
+void logs_store(struct managed_unit *u) {
+    char name[KEEPER_NAME_MAX];
+
+    store_name(u, name);
+    (void)keeper_store(u->manager, name, u->resources.log_fd);
+}
+
 int logs_create(struct managed_unit *u, struct error *e) {
     _cleanup_free_ char *path = NULL;
-    char name[KEEPER_NAME_MAX];
 
     if (u->resources.log_fd < 0) {
         int r = logs_path(u, &path);
@@ -191,8 +197,7 @@ int logs_create(struct managed_unit *u, struct error *e) {
         if (fd < 0)
             return fd;
         u->resources.log_fd = fd;
-        store_name(u, name);
-        (void)keeper_store(u->manager, name, fd);
+        logs_store(u);
     }
     return logs_add(u);
 }

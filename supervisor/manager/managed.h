@@ -55,6 +55,7 @@ struct recovered_process {
     usec_t begun_at;
     pid_t pid;
     enum process_stage stage;
+    bool foreign;
 };
 
 /* `davit run` with a client: where the main process reads and writes instead of the log. Owned; -1 = none. */

@@ -20,8 +20,6 @@
  * mostly. */
 #define LAUNCHER_HANG (5 * USEC_PER_SEC)
 
-enum { SOURCE_STATUS, SOURCE_HANG };
-
 /* ---- names in the keeper's store ---- */
 
 /* Only what an adopting davitd asks for is stored: workers, chores and exec sessions end with the davitd they
@@ -100,6 +98,7 @@ void process_free(struct process *p) {
     process_drop_message(p);
     drop_source(p, SOURCE_HANG);
     drop_source(p, SOURCE_STATUS);
+    process_unwatch_foreign(p);
     close_and_reset(&p->status_fd);
     close_and_reset(&p->pidfd);
     free(p);
@@ -254,6 +253,7 @@ void process_has_exited(struct process *p, const struct process_exit *x) {
     close_status(p);
     p->stage = PROCESS_ENDED;
     list_remove(&p->by_manager);
+    process_unwatch_foreign(p);
     close_and_reset(&p->pidfd);
     unstore_fd(p, 'p');
     if (p->callbacks && p->callbacks->exited)
@@ -339,9 +339,15 @@ static bool is_child_of_keeper(pid_t pid) {
     return proc_stat_read(pid, &parent, &started) >= 0 && parent == getppid();
 }
 
-static int find_pidfd(pid_t pid) {
+/* A davit-init that is not the one of the launch has no such children; then the unit's group says whose it
+ * is. */
+static bool is_of_unit(const struct managed_unit *u, pid_t pid) {
+    return u && u->manager->keeper_changed && cgroup_has_pid(u->manager->cgroups, u->name, pid) > 0;
+}
+
+static int find_pidfd(const struct managed_unit *u, pid_t pid) {
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (fd >= 0 && !is_child_of_keeper(pid))
+    if (fd >= 0 && !is_child_of_keeper(pid) && !is_of_unit(u, pid))
         close_and_reset(&fd);
     return fd;
 }
@@ -370,7 +376,7 @@ int process_adopt(struct manager *m, struct managed_unit *unit, enum process_rol
         return 0;
     }
     if (p->pidfd < 0) {
-        p->pidfd = find_pidfd(pid);
+        p->pidfd = find_pidfd(unit, pid);
         store_fd(p, 'p', p->pidfd);
     }
     enter_bucket(p, pid);

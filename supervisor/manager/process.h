@@ -36,7 +36,7 @@ enum process_role {
 };
 
 struct process_exit {
-    int code, status; /* CLD_EXITED, CLD_KILLED, CLD_DUMPED; status or signal */
+    int code, status; /* CLD_EXITED, CLD_KILLED, CLD_DUMPED: status or signal; EXIT_UNKNOWN */
     usec_t when;
 };
 
@@ -64,13 +64,15 @@ struct process {
     void *userdata;
     struct list by_manager; /* private to process.c from here on */
     struct list by_launcher;
-    void *sources[2];
+    void *sources[3];
     void *message; /* encoded spec, kept until BEGUN so that it can be sent again */
     size_t message_size;
     int fds[SPEC_MAX_FDS];
     unsigned n_fds, launcher;
     int pending_signal; /* asked for before there was a pid */
     bool sent, taken, withdrawn, probe;
+    bool foreign; /* not a child of our davit-init; foreign.c */
+    uint8_t foreign_tries;
 };
 
 /* Sends the spec (request is filled in). fds are duplicated and stay the caller's. 0 and *ret, or -errno and
@@ -85,6 +87,8 @@ int process_start(struct manager *m, struct managed_unit *unit, enum process_rol
 int process_adopt(struct manager *m, struct managed_unit *unit, enum process_role role, uint64_t request,
     pid_t pid, enum process_stage stage, const struct process_callbacks *callbacks, void *userdata,
     struct process **ret);
+/* After process_adopt(), where davit-init is another one than at the launch: its end is learned by pidfd. */
+void process_set_foreign(struct process *p);
 /* Signal by pidfd; before BEGUN: the request is withdrawn or the child killed as soon as it exists. */
 int process_kill(struct process *p, int signal);
 /* No more calls; the process itself goes on and is forgotten when it ends. */

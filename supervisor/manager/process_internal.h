@@ -16,6 +16,8 @@
 #define PID_BUCKETS 256
 #define FEED_BATCH 64
 
+enum { SOURCE_STATUS, SOURCE_HANG, SOURCE_FOREIGN }; /* struct process.sources */
+
 struct launcher {
     struct manager *manager;
     int fd;
@@ -67,6 +69,11 @@ void process_has_exited(struct process *p, const struct process_exit *x);
 void process_was_done(struct process *p);
 /* Reads the status pipe and makes the call that follows from it. */
 void process_read_status(struct process *p);
+
+/* ---- foreign.c ---- */
+/* Neither alive nor in the feed. */
+void process_ended_unseen(struct process *p);
+void process_unwatch_foreign(struct process *p);
 
 /* ---- launcher.c ---- */
 int launchers_new(struct manager *m, struct error *e);

@@ -5,6 +5,11 @@
  * A unit whose state cannot be read is never started a second time: if its group has processes, the oldest
  * child of our keeper among them is its main process, and the unit is taken to be running. What belongs to
  * nobody is swept afterwards (cleanup.c).
+ *
+ * If davit-init itself was killed (which cannot happen where it is PID 1), what it had launched runs on,
+ * below somebody else's init. The state is true all the same: units are taken over as ever, only that the
+ * feed will not tell how their processes end (foreign.c), and that a launch that was under way is not asked
+ * about but ended and begun anew.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -36,6 +41,8 @@ static void take_resources(struct managed_unit *u) {
         _cleanup_free_ char *path = NULL;
         if (logs_path(u, &path) >= 0)
             res->log_fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+        if (res->log_fd >= 0)
+            logs_store(u);
     }
 }
 
@@ -45,6 +52,13 @@ struct candidate {
     pid_t pid;
     uint64_t started; /* clock ticks since boot */
 };
+
+/* Who launched the first process of a group is not in it. */
+static bool is_parent_of_main(const struct managed_unit *u, pid_t parent) {
+    if (u->manager->keeper_changed)
+        return cgroup_has_pid(u->manager->cgroups, u->name, parent) <= 0;
+    return parent == getppid();
+}
 
 static int find_main(struct managed_unit *u, struct candidate *ret) {
     _cleanup_free_ pid_t *pids = malloc(GROUP_PIDS_MAX * sizeof(pid_t));
@@ -56,7 +70,7 @@ static int find_main(struct managed_unit *u, struct candidate *ret) {
     for (ssize_t i = 0; i < n; i++) {
         uint64_t started;
         pid_t parent;
-        if (proc_stat_read(pids[i], &parent, &started) < 0 || parent != getppid())
+        if (proc_stat_read(pids[i], &parent, &started) < 0 || !is_parent_of_main(u, parent))
             continue;
         if (best.pid == 0 || started < best.started)
             best = (struct candidate){pids[i], started};
@@ -121,6 +135,7 @@ static bool adopt_by_cgroup(struct managed_unit *u) {
         .pid = found.pid,
         .stage = PROCESS_STARTED,
         .begun_at = u->state_since,
+        .foreign = u->manager->keeper_changed,
     };
     find_invocation(u, found.pid);
     find_volumes(u);
@@ -159,8 +174,7 @@ static bool read_one(struct manager *m, struct managed_unit *u) {
     return adopt_by_cgroup(u);
 }
 
-/* State of another davit-init's time: its processes are nobody's children any more, and their ends would
- * never be learned. cleanup_sweep() ends them. */
+/* State of a time of which nothing runs any more. */
 static void discard_all(struct manager *m) {
     int fd = openat(m->runtime_fd, "state", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
@@ -174,6 +188,18 @@ static void discard_all(struct manager *m) {
             (void)unlinkat(dirfd(d), entry->d_name, 0);
     }
     (void)closedir(d);
+}
+
+static bool anything_runs(struct manager *m) {
+    _cleanup_strv_free_ char **groups = NULL;
+
+    if (cgroup_tree_list(m->cgroups, &groups) < 0)
+        return false;
+    STRV_FOREACH (name, groups) {
+        if (cgroup_is_populated(m->cgroups, *name) > 0)
+            return true;
+    }
+    return false;
 }
 
 /* Units that run although their files are gone: made again, so that their end is handled as any other. */
@@ -215,10 +241,15 @@ int saved_read_all(struct manager *m) {
     struct managed_unit *u;
     uint64_t sequence;
 
-    if (saved_feed_position(m, &sequence) == -ESTALE) {
-        log_notice("Saved state belongs to an earlier davit-init, starting anew");
+    int position = saved_feed_position(m, &sequence);
+    if (position == -ESTALE || (position == -EOWNERDEAD && !anything_runs(m))) {
+        log_notice("Saved state is of an earlier davit-init, and nothing of it runs: starting anew");
         discard_all(m);
         return saved_write_feed_sequence(m, 0);
+    }
+    if (position == -EOWNERDEAD) {
+        log_warning("davit-init is another one: taking over what runs, though it cannot be reaped");
+        m->keeper_changed = true;
     }
     add_unknown(m);
     HASHMAP_FOREACH (u, m->units) {

@@ -52,8 +52,8 @@ int proc_stat_read(pid_t pid, pid_t *ret_parent, uint64_t *ret_started);
 /* ---- saved.c, recover.c ---- */
 /* From here on what is dirty is written by itself, soon. */
 int saved_new(struct manager *m, struct error *e);
-/* saved_feed_sequence(), or why there is none: -ENOENT, -EBADMSG, -ESTALE (another davit-init or another
- * boot). */
+/* saved_feed_sequence(), or why there is none: -ENOENT, -EBADMSG, -ESTALE (nothing of that time can run any
+ * more), -EOWNERDEAD (another davit-init of this boot). */
 int saved_feed_position(struct manager *m, uint64_t *ret_sequence);
 /* The last sequence number of the exit feed that was handled; 0 if none, or another davit-init numbered it.
  */
@@ -63,7 +63,7 @@ int saved_write_feed_sequence(struct manager *m, uint64_t sequence);
 /* True if an earlier davitd left anything behind in the state directory. */
 bool saved_exists(struct manager *m);
 /* The settings in force, so that a davitd that comes back needs no worker before it can take over. -ENOENT,
- * -EBADMSG. */
+ * -EBADMSG, -EPROTONOSUPPORT (of another version). */
 int saved_write_settings(struct manager *m);
 int saved_read_settings(struct manager *m, struct settings *ret);
 /* Text form of one unit and back, for tests and for the functions above. text is NUL-terminated. */
@@ -128,6 +128,7 @@ void notify_close(struct managed_unit *u);
 /* ---- logs.c ---- */
 int logs_path(const struct managed_unit *u, char **ret);
 int logs_create(struct managed_unit *u, struct error *e); /* the FIFO */
+void logs_store(struct managed_unit *u);                  /* with the keeper, for the next davitd */
 void logs_keep(struct managed_unit *u);   /* nobody waits for REMOVED any more, the FIFO is used again */
 void logs_forget(struct managed_unit *u); /* the same, and it is closed */
 /* A stream that an earlier davitd left behind. */

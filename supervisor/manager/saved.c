@@ -25,6 +25,7 @@
 #define FORMAT_VERSION 1
 #define RETRY_DELAY USEC_PER_SEC
 #define FILE_MAX (64 * 1024)
+#define FOREIGN "foreign" /* a process that is no child of davit-init */
 
 enum field_type {
     FIELD_STATE,
@@ -123,8 +124,8 @@ static void put_text(struct strbuf *b, const char *key, const char *value) {
  * unit_recover(). */
 static void put_process(struct strbuf *b, const char *key, const struct process *p) {
     if (p && p->stage != PROCESS_ENDED)
-        strbuf_printf(b, "%s=%" PRIu64 " %d %s %" PRIu64 "\n", key, p->request, (int)p->pid,
-            stage_names[p->stage], p->begun_at);
+        strbuf_printf(b, "%s=%" PRIu64 " %d %s %" PRIu64 "%s\n", key, p->request, (int)p->pid,
+            stage_names[p->stage], p->begun_at, p->foreign ? " " FOREIGN : "");
 }
 
 static void put_error(struct strbuf *b, const char *key, const struct error *e) {
@@ -224,17 +225,18 @@ static int get_stage(const char *name, enum process_stage *ret) {
     return -EBADMSG;
 }
 
-/* REQUEST PID STAGE BEGUN */
+/* REQUEST PID STAGE BEGUN [FOREIGN]; a later version may have more to say */
 static int get_process(struct recovered_process *p, const char *value) {
     _cleanup_strv_free_ char **words = NULL;
     uint64_t pid;
 
-    if (words_split(value, WORDS_KEEP_BACKSLASH, &words) < 0 || strv_length(words) != 4)
+    if (words_split(value, WORDS_KEEP_BACKSLASH, &words) < 0 || strv_length(words) < 4)
         return -EBADMSG;
     if (parse_uint(words[0], 1, UINT64_MAX, &p->request) < 0 ||
         parse_uint(words[1], 0, INT32_MAX, &pid) < 0 || parse_uint(words[3], 0, UINT64_MAX, &p->begun_at) < 0)
         return -EBADMSG;
     p->pid = (pid_t)pid;
+    p->foreign = words[4] && streq(words[4], FOREIGN);
     return get_stage(words[2], &p->stage);
 }
 
@@ -514,6 +516,11 @@ int saved_write_feed_sequence(struct manager *m, uint64_t sequence) {
     return replace_file(m, "state/.manager", text, strlen(text));
 }
 
+/* Nothing outlives a davit-init that is PID 1: with it goes its machine, or its pid namespace. */
+static bool is_of_this_boot(const char *keeper_line, const char *boot_line) {
+    return !startswith(keeper_line, "keeper=1:") && streq(boot_line, strchr(keeper_identity(), '\n') + 1);
+}
+
 int saved_feed_position(struct manager *m, uint64_t *ret_sequence) {
     _cleanup_strv_free_ char **lines = NULL;
     _cleanup_free_ char *text = NULL;
@@ -528,7 +535,7 @@ int saved_feed_position(struct manager *m, uint64_t *ret_sequence) {
     if (!found)
         return -ENOMEM;
     if (!streq(found, keeper_identity()))
-        return -ESTALE;
+        return is_of_this_boot(lines[0], lines[1]) ? -EOWNERDEAD : -ESTALE;
     return parse_uint(startswith(lines[2], "sequence="), 0, UINT64_MAX, ret_sequence) < 0 ? -EBADMSG : 0;
 }
 
@@ -541,21 +548,32 @@ uint64_t saved_feed_sequence(struct manager *m) {
 
 /* ---- .settings: davit.conf as it was last read ---- */
 
+/* Their form is the wire's, which is made for two programs of one build: in front of them is of which. */
+#define SETTINGS_MARK "davitd " DAVIT_VERSION " settings\n"
+
 int saved_write_settings(struct manager *m) {
+    _cleanup_strbuf_ struct strbuf b = {};
     _cleanup_free_ void *data = NULL;
     size_t n;
 
     int r = settings_encode(&m->settings, NULL, &data, &n);
     if (r < 0)
         return r;
-    return replace_file(m, "state/.settings", data, n);
+    strbuf_puts(&b, SETTINGS_MARK);
+    strbuf_append(&b, data, n);
+    return strbuf_failed(&b) ? -ENOMEM : replace_file(m, "state/.settings", b.data, b.length);
 }
 
 int saved_read_settings(struct manager *m, struct settings *ret) {
+    const size_t mark = strlen(SETTINGS_MARK);
     _cleanup_free_ char *data = NULL;
     struct error e = {};
     size_t n;
 
     int r = file_read(m->runtime_fd, "state/.settings", FILE_MAX, &data, &n);
-    return r < 0 ? r : settings_decode(data, n, ret, &e);
+    if (r < 0)
+        return r;
+    if (n < mark || memcmp(data, SETTINGS_MARK, mark) != 0)
+        return -EPROTONOSUPPORT;
+    return settings_decode(data + mark, n - mark, ret, &e);
 }

@@ -170,7 +170,7 @@ static int set_hook_variables(struct managed_unit *u, char ***env) {
         r = set_number(env, "MAINPID", (uint64_t)u->main->pid);
     if (r >= 0 && u->state == STATE_STOPPING)
         r = strv_env_set(env, "SERVICE_RESULT", unit_result_name(u->pending_result));
-    if (r < 0 || u->main_code == 0 || u->state != STATE_STOPPING)
+    if (r < 0 || u->main_code == 0 || u->main_code == EXIT_UNKNOWN || u->state != STATE_STOPPING)
         return r;
     r = strv_env_set(env, "EXIT_CODE", exit_code_word(u->main_code));
     if (r < 0)

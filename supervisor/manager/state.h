@@ -107,8 +107,14 @@ int unit_step_from_name(const char *s);
 int unit_result_from_name(const char *s);
 const char *unit_step_name(enum unit_step s);
 
+/* Instead of CLD_EXITED and its kind: the process is gone, and who reaped it was not davit-init. */
+#define EXIT_UNKNOWN (-1)
+
 /* The word for how a process ended, as systemd.exec(5) has it in $EXIT_CODE: of CLD_EXITED, CLD_KILLED,
  * CLD_DUMPED, which are all that the exit feed knows. */
 static inline const char *exit_code_word(int code) {
-    return code == CLD_EXITED ? "exited" : code == CLD_DUMPED ? "dumped" : "killed";
+    return code == CLD_EXITED     ? "exited"
+           : code == CLD_DUMPED   ? "dumped"
+           : code == EXIT_UNKNOWN ? "unknown"
+                                  : "killed";
 }

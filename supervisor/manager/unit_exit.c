@@ -11,15 +11,22 @@
 static void report_exit(struct managed_unit *u, const char *what, const struct process_exit *x, bool good) {
     char buffer[16], number[16];
 
+    if (x->code == EXIT_UNKNOWN) {
+        report_unit(u, LOG_NOTICE, MESSAGE_PROCESS_EXIT, "%s ended, and how is not known.", what);
+        return;
+    }
     (void)snprintf(number, sizeof(number), "%d", x->status);
     report_unit(u, good ? LOG_DEBUG : LOG_NOTICE, MESSAGE_PROCESS_EXIT, "%s ended, code=%s, status=%s.", what,
         exit_code_word(x->code), x->code == CLD_EXITED ? number : signal_name(x->status, buffer));
 }
 
-/* It was told to end with this signal and did: by dying of it, or by saying so as shells do (128 + n). */
+/* It was told to end with this signal and did: by dying of it, or by saying so as shells do (128 + n). Where
+ * nobody saw how, that is what it is taken for. */
 static bool is_answer_to_stop(const struct managed_unit *u, const struct process_exit *x) {
     if (u->stop_signal_sent == 0)
         return false;
+    if (x->code == EXIT_UNKNOWN)
+        return true;
     return x->code == CLD_KILLED ? x->status == u->stop_signal_sent
                                  : x->code == CLD_EXITED && x->status == 128 + u->stop_signal_sent;
 }
@@ -72,6 +79,10 @@ void unit_control_exited(struct managed_unit *u, const struct process_exit *x) {
         l && u->control_index < l->count && (l->commands[u->control_index].flags & EXEC_IGNORE_FAILURE);
 
     report_exit(u, "Hook", x, r == RESULT_SUCCESS || ignore);
+    if (x->code == EXIT_UNKNOWN && u->state == STATE_STARTING) {
+        unit_start_over(u);
+        return;
+    }
     u->control_result = ignore ? RESULT_SUCCESS : r;
     if (u->state != STATE_RELOADING)
         unit_fail(u, u->control_result);

@@ -6,6 +6,8 @@
  *
  * A launch of which nobody knows whether it came to anything is never simply repeated: the unit's group is
  * killed and seen to be empty first, everything is cleaned up, and then it starts once more (start_again).
+ * Whether it came to anything is usually told by the launcher's socket; where davit-init is another one, that
+ * socket is gone.
  */
 #include <signal.h>
 
@@ -22,14 +24,18 @@ static int adopt(
     *saved = (struct recovered_process){};
     if (p.request == 0)
         return 0;
+    if (p.pid == 0 && u->manager->keeper_changed)
+        return -ESRCH;
     r = process_adopt(u->manager, u, role, p.request, p.pid, p.stage, callbacks, NULL, ret);
     if (r < 0)
         return -ESRCH;
     (*ret)->begun_at = p.begun_at;
+    if (p.foreign || u->manager->keeper_changed)
+        process_set_foreign(*ret);
     return 1;
 }
 
-static void start_over(struct managed_unit *u) {
+void unit_start_over(struct managed_unit *u) {
     report_unit(u, LOG_NOTICE, NULL, "Its launch was lost while davitd was away. Starting it again.");
     u->start_again = !u->stop_requested;
     unit_enter_signal(u, STEP_FINAL_SIGKILL, RESULT_SUCCESS);
@@ -47,9 +53,10 @@ static void resume_commands(struct managed_unit *u) {
     unit_event(u, EVENT_CONTROL_EXIT);
 }
 
-static void recover_starting(struct managed_unit *u, bool main_lost) {
-    if (main_lost || (!u->main && (u->step == STEP_START_MAIN || u->step == STEP_START_READY))) {
-        start_over(u);
+static void recover_starting(struct managed_unit *u, bool main_lost, bool control_lost) {
+    if (main_lost || (control_lost && u->manager->keeper_changed) ||
+        (!u->main && (u->step == STEP_START_MAIN || u->step == STEP_START_READY))) {
+        unit_start_over(u);
         return;
     }
     unit_timer_set(u, TIMER_STATE, u->timeout_at);
@@ -63,7 +70,7 @@ static void recover_running(struct managed_unit *u, bool main_lost, bool control
     const struct service_section *s = &u->config->service;
 
     if (main_lost) {
-        start_over(u);
+        unit_start_over(u);
         return;
     }
     if (u->state == STATE_RELOADING) {
@@ -103,6 +110,9 @@ int unit_recover(struct managed_unit *u) {
     bool main_lost, control_lost;
 
     u->recovered = true;
+    /* The program's messages went to a socket that is gone with davit-init: it cannot be held to send any. */
+    if (u->manager->keeper_changed && u->resources.notify_fd < 0)
+        u->watchdog_usec = 0;
     u->extended_until = USEC_INFINITY;
     /* Its file was removed while davitd was away: saved state could not know. */
     if (!u->config->fragment && u->config->type != UNIT_TARGET)
@@ -119,10 +129,10 @@ int unit_recover(struct managed_unit *u) {
         unit_set_state(u, STATE_INACTIVE, STEP_NONE);
         break;
     case STATE_PREPARING:
-        start_over(u);
+        unit_start_over(u);
         break;
     case STATE_STARTING:
-        recover_starting(u, main_lost);
+        recover_starting(u, main_lost, control_lost);
         break;
     case STATE_RUNNING:
     case STATE_RELOADING:

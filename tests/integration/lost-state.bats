@@ -72,17 +72,3 @@ kept_file() { davit exec "$1" cat /kept/file; }
     rmdir "$D/state/volumes/mine/_data" "$D/state/volumes/mine"
 }
 
-@test 'davit-init killed: its davitd ends, and the next one starts anew without a second copy' {
-    davit start steady
-    old=$(show steady pid)
-    manager=$(manager_pid)
-    kill -9 "$(cat "$D/pid")"
-    wait_for 5 sh -c "! grep -q '^State:.[^ZX]' /proc/$manager/status 2>/dev/null"
-    davit_start
-    echo "$DAVIT_PID" >"$D/pid"
-    wait_for 5 sh -c "! grep -q '^State:.[^ZX]' /proc/$old/status 2>/dev/null"
-    davit start steady
-    [ "$(show steady pid)" != "$old" ]
-    davit stop steady
-    is_gone steady.container
-}

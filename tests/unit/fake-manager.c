@@ -118,6 +118,10 @@ int process_adopt(struct manager *m _unused_, struct managed_unit *unit, enum pr
     return -ESRCH;
 }
 
+void process_set_foreign(struct process *p) {
+    p->foreign = true;
+}
+
 void process_free(struct process *p) {
     struct fake_process *f = of(p);
 
@@ -664,7 +668,7 @@ struct saved {
 };
 
 static struct recovered_process remember(const struct process *p) {
-    return p ? (struct recovered_process){p->request, p->begun_at, p->pid, p->stage}
+    return p ? (struct recovered_process){p->request, p->begun_at, p->pid, p->stage, p->foreign}
              : (struct recovered_process){};
 }
 

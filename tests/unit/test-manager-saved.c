@@ -145,9 +145,11 @@ static void right_sum_but_wrong_content_is_refused(void **state) {
         assert_true(saved_parse(u, text) < 0);
     }
     /* Keys of a newer davitd are passed over. */
-    _cleanup_free_ char *text = with_sum("version=1\nunit=web.container\nsomething_new=1\nrestarts=4\n");
+    _cleanup_free_ char *text = with_sum("version=1\nunit=web.container\nsomething_new=1\nrestarts=4\n"
+                                         "main=5 6 started 7 foreign and more\n");
     assert_int_equal(saved_parse(u, text), 0);
     assert_int_equal(u->restarts, 4);
+    assert_true(u->recovered_main.foreign);
 }
 
 static void flush_writes_and_keeps_what_it_cannot_write(void **state) {
@@ -191,6 +193,17 @@ static void the_feed_sequence_belongs_to_one_keeper(void **state) {
         file_write_atomic(m->runtime_fd, "state/.manager", other, strlen(other), 0600, false), 0);
     assert_int_equal(saved_feed_position(m, &sequence), -ESTALE);
     assert_int_equal(saved_feed_sequence(m), 0);
+    /* Of this boot, and not of PID 1, with which all would be gone. */
+    char boot[ID128_TEXT];
+    assert_int_equal(id128_boot(boot), 0);
+    _cleanup_free_ char *killed = strf("keeper=4711:1\nboot=%s\nsequence=99\n", boot),
+                        *first = strf("keeper=1:1\nboot=%s\nsequence=99\n", boot);
+    assert_int_equal(
+        file_write_atomic(m->runtime_fd, "state/.manager", killed, strlen(killed), 0600, false), 0);
+    assert_int_equal(saved_feed_position(m, &sequence), -EOWNERDEAD);
+    assert_int_equal(
+        file_write_atomic(m->runtime_fd, "state/.manager", first, strlen(first), 0600, false), 0);
+    assert_int_equal(saved_feed_position(m, &sequence), -ESTALE);
     assert_int_equal(file_write_atomic(m->runtime_fd, "state/.manager", "?", 1, 0600, false), 0);
     assert_int_equal(saved_feed_position(m, &sequence), -EBADMSG);
 }
