@@ -20,7 +20,7 @@ static struct keeper *keeper_new(void) {
 
     assert_non_null(k);
     k->runtime_fd = k->notify_fd = k->feed.read_fd = k->feed.write_fd = k->context.state_fd = -1;
-    k->hardware_watchdog = k->up.fd = -1;
+    k->boot.watchdog.fd = k->up.fd = -1;
     parts_init(k->parts);
     return k;
 }
@@ -71,7 +71,7 @@ static void what_is_written_is_read_back(void **state _unused_) {
     k->feed = (struct feed){.read_fd = any_fd(), .write_fd = any_fd(), .sequence = UINT64_MAX - 1};
     k->runtime_fd = any_fd();
     k->notify_fd = any_fd();
-    k->hardware_watchdog = any_fd();
+    k->boot.watchdog.fd = any_fd();
     k->watchdog = (struct watchdog){.period = 5, .deadline = 77, .aborted = true};
     k->exit_status = 255;
     k->ending = (struct ending){ENDING_POWEROFF, ENDING_FORCE};
@@ -103,7 +103,7 @@ static void what_is_written_is_read_back(void **state _unused_) {
     assert_int_equal(copy->phase, KEEPER_STOPPING);
     assert_true(copy->feed.sequence == k->feed.sequence);
     assert_int_equal(copy->feed.write_fd, k->feed.write_fd);
-    assert_int_equal(copy->hardware_watchdog, k->hardware_watchdog);
+    assert_int_equal(copy->boot.watchdog.fd, k->boot.watchdog.fd);
     assert_int_equal(copy->context.state_fd, -1);
     assert_memory_equal(&copy->watchdog, &k->watchdog, sizeof k->watchdog);
     assert_int_equal(copy->exit_status, 255);
