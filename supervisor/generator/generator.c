@@ -333,8 +333,9 @@ static int generate(const struct generator *g, const char *file, struct error *e
     _cleanup_(unit_freep) struct unit *u = NULL;
 
     int r = service ? load(g, file, &u, e) : error_set(e, ENOMEM, "out of memory");
-    if (r >= 0)
-        r = generator_service(g, u, &text, e);
+    if (r < 0 || !u)
+        return r;
+    r = generator_service(g, u, &text, e);
     if (r < 0)
         return r;
     _cleanup_free_ char *path = path_join(g->output, service);

@@ -139,7 +139,20 @@ static int copy_up(int fd, int target, const struct spec_mount *m, struct error 
     return r;
 }
 
-static int attach_mount(struct child *c, size_t i, struct error *e) {
+/* What to attach: the source's clone, or a copy of it whose flags are locked, or a new file system. */
+static int open_mount(struct child *c, uint32_t i, struct error *e) {
+    const struct spec_mount *m = &c->spec->mounts[i];
+    char buffer[LOCKED_PATH_MAX];
+
+    if (m->kind != MOUNT_BIND)
+        return make_file_system(m, e);
+    const char *locked = volume_locked_path(c->p, i, buffer);
+    int fd = locked ? mount_clone(AT_FDCWD, locked, m->flags & MOUNT_RECURSIVE)
+                    : fcntl(c->p->mount_fds[i], F_DUPFD_CLOEXEC, 3);
+    return fd < 0 ? error_set_errno(e, locked ? fd : errno, "open_tree %s", m->source) : fd;
+}
+
+static int attach_mount(struct child *c, uint32_t i, struct error *e) {
     const struct spec_mount *m = &c->spec->mounts[i];
     struct stat st = {.st_mode = S_IFDIR};
 
@@ -155,14 +168,14 @@ static int attach_mount(struct child *c, size_t i, struct error *e) {
     if (r < 0)
         return r;
 
-    _cleanup_close_ int made = m->kind == MOUNT_BIND ? -1 : make_file_system(m, e);
-    if (m->kind != MOUNT_BIND && made < 0)
+    _cleanup_close_ int made = open_mount(c, i, e);
+    if (made < 0)
         return made;
     if (m->kind == MOUNT_TMPFS && (m->flags & MOUNT_COPY_UP))
         r = copy_up(made, target, m, e);
     if (r < 0)
         return r;
-    r = mount_attach(m->kind == MOUNT_BIND ? c->p->mount_fds[i] : made, target, "");
+    r = mount_attach(made, target, "");
     return r < 0 ? error_set_errno(
                        e, r, "attach %s at %s", m->source ? m->source : "a new file system", m->target)
                  : 0;

@@ -129,6 +129,7 @@ static int launch_prepared(
     pid_t pid = clone_child(p, &pipes, flags, &pidfd, e);
     if (s->kind == SPEC_EXEC)
         leave_pid_namespace(p->launcher);
+    volumes_unlock(p);
     if (pid < 0)
         return pid;
     serve_child(pid, s, pipes.barrier[1]);

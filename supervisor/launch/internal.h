@@ -112,6 +112,7 @@ struct prepared {
     int *device_fds;           /* one for each spec->devices: a detached clone or -1 */
     struct stat *device_stats; /* st_rdev 0 = skipped */
     int notify_fd, console_fd, proc_fd, sys_fd; /* detached clones or -1 */
+    bool volumes_locked;                        /* some are attached below /nodes */
     bool run_is_covered;                        /* a mount of the spec hides /run/host of the init layer */
 };
 
@@ -133,8 +134,14 @@ int init_layer_make(struct prepared *p, struct error *e); /* init-layer.c */
 int overlay_make(struct prepared *p, struct error *e);    /* h with OVERLAY_DETACHED, else ours: overlay.c */
 int volumes_open(struct prepared *p, struct error *e);    /* h: volumes.c */
 int volumes_fill(struct prepared *p, struct error *e);    /* volumes.c */
-uint64_t mount_attributes(uint32_t flags);                /* enum spec_mount_flags to MOUNT_ATTR_* */
-int devices_open(struct prepared *p, struct error *e);    /* h: devices.c */
+int volumes_lock(struct prepared *p, struct error *e);    /* volumes.c: before the clone */
+void volumes_unlock(struct prepared *p);                  /* after it, in the launcher */
+#define LOCKED_PATH_MAX 24
+/* In the child: where its copy of mount i is locked; NULL = it is not, the mount's descriptor is to be used.
+ */
+const char *volume_locked_path(const struct prepared *p, uint32_t i, char buffer[static LOCKED_PATH_MAX]);
+uint64_t mount_attributes(uint32_t flags);                   /* enum spec_mount_flags to MOUNT_ATTR_* */
+int devices_open(struct prepared *p, struct error *e);       /* h: devices.c */
 int devices_make_nodes(struct prepared *p, struct error *e); /* devices.c */
 
 /* ---- the child ---- */

@@ -69,6 +69,7 @@ void prepared_done(struct prepared *p) {
     int *single[] = {
         &p->cgroup_fd, &p->null_fd, &p->root_fd, &p->notify_fd, &p->console_fd, &p->proc_fd, &p->sys_fd};
 
+    volumes_unlock(p);
     prepared_release_layers(p);
     fds_free(TAKE_PTR(p->tasks_fds), p->n_tasks_fds);
     fds_free(TAKE_PTR(p->mount_fds), p->spec->n_mounts);
@@ -232,6 +233,7 @@ static const struct {
     {"overlay", make_overlay_in_own, OWN, KIND(SPEC_CONTAINER)},
     {"devices", devices_make_nodes, OWN, KIND(SPEC_CONTAINER)},
     {"volumes", volumes_fill, OWN, KIND(SPEC_CONTAINER)},
+    {"volumes", volumes_lock, OWN, KIND(SPEC_CONTAINER)},
 };
 
 static int walk(struct prepared *p, struct error *e) {

@@ -4,6 +4,8 @@
  * final attributes, so that the child only has to attach them. A source path is the administrator's and is
  * followed as given; a target is the container's and is resolved by the child.
  */
+#include <linux/capability.h>
+
 #include "base/fs.h"
 #include "launch/internal.h"
 #include "launch/mount.h"
@@ -191,4 +193,66 @@ int volumes_fill(struct prepared *p, struct error *e) {
             return r;
     }
     return 0;
+}
+
+/* ---- locks ---- */
+
+/* With CAP_SYS_ADMIN in its user namespace a container could take back what volumes are mounted with:
+ * read-only, nosuid, nodev, noexec. The kernel locks these where a mount is copied into the mount namespace
+ * of a less privileged user namespace (mount_namespaces(7)), which is what the clone of the child does with
+ * mounts of ours. So such volumes are attached here before the clone, and the child takes copies of the
+ * locked ones. Without that capability there is nothing to lock, and nothing to pay for. */
+static bool needs_lock(const struct prepared *p, uint32_t i) {
+    const struct container_spec *s = p->spec;
+
+    return (s->namespaces & NS_USER) && (s->capabilities & UINT64_C(1) << CAP_SYS_ADMIN) &&
+           p->mount_fds[i] >= 0 && mount_attributes(s->mounts[i].flags) != 0;
+}
+
+const char *volume_locked_path(const struct prepared *p, uint32_t i, char buffer[static LOCKED_PATH_MAX]) {
+    if (!p->volumes_locked || !needs_lock(p, i))
+        return NULL;
+    snprintf(buffer, LOCKED_PATH_MAX, "/nodes/%u", i);
+    return buffer;
+}
+
+static int lock_one(struct prepared *p, uint32_t i, int directory_fd, struct error *e) {
+    struct stat st;
+    char name[16];
+
+    snprintf(name, sizeof(name), "%u", i);
+    if (fstat(p->mount_fds[i], &st) < 0)
+        return error_set_errno(e, errno, "stat %s", p->spec->mounts[i].source);
+    int r = S_ISDIR(st.st_mode) ? mkdirat(directory_fd, name, 0755)
+                                : mknodat(directory_fd, name, S_IFREG | 0644, 0);
+    if (r < 0)
+        return error_set_errno(e, errno, "make /nodes/%s", name);
+    r = mount_attach(p->mount_fds[i], directory_fd, name);
+    return r < 0 ? error_set_errno(e, r, "attach %s to be locked", p->spec->mounts[i].source) : 0;
+}
+
+int volumes_lock(struct prepared *p, struct error *e) {
+    _cleanup_close_ int directory_fd = -1;
+
+    for (uint32_t i = 0; i < p->spec->n_mounts; i++) {
+        if (!needs_lock(p, i))
+            continue;
+        if (directory_fd < 0) {
+            directory_fd = mount_new("tmpfs", "mode=711,size=64k", 0, e);
+            int r = directory_fd < 0 ? directory_fd : mount_attach(directory_fd, AT_FDCWD, "/nodes");
+            if (r < 0)
+                return error_set_errno(e, r, "attach /nodes");
+            p->volumes_locked = true;
+        }
+        int r = lock_one(p, i, directory_fd, e);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+void volumes_unlock(struct prepared *p) {
+    if (p->volumes_locked)
+        (void)umount2("/nodes", MNT_DETACH);
+    p->volumes_locked = false;
 }

@@ -8,6 +8,7 @@
 #include "../integration/launch-harness.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -237,6 +238,32 @@ static void test_cve_2024_9676_passwd_is_not_a_file(void **state) {
     check_passwd(r, "ln -s /proc/1/root/etc/passwd");
     check_passwd(r, "truncate -s 1G");
     check_passwd(r, "mknod -m 666 /dev/null c 1 5 2>/dev/null; ln -s /dev/zero");
+}
+
+/* ---- mounts ---- */
+
+/* CAP_SYS_ADMIN in a user namespace of its own is not that of the host: what the host's directory was mounted
+ * with stays, by remount, by mount_setattr, and for a copy of it. */
+static void test_a_read_only_volume_cannot_be_made_writable(void **state) {
+    struct rig *r = RIG(state);
+    struct container_spec s;
+    char *canary = make_canary(r);
+
+    container_script(r, &s, true,
+        "for o in remount,bind,rw remount,rw remount,bind,exec remount,bind,dev; do"
+        "  mount -o $o /v 2>/dev/null && echo $o; mount -o $o /f 2>/dev/null && echo file $o; done;"
+        "mkdir /tmp/copy; mount --bind /v /tmp/copy && mount -o remount,bind,rw /tmp/copy 2>/dev/null && "
+        "echo copy;"
+        "echo evil 2>/dev/null >>/v/file; echo evil 2>/dev/null >>/f; touch /v/new 2>/dev/null; cat /v/file");
+    s.capabilities |= UINT64_C(1) << CAP_SYS_ADMIN;
+    uint32_t flags = MOUNT_IDMAP | MOUNT_READ_ONLY | MOUNT_NOEXEC | MOUNT_NODEV | MOUNT_NOSUID;
+    _cleanup_free_ char *file = rig_path(r, "canary/file");
+    add_mount(&s, MOUNT_BIND, flags, canary, "/v");
+    add_mount(&s, MOUNT_BIND, flags, file, "/f");
+    _cleanup_outcome_ struct outcome o = run(r, &s);
+    assert_exit(&o, 0);
+    assert_string_equal(o.output, SECRET);
+    check_canary(r, canary);
 }
 
 /* ---- identity ---- */
@@ -601,6 +628,7 @@ int main(void) {
         TEST(test_etc_is_a_link),
         TEST(test_run_host_is_a_link),
         TEST(test_cve_2024_9676_passwd_is_not_a_file),
+        TEST(test_a_read_only_volume_cannot_be_made_writable),
         TEST(test_uid_4294967295_is_not_root),
         TEST(test_cve_2016_3697_numeric_name),
         TEST(test_user_outside_of_the_id_map),

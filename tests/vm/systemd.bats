@@ -1,0 +1,90 @@
+#!/usr/bin/env bats
+# A booted machine with systemd as its init and all controllers: davit.service, davit-container@.service and the generator.
+# The same with more cases, but without controllers, is tests/integration/systemd-*.bats.
+load lib
+
+# check.service runs /check once the machine is up: NAME COMMAND... there is "ok NAME" or "not ok NAME" here.
+systemd_machine() {
+    vm_new systemd
+    mkdir -p "$V/root/usr/lib/systemd/system-generators" "$V/root/etc/davit/systemd" "$V/root/var/lib/davit/images"
+    make -s -C "$VM_SOURCE/../.." O="$DAVIT_BUILD" DESTDIR="$V/root" install-programs
+    "$VM_SOURCE/base" "$DAVIT_BUILD" busybox
+    cp -a "$DAVIT_BUILD/vm/tree-busybox/var/lib/davit/images/." "$V/root/var/lib/davit/images/"
+    vm_file /etc/systemd/system/check.service <<'U'
+[Unit]
+After=davit.service
+[Service]
+Type=oneshot
+ExecStart=/check
+ExecStopPost=/bin/systemctl poweroff --no-block
+TimeoutStartSec=150
+U
+    mkdir -p "$V/root/etc/systemd/system/multi-user.target.wants"
+    ln -s /etc/systemd/system/check.service "$V/root/etc/systemd/system/multi-user.target.wants/"
+    ln -s /usr/lib/systemd/system/davit.service "$V/root/etc/systemd/system/multi-user.target.wants/"
+    local unit
+    for unit in getty.target systemd-networkd.service systemd-timesyncd.service apt-daily.timer apt-daily-upgrade.timer \
+        systemd-firstboot.service systemd-udev-settle.service console-getty.service serial-getty@.service; do
+        ln -sf /dev/null "$V/root/etc/systemd/system/$unit"
+    done
+    echo 4e2b6e3f0c5d4a8e9f10213243546576 >"$V/root/etc/machine-id"
+    { cat <<'S'
+#!/bin/bash
+result() { echo "$1 $2" >>/var/lib/result; }
+check() { local name=$1; shift; if "$@"; then result ok "$name"; else result 'not ok' "$name: $*"; fi; }
+property() { systemctl show --value -p "$2" "$1"; }
+has() { local n; for n in $(seq 100); do [[ $(property "$1" "$2") == $3 ]] && return; sleep 0.2; done; property "$1" "$2" >>/var/lib/result; return 1; }
+unit_has() { local n; for n in $(seq 100); do [ "$(davit status --json "$1" | jq -r "(if type == \"array\" then .[0] else . end) | .$2")" = "$3" ] && return; sleep 0.2; done; return 1; }
+S
+        cat
+        echo 'result end end; sync'
+    } | vm_file /check 755
+}
+
+# bats test_tags=long
+@test 'systemd boots, containers of both kinds run, MemoryMax= ends one of each, and all of it stops' {
+    systemd_machine <<'S'
+has davit ActiveState active && result ok service
+check fleet unit_has web state running
+check status has davit StatusText '1 running*'
+main=$(property davit MainPID)
+
+# An own control group with its own limit, by davitd and by systemd: who eats too much is ended, and it is named.
+davit start --no-block eater
+check 'fleet oom' unit_has eater result oom-kill
+check 'fleet goes on' unit_has web state running
+check 'service goes on' has davit MainPID "$main"
+systemctl start davit-container@hungry
+check 'launched oom' has davit-container@hungry Result oom-kill
+systemctl start davit-container@calm
+systemctl set-property --runtime davit-container@calm MemoryMax=40M
+group=/sys/fs/cgroup$(property davit-container@calm ControlGroup)
+check 'set-property' test "$(cat "$group/memory.max")" = 41943040
+check 'limit of the unit file' test "$(cat "$group/calm.container/pids.max")" = 77
+
+# Generated at boot from /etc/davit/systemd; its limit is the service's.
+check generated has generated ActiveState active
+check 'generated limit' has generated MemoryMax 50331648
+check 'exposure' grep -q 'Overall exposure level for davit.service: 9.1' <(systemd-analyze security --no-pager davit.service)
+
+systemctl daemon-reexec
+systemctl restart systemd-journald
+check 'after reexec' unit_has web state running
+check 'main process after reexec' has davit MainPID "$main"
+systemctl stop davit
+check stopped has davit ActiveState inactive
+check 'stopped result' has davit Result success
+S
+    printf '[Container]\nImage=busybox\nExec=/bin/sh -c '\''trap "exit 0" TERM; while :; do sleep 1; done'\''\n[Install]\nWantedBy=multi-user.target\n' | vm_unit web.container
+    # Memory that counts and needs no program of its own: a file in /dev/shm.
+    printf '[Container]\nImage=busybox\nMemory=16M\nExec=/bin/sh -c "dd if=/dev/zero of=/dev/shm/x bs=1M count=60; sleep 1000"\n[Service]\nRestart=no\n' | vm_unit eater.container
+    printf '[Container]\nImage=busybox\nMemory=16M\nExec=/bin/sh -c "dd if=/dev/zero of=/dev/shm/x bs=1M count=60; sleep 1000"\n' | vm_unit hungry.container
+    vm_file '/etc/systemd/system/davit-container@hungry.service.d/once.conf' <<<$'[Service]\nRestart=no'
+    printf '[Container]\nImage=busybox\nPidsLimit=77\nExec=/bin/sleep 1000\n' | vm_unit calm.container
+    vm_file /etc/davit/systemd/generated.container <<<$'[Container]\nImage=busybox\nMemory=48M\nExec=/bin/sleep 1000\n[Install]\nWantedBy=multi-user.target'
+    vm_boot --init /sbin/init --memory 768 --timeout 240
+    vm_get /var/lib/result
+    vm_ended poweroff
+    [ "$(vm_get /var/lib/result | grep -c '^ok ')" = 16 ]
+    [ "$(vm_get /var/lib/result | tail -1)" = 'end end' ]
+}
