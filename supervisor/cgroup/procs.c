@@ -75,10 +75,13 @@ static int append_procs(int fd, struct cgroup_pids *p) {
 static int collect(int group_fd, unsigned depth, struct cgroup_pids *p) { // NOLINT(misc-no-recursion)
     _cleanup_close_ int fd = group_fd;
     int r = append_procs(fd, p);
+    struct stat st;
     DIR *d;
 
     if (r < 0 || depth == PROCS_MAX_DEPTH)
         return r;
+    if (fstat(fd, &st) == 0 && st.st_nlink == 2)
+        return 0; /* each group below would be a link: there is none */
     d = fdopendir(fd);
     if (!d)
         return negative_errno();

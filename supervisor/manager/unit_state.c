@@ -174,6 +174,9 @@ enum {
 };
 
 static void cancel_what_is_unused(struct managed_unit *u) {
+    /* On v1 the removal of a group is told as if memory had run out in it. */
+    bool group_goes = u->state == STATE_STOPPING && u->step == STEP_CLEANUP;
+
     for (int t = 0; t < _TIMER_COUNT; t++)
         if (!IN_STATES(timer_states[t], u->state))
             unit_timer_cancel(u, t);
@@ -181,7 +184,9 @@ static void cancel_what_is_unused(struct managed_unit *u) {
     /* Both sources own their descriptors. */
     if (!IN_STATES(EMPTY_WATCH_STATES, u->state) && u->cgroup_source)
         u->cgroup_source = sd_event_source_disable_unref(u->cgroup_source);
-    if (!IN_STATES(OOM_WATCH_STATES, u->state) && u->oom_source)
+    if (group_goes)
+        unit_timer_cancel(u, TIMER_OOM);
+    if ((group_goes || !IN_STATES(OOM_WATCH_STATES, u->state)) && u->oom_source)
         u->oom_source = sd_event_source_disable_unref(u->oom_source);
     /* The wait for readiness does not count as launching: a slow program must not hold up the others. */
     if (u->launching && (!IN_STATES(LAUNCHING_STATES, u->state) || u->step > STEP_START_MAIN)) {
