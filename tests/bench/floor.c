@@ -1,21 +1,38 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The kernel's floor: what a container start costs when nothing but the kernel's own work is done, by a
- * program that knows everything beforehand. It makes what a default davit container has: user, mount, pid,
- * uts, ipc, cgroup and network namespaces, a group in the unified hierarchy and in the v1 hierarchies with a
- * memory and a tasks limit, an overlay of one idmapped layer with a fresh upper directory, /proc, /sys, /dev
- * with six nodes, devpts, mqueue, shm, loopback up, pivot_root, masked and read-only paths, eleven
- * capabilities, no_new_privs, and execs a static program.
+ * program that knows everything beforehand. It makes what a default davit container has, each part in the
+ * cheapest way that we know.
  *
- *   floor ROOTFS WORKDIR CGROUP start N            each: time to execve done, and to everything gone (us,
- * medians) floor ROOTFS WORKDIR CGROUP parallel N WIDTH   starts a second, WIDTH in flight floor ROOTFS
- * WORKDIR CGROUP restart N          SIGKILL to the next one running (us, median)
+ * User, mount, pid, uts, ipc, cgroup and network namespaces, a session and a keyring. A group in the unified
+ * hierarchy, and on v1 in those of memory, pids and cpu, with limits of memory and tasks, a device program,
+ * and a descriptor that tells of lack of memory, without which nobody knows why a container died. An overlay
+ * of one idmapped layer, a tmpfs layer with /etc/hosts and the like, and a fresh upper directory. A FIFO for
+ * its output, which outlives whoever reads it. /proc, /sys, /dev with six nodes, devpts, mqueue, shm,
+ * loopback up, pivot_root, masked and read-only paths, eleven capabilities, no_new_privs. Then a static
+ * program is executed.
+ *
+ * The overlay is "volatile", as whoever throws the upper directory away must have it: otherwise the end of
+ * each container writes the whole file system below to disk. It costs three more inodes at the start, and
+ * saves more than that at the end.
+ *
+ * Left out is all that makes a supervisor of it: requests, answers, saved state, log lines, a process that
+ * can die without the container.
+ *
+ * floor ROOTFS WORKDIR CGROUP start N: each to execve done, and to everything gone (us, medians)
+ *
+ * floor ROOTFS WORKDIR CGROUP parallel N WIDTH: starts a second, WIDTH in flight
+ *
+ * floor ROOTFS WORKDIR CGROUP restart N: SIGKILL to the next one running (us, median)
  *
  * Prints one JSON object. CGROUP is a name below the root of each hierarchy; it is made and removed here.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <linux/bpf.h>
 #include <linux/capability.h>
+#include <linux/keyctl.h>
 #include <linux/mount.h>
 #include <linux/sched.h>
 #include <net/if.h>
@@ -27,6 +44,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -41,7 +59,12 @@
 #define ID_COUNT 65536
 
 static const char *rootfs, *workdir, *cgroup;
-static const char *const v1_hierarchies[] = {"memory", "pids", "cpu", "cpuacct"};
+/* The root file system is attached there on its way to become the root. */
+static const char stage[] = "/mnt";
+#define N_NODES 7 /* of /dev, and the empty directory */
+static char empty[300];
+static const char *const v1_hierarchies[] = {"memory", "pids", "cpu"};
+#define N_V1 (sizeof v1_hierarchies / sizeof *v1_hierarchies)
 static const char *unified; /* mount point of cgroup2 */
 static bool have_v1;
 
@@ -71,6 +94,7 @@ struct instance {
     int number;
     pid_t pid;
     int exec_fd; /* end of file: execve succeeded */
+    int oom_fd, log_fd;
     double begun;
 };
 
@@ -84,6 +108,43 @@ static char *group_path(char buffer[static 256], const char *hierarchy, int numb
     return buffer;
 }
 
+/* One program for all groups; it lets everything pass, since what it says costs the start nothing. */
+static int device_program(void) {
+    static int fd = -1;
+    const struct bpf_insn program[] = {
+        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 1}, {.code = BPF_JMP | BPF_EXIT}};
+    union bpf_attr load = {.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE,
+        .insns = (uint64_t)(uintptr_t)program,
+        .insn_cnt = 2,
+        .license = (uint64_t)(uintptr_t) "GPL"};
+    if (fd < 0)
+        fd = (int)CHECK(syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof load));
+    return fd;
+}
+
+static void device_filter(int number) {
+    char path[256];
+    int group = CHECK(open(group_path(path, NULL, number, NULL), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    union bpf_attr attach = {.target_fd = (uint32_t)group,
+        .attach_bpf_fd = (uint32_t)device_program(),
+        .attach_type = BPF_CGROUP_DEVICE,
+        .attach_flags = BPF_F_ALLOW_MULTI};
+    CHECK(syscall(SYS_bpf, BPF_PROG_ATTACH, &attach, sizeof attach));
+    close(group);
+}
+
+static int oom_open(int number) {
+    char path[256], text[32];
+    if (!have_v1)
+        return CHECK(open(group_path(path, NULL, number, "memory.events"), O_RDONLY | O_CLOEXEC));
+    int control = CHECK(open(group_path(path, "memory", number, "memory.oom_control"), O_RDONLY | O_CLOEXEC));
+    int event = CHECK(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    snprintf(text, sizeof text, "%d %d", event, control);
+    write_text(group_path(path, "memory", number, "cgroup.event_control"), text);
+    close(control);
+    return event;
+}
+
 static void groups_make(int number) {
     char path[256];
     CHECK(mkdir(group_path(path, NULL, number, NULL), 0755));
@@ -92,9 +153,11 @@ static void groups_make(int number) {
         write_text(group_path(path, NULL, number, "pids.max"), "2048");
         return;
     }
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < N_V1; i++)
         CHECK(mkdir(group_path(path, v1_hierarchies[i], number, NULL), 0755));
     write_text(group_path(path, "memory", number, "memory.limit_in_bytes"), "268435456");
+    if (access(group_path(path, "memory", number, "memory.memsw.limit_in_bytes"), F_OK) == 0)
+        write_text(path, "536870912");
     write_text(group_path(path, "pids", number, "pids.max"), "2048");
 }
 
@@ -102,7 +165,7 @@ static void groups_remove(int number) {
     char path[256];
     while (rmdir(group_path(path, NULL, number, NULL)) < 0 && errno == EBUSY)
         ;
-    for (size_t i = 0; have_v1 && i < 4; i++)
+    for (size_t i = 0; have_v1 && i < N_V1; i++)
         while (rmdir(group_path(path, v1_hierarchies[i], number, NULL)) < 0 && errno == EBUSY)
             ;
 }
@@ -118,7 +181,7 @@ static void groups_root(bool make) {
         snprintf(path, sizeof path, "%s/%s/cgroup.subtree_control", unified, cgroup);
         write_text(path, "+memory +pids +cpu");
     }
-    for (size_t i = 0; have_v1 && i < 4; i++) {
+    for (size_t i = 0; have_v1 && i < N_V1; i++) {
         snprintf(path, sizeof path, "/sys/fs/cgroup/%s/%s", v1_hierarchies[i], cgroup);
         make ? CHECK(mkdir(path, 0755)) : rmdir(path);
     }
@@ -152,38 +215,96 @@ static int userns_open(void) {
     return fd;
 }
 
-static int overlay_make(int number) {
-    char upper[300], work[300], dir[300], scratch[300];
-    snprintf(dir, sizeof dir, "%s/%d", workdir, number);
-    snprintf(upper, sizeof upper, "%s/%d/upper", workdir, number);
-    snprintf(work, sizeof work, "%s/%d/work", workdir, number);
-    snprintf(scratch, sizeof scratch, "%s/scratch", workdir);
-    CHECK(mkdir(dir, 0700));
-    CHECK(mkdir(upper, 0755));
-    CHECK(mkdir(work, 0755));
-    CHECK(chown(upper, ID_BASE, ID_BASE));
-    CHECK(chown(work, ID_BASE, ID_BASE));
-
-    int layer = (int)CHECK(syscall(SYS_open_tree, AT_FDCWD, rootfs, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
-    struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns_fd};
-    CHECK(syscall(SYS_mount_setattr, layer, "", AT_EMPTY_PATH, &attr, sizeof attr));
-    CHECK(syscall(SYS_move_mount, layer, "", AT_FDCWD, scratch, MOVE_MOUNT_F_EMPTY_PATH));
-    int fs = (int)CHECK(syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC));
-    CHECK(syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "lowerdir", scratch, 0));
-    CHECK(syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "upperdir", upper, 0));
-    CHECK(syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "workdir", work, 0));
+/* What belongs to a start and not to the image, topmost of the layers below the upper directory. */
+static int init_layer(void) {
+    static const char *const directories[] = {"run", "run/host", "etc"};
+    static const struct {
+        const char *name, *text;
+    } files[] = {{"run/host/container-manager", "davit\n"}, {"etc/hosts", "127.0.0.1\tlocalhost\n"},
+        {"etc/hostname", "floor\n"}, {"etc/resolv.conf", "nameserver 192.0.2.1\n"}};
+    char id[16];
+    int fs = (int)CHECK(syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC));
+    snprintf(id, sizeof id, "%d", ID_BASE);
+    CHECK(syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "mode", "755", 0));
+    CHECK(syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "uid", id, 0));
+    CHECK(syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "gid", id, 0));
     CHECK(syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0));
-    int overlay = (int)CHECK(syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, 0));
+    int layer = (int)CHECK(syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, 0));
     close(fs);
-    CHECK(umount2(scratch, MNT_DETACH));
-    close(layer);
+    for (size_t i = 0; i < sizeof directories / sizeof *directories; i++) {
+        CHECK(mkdirat(layer, directories[i], 0755));
+        CHECK(fchownat(layer, directories[i], ID_BASE, ID_BASE, AT_SYMLINK_NOFOLLOW));
+    }
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        int fd = CHECK(openat(layer, files[i].name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+        CHECK(write(fd, files[i].text, strlen(files[i].text)));
+        CHECK(fchown(fd, ID_BASE, ID_BASE));
+        close(fd);
+    }
+    return layer;
+}
+
+/* Before 6.15 a layer has to be attached somewhere, and detaching it waits for an RCU grace period. */
+static bool layers_stay_detached = true;
+
+static int overlay_try(int upper, int work, int image, int top) {
+    char path[4][48];
+    const int fds[4] = {top, image, upper, work};
+    static const char *const keys[4] = {"lowerdir+", "lowerdir+", "upperdir", "workdir"};
+    int fs = (int)CHECK(syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC));
+    for (size_t i = 0; i < 4; i++) {
+        snprintf(path[i], sizeof path[i], "/proc/self/fd/%d", fds[i]);
+        CHECK(syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, keys[i], path[i], 0));
+    }
+    CHECK(syscall(SYS_fsconfig, fs, FSCONFIG_SET_FLAG, "volatile", NULL, 0));
+    int overlay = -1;
+    if (syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+        overlay = (int)CHECK(syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, 0));
+    close(fs);
+    return overlay;
+}
+
+static int make_directory(int parent, const char *name) {
+    CHECK(mkdirat(parent, name, 0755));
+    CHECK(fchownat(parent, name, ID_BASE, ID_BASE, AT_SYMLINK_NOFOLLOW));
+    return CHECK(openat(parent, name, O_PATH | O_DIRECTORY | O_CLOEXEC));
+}
+
+static int overlay_make(int number) {
+    char dir[300], scratch[300];
+    snprintf(dir, sizeof dir, "%s/%d", workdir, number);
+    CHECK(mkdir(dir, 0700));
+    int parent = CHECK(open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC));
+    int upper = make_directory(parent, "upper"), work = make_directory(parent, "work");
+    int image = (int)CHECK(syscall(SYS_open_tree, AT_FDCWD, rootfs, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+    struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns_fd};
+    CHECK(syscall(SYS_mount_setattr, image, "", AT_EMPTY_PATH, &attr, sizeof attr));
+    int fds[2] = {image, init_layer()}, overlay = -1;
+
+    if (layers_stay_detached)
+        overlay = overlay_try(upper, work, image, fds[1]);
+    layers_stay_detached = overlay >= 0;
+    for (int i = 0; i < 2 && !layers_stay_detached; i++) {
+        snprintf(scratch, sizeof scratch, "%s/scratch-%d", workdir, i);
+        CHECK(syscall(SYS_move_mount, fds[i], "", AT_FDCWD, scratch, MOVE_MOUNT_F_EMPTY_PATH));
+    }
+    if (!layers_stay_detached)
+        overlay = CHECK(overlay_try(upper, work, image, fds[1]));
+    for (int i = 0; i < 2 && !layers_stay_detached; i++) {
+        snprintf(scratch, sizeof scratch, "%s/scratch-%d", workdir, i);
+        CHECK(umount2(scratch, MNT_DETACH));
+    }
+    close(parent), close(upper), close(work), close(image), close(fds[1]);
     return overlay;
 }
 
 static void overlay_remove(int number) {
-    static const char *const parts[] = {"upper/new", "work/work", "upper", "work"};
+    static const char *const parts[] = {
+        "work/work/incompat/volatile", "work/work/incompat", "work/work", "upper", "work"};
     char path[300];
-    for (size_t i = 0; i < 4; i++) {
+    snprintf(path, sizeof path, "%s/%d/work/work/incompat/volatile/dirty", workdir, number);
+    unlink(path);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         snprintf(path, sizeof path, "%s/%d/%s", workdir, number, parts[i]);
         rmdir(path);
     }
@@ -216,10 +337,19 @@ static void child_devices(const int nodes[static 6]) {
     CHECK(symlink("/proc/self/fd/2", "dev/stderr"));
 }
 
-static void child_masks(int null_fd) {
+static void mask(int with, const char *path) {
+    if (access(path, F_OK) < 0)
+        return;
+    int fd =
+        (int)CHECK(syscall(SYS_open_tree, with, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+    CHECK(syscall(SYS_move_mount, fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH));
+    close(fd);
+}
+
+static void child_masks(int null_fd, int empty_fd) {
     static const char *const read_only[] = {
         "proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger"};
-    static const char *const files[] = {"proc/kcore", "proc/keys", "proc/timer_list"};
+    static const char *const files[] = {"proc/interrupts", "proc/kcore", "proc/keys", "proc/timer_list"};
     static const char *const dirs[] = {"proc/acpi", "proc/scsi", "sys/firmware"};
     for (size_t i = 0; i < sizeof read_only / sizeof *read_only; i++) {
         int fd = (int)syscall(SYS_open_tree, AT_FDCWD, read_only[i], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
@@ -230,16 +360,14 @@ static void child_masks(int null_fd) {
         CHECK(syscall(SYS_move_mount, fd, "", AT_FDCWD, read_only[i], MOVE_MOUNT_F_EMPTY_PATH));
         close(fd);
     }
-    for (size_t i = 0; i < 3; i++) {
-        int fd =
-            (int)syscall(SYS_open_tree, null_fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-        if (fd >= 0 && access(files[i], F_OK) == 0)
-            CHECK(syscall(SYS_move_mount, fd, "", AT_FDCWD, files[i], MOVE_MOUNT_F_EMPTY_PATH));
-        close(fd);
-    }
-    for (size_t i = 0; i < 3; i++)
-        if (access(dirs[i], F_OK) == 0)
-            CHECK(mount("tmpfs", dirs[i], "tmpfs", MS_RDONLY, "size=0"));
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        mask(null_fd, files[i]);
+    bool attached = false; /* then it can be cloned */
+    for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++)
+        if (attached)
+            mask(empty_fd, dirs[i]);
+        else
+            attached = syscall(SYS_move_mount, empty_fd, "", AT_FDCWD, dirs[i], MOVE_MOUNT_F_EMPTY_PATH) == 0;
 }
 
 static void child_capabilities(void) {
@@ -255,18 +383,21 @@ static void child_capabilities(void) {
     CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 }
 
-static void child_main(
-    int overlay, const int nodes[static 6], const int tasks[static 4], int mapped, char **argv) {
+static void child_main(int overlay, const int nodes[static N_NODES], const int tasks[static N_V1], int mapped,
+    int log, char **argv) {
     char c;
-    for (size_t i = 0; have_v1 && i < 4; i++)
+    for (size_t i = 0; have_v1 && i < N_V1; i++)
         CHECK(write(tasks[i], "0", 1));
+    setsid();
+    syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
     CHECK(read(mapped, &c, 1));
     CHECK(unshare(CLONE_NEWCGROUP));
+    CHECK(setgroups(0, NULL));
     CHECK(setresgid(0, 0, 0));
     CHECK(setresuid(0, 0, 0));
     CHECK(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
-    CHECK(syscall(SYS_move_mount, overlay, "", AT_FDCWD, workdir, MOVE_MOUNT_F_EMPTY_PATH));
-    CHECK(chdir(workdir));
+    CHECK(syscall(SYS_move_mount, overlay, "", AT_FDCWD, stage, MOVE_MOUNT_F_EMPTY_PATH));
+    CHECK(chdir(stage));
     mkdir("proc", 0755);
     mkdir("sys", 0755);
     mkdir("dev", 0755);
@@ -282,24 +413,40 @@ static void child_main(
     CHECK(syscall(SYS_pivot_root, ".", "."));
     CHECK(umount2(".", MNT_DETACH));
     CHECK(chdir("/"));
-    child_masks(nodes[0]);
+    child_masks(nodes[0], nodes[N_NODES - 1]);
+    CHECK(dup2(log, 1));
+    CHECK(dup2(log, 2));
     child_capabilities();
-    setsid();
     syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC);
     execv(argv[0], argv);
     _exit(127);
 }
 
-static void instance_start(struct instance *i, char **argv) {
-    static const char *const paths[] = {
-        "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"};
+/* Where a supervisor has it: on a tmpfs. */
+static const char *log_path(char buffer[static 256], int number) {
+    snprintf(buffer, 256, "/dev/shm/%s-%d", cgroup, number);
+    return buffer;
+}
+
+static int log_open(int number) {
     char path[256];
-    int tasks[4] = {-1, -1, -1, -1}, nodes[6], exec_pipe[2], sync[2];
+    CHECK(mkfifo(log_path(path, number), 0600));
+    return CHECK(open(path, O_RDWR | O_CLOEXEC));
+}
+
+static void instance_start(struct instance *i, char **argv) {
+    const char *const paths[N_NODES] = {
+        "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", empty};
+    char path[256];
+    int tasks[N_V1] = {-1, -1, -1}, nodes[N_NODES], exec_pipe[2], sync[2];
     i->begun = now_us();
     groups_make(i->number);
-    for (size_t k = 0; have_v1 && k < 4; k++)
+    device_filter(i->number);
+    i->oom_fd = oom_open(i->number);
+    i->log_fd = log_open(i->number);
+    for (size_t k = 0; have_v1 && k < N_V1; k++)
         tasks[k] = CHECK(open(group_path(path, v1_hierarchies[k], i->number, "tasks"), O_WRONLY | O_CLOEXEC));
-    for (size_t k = 0; k < 6; k++)
+    for (size_t k = 0; k < N_NODES; k++)
         nodes[k] =
             (int)CHECK(syscall(SYS_open_tree, AT_FDCWD, paths[k], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
     int overlay = overlay_make(i->number);
@@ -314,7 +461,7 @@ static void instance_start(struct instance *i, char **argv) {
     };
     i->pid = (pid_t)CHECK(syscall(SYS_clone3, &args, sizeof args));
     if (i->pid == 0)
-        child_main(overlay, nodes, tasks, sync[0], argv);
+        child_main(overlay, nodes, tasks, sync[0], i->log_fd, argv);
     char map[64];
     snprintf(map, sizeof map, "0 %d %d", ID_BASE, ID_COUNT);
     snprintf(path, sizeof path, "/proc/%d/uid_map", (int)i->pid);
@@ -328,9 +475,9 @@ static void instance_start(struct instance *i, char **argv) {
     i->exec_fd = exec_pipe[0];
     close(overlay);
     close(group);
-    for (size_t k = 0; k < 6; k++)
+    for (size_t k = 0; k < N_NODES; k++)
         close(nodes[k]);
-    for (size_t k = 0; k < 4; k++)
+    for (size_t k = 0; k < N_V1; k++)
         if (tasks[k] >= 0)
             close(tasks[k]);
 }
@@ -342,6 +489,10 @@ static void instance_wait_exec(struct instance *i) {
 }
 
 static void instance_clean(struct instance *i) {
+    char path[256];
+    unlink(log_path(path, i->number));
+    close(i->log_fd);
+    close(i->oom_fd);
     groups_remove(i->number);
     overlay_remove(i->number);
 }
@@ -441,11 +592,13 @@ int main(int argc, char **argv) {
     }
     rootfs = argv[1], workdir = argv[2], cgroup = argv[3];
     int n = atoi(argv[5]), width = argc > 6 ? atoi(argv[6]) : 8;
-    char scratch[300];
-    snprintf(scratch, sizeof scratch, "%s/scratch", workdir);
+    static const char *const directories[] = {"scratch-0", "scratch-1", "empty"};
     CHECK(unshare(CLONE_NEWNS));
     CHECK(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
-    mkdir(scratch, 0755);
+    snprintf(empty, sizeof empty, "%s/empty", workdir);
+    int work = CHECK(open(workdir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    for (size_t i = 0; i < 3; i++)
+        CHECK(mkdirat(work, directories[i], 0755));
     groups_root(true);
     userns_fd = userns_open();
     if (strcmp(argv[4], "start") == 0)
@@ -455,6 +608,7 @@ int main(int argc, char **argv) {
     else
         measure_restart(n);
     groups_root(false);
-    rmdir(scratch);
+    for (size_t i = 0; i < 3; i++)
+        unlinkat(work, directories[i], AT_REMOVEDIR);
     return 0;
 }
