@@ -22,6 +22,8 @@
 #define STOP_DEATHS_MAX 5
 /* Whoever asked to stop is waiting. */
 #define STOP_RESTART_DELAY_MAX (500 * USEC_PER_MSEC)
+/* After the last event: one wake-up after each burst, none while nothing happens. */
+#define TRIM_DELAY USEC_PER_SEC
 
 void keeper_say(struct keeper *k, int priority, const char *fmt, ...) {
     char text[512], status[560];
@@ -282,6 +284,10 @@ static void do_what_is_due(struct keeper *k) {
             k, LOG_ERR, "davitd does not answer: sending %s", signal == SIGABRT ? "SIGABRT" : "SIGKILL");
         (void)kill(k->parts[PART_MANAGER].pid, signal);
     }
+    if (k->trim_at <= now) {
+        k->trim_at = USEC_INFINITY;
+        memory_trim();
+    }
     if (k->up_ping_at <= now) {
         (void)notify_target_send(&k->up, "WATCHDOG=1\n");
         k->up_ping_at = usec_add(now, k->up_watchdog_usec / 2);
@@ -302,6 +308,7 @@ static int time_to_sleep(const struct keeper *k) {
     usec_t due = MIN(MIN(k->watchdog.deadline, k->up_ping_at), k->reexec.deadline);
 
     due = MIN(due, MIN(k->boot.worker_deadline, k->boot.watchdog.ping_at));
+    due = MIN(due, k->trim_at);
     if (k->reap_again)
         return 0;
     for (int i = 0; i < PART_COUNT; i++)
@@ -324,6 +331,8 @@ static void turn(struct keeper *k) {
     bool writable = false;
 
     int n = epoll_wait(k->epoll_fd, events, ARRAY_SIZE(events), time_to_sleep(k));
+    if (n > 0)
+        k->trim_at = usec_add(now_monotonic(), TRIM_DELAY);
     for (int i = 0; i < n; i++) {
         if (events[i].data.fd == k->notify_fd)
             keeper_receive(k);
@@ -486,7 +495,7 @@ static void keeper_init(struct keeper *k, const char *runtime, const char *libex
     k->feed.read_fd = k->feed.write_fd = -1;
     k->context.state_fd = k->context.null_fd = -1;
     k->up.fd = -1;
-    k->up_ping_at = k->reexec.deadline = USEC_INFINITY;
+    k->up_ping_at = k->trim_at = k->reexec.deadline = USEC_INFINITY;
     k->runtime = runtime;
     (void)snprintf(k->notify_address, sizeof k->notify_address, "%s/" NOTIFY_SOCKET_NAME, runtime);
     k->context.libexec = libexec;

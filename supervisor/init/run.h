@@ -45,6 +45,7 @@ struct keeper {
 
     struct notify_target up; /* whoever started us */
     usec_t up_watchdog_usec; /* what it expects, 0 = nothing */
+    usec_t trim_at;          /* quiet for a moment then: code that ran goes back; USEC_INFINITY = it has */
     usec_t up_ping_at;       /* our own WATCHDOG=1, while no davitd is ready to send it */
 
     usec_t stop_requests[SIGNAL_FORCE_COUNT]; /* times of the last ones, a ring */

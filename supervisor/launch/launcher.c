@@ -3,11 +3,13 @@
  * A launcher's equipment and its loop. The loop never ends because of a request: one that cannot be read is
  * answered with FAILED, as is one for which memory, descriptors or processes are missing at the moment.
  */
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include "base/fd.h"
 #include "base/fs.h"
+#include "base/memory.h"
 #include "launch/coverage.h"
 #include "launch/internal.h"
 #include "launch/layer-plan.h"
@@ -138,6 +140,7 @@ void launcher_close(struct launcher *l) {
 
 /* Most requests fit; larger ones get memory of their own for the moment. */
 #define USUAL_SIZE (32u * 1024)
+#define QUIET_MSEC 1000
 
 struct message {
     uint8_t usual[USUAL_SIZE];
@@ -184,6 +187,18 @@ static int peek(int socket_fd, int flags, size_t *ret_size, uint64_t *ret_reques
         (void)spec_request(header, MIN((size_t)n, sizeof(header)), ret_request);
         return 1;
     }
+}
+
+/* The next message. Nothing to do for a while: code that a start needed goes back. */
+static int wait_for_request(int socket_fd, size_t *ret_size, uint64_t *ret_request) {
+    struct pollfd p = {.fd = socket_fd, .events = POLLIN};
+
+    int r = peek(socket_fd, MSG_DONTWAIT, ret_size, ret_request);
+    if (r != -EAGAIN)
+        return r;
+    if (poll(&p, 1, QUIET_MSEC) == 0)
+        memory_trim();
+    return peek(socket_fd, 0, ret_size, ret_request);
 }
 
 /* Takes the message, whatever becomes of it: one that stays would be peeked at forever. */
@@ -248,7 +263,7 @@ static int serve_one(struct launcher *l, int socket_fd, struct message *m) {
     struct error error = {};
     size_t size = 0;
 
-    int r = peek(socket_fd, 0, &size, &taken.request);
+    int r = wait_for_request(socket_fd, &size, &taken.request);
     if (r <= 0)
         return r;
     r = answer(socket_fd, &taken, NULL, 0);

@@ -266,6 +266,8 @@ static void turn(struct logd *l) {
     }
     retry_due(l);
     serve_ready(l);
+    if (message)
+        l->trimmed = false;
     /* Last, since a stream may go here that an event above was about. */
     for (int i = 0; message && i < MESSAGES_TURN; i++)
         message = server_receive(l);
