@@ -49,7 +49,7 @@ static json_t *image_json(
         r->name, "Digest", i->manifest_digest, "Source", r->source, "Created",
         (json_int_t)(created / USEC_PER_SEC), "CreatedAt",
         created ? timestamp_format_rfc3339(created, text) : "", "Size", (json_int_t)image_size(s, i),
-        "Labels", labels, "ReadOnly", (int)!s->writable);
+        "Labels", labels, "ReadOnly", (int)streq(s->path, IMAGES_PRELOADED));
 }
 
 static void add_row(
@@ -114,7 +114,8 @@ int verb_image_list(struct cli *c, char **arguments, size_t n) {
     if (images_open(c, false, &images) < 0)
         status = EXIT_FAILURE;
     for (size_t i = 0; i < images.n; i++)
-        status = MAX(status, list_store(c, &images.stores[i], arguments, n, &t, all));
+        if (list_store(c, &images.stores[i], arguments, n, &t, all) != EXIT_SUCCESS)
+            status = EXIT_FAILURE;
     if (c->options.json)
         json_print(all);
     else if (!c->options.quiet)
