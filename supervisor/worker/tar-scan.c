@@ -1,17 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "worker/tar-scan.h"
 
-#include <inttypes.h>
-
 #include "base/parse.h"
 #include "worker/unpack-internal.h"
-
-/* POSIX.1-2017, pax, "ustar Interchange Format"; all fields are text. */
-struct ustar {
-    char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], checksum[8], type, linkname[100], magic[6],
-        version[2], uname[32], gname[32], major[8], minor[8], prefix[155], pad[12];
-};
-_Static_assert(sizeof(struct ustar) == TAR_BLOCK, "a header is a block");
 
 void tar_scan_done(struct tar_scan *s) {
     free(s->path);
@@ -51,7 +42,7 @@ static bool checksum_is_right(const char *block) {
     const struct ustar *h = (const void *)block;
     uint64_t sum = 0, expected;
 
-    for (size_t i = 0; i < TAR_BLOCK; i++) {
+    for (size_t i = 0; i < USTAR_BLOCK; i++) {
         bool own = i >= offsetof(struct ustar, checksum) &&
                    i < offsetof(struct ustar, checksum) + sizeof(h->checksum);
         sum += own ? ' ' : (unsigned char)block[i];
@@ -60,7 +51,7 @@ static bool checksum_is_right(const char *block) {
 }
 
 static bool is_zero(const char *block) {
-    for (size_t i = 0; i < TAR_BLOCK; i++)
+    for (size_t i = 0; i < USTAR_BLOCK; i++)
         if (block[i])
             return false;
     return true;
@@ -154,7 +145,7 @@ static int content_is_file(struct tar_scan *s) {
 }
 
 static uint64_t rounded(uint64_t n) {
-    return (n + TAR_BLOCK - 1) / TAR_BLOCK * TAR_BLOCK;
+    return (n + USTAR_BLOCK - 1) / USTAR_BLOCK * USTAR_BLOCK;
 }
 
 static void skip(struct tar_scan *s, uint64_t n) {
@@ -239,11 +230,11 @@ static int header_is_whole(struct tar_scan *s) {
 /* ---- the stream ---- */
 
 static ssize_t take_header(struct tar_scan *s, const char *data, size_t n) {
-    size_t part = MIN(n, TAR_BLOCK - s->filled);
+    size_t part = MIN(n, USTAR_BLOCK - s->filled);
 
     memcpy(s->block + s->filled, data, part);
     s->filled += part;
-    int r = s->filled == TAR_BLOCK ? header_is_whole(s) : 0;
+    int r = s->filled == USTAR_BLOCK ? header_is_whole(s) : 0;
     return r < 0 ? r : (ssize_t)part;
 }
 

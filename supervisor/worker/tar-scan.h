@@ -11,13 +11,13 @@
 #pragma once
 
 #include "base/error.h"
+#include "worker/ustar.h"
 
-#define TAR_BLOCK 512
 #define TAR_EXTENDED_MAX (1024U * 1024) /* bytes of one pax header or long name; more is doubt */
 
 struct tar_scan {
     enum { SCAN_HEADER, SCAN_EXTENDED, SCAN_SKIP, SCAN_CONTENT, SCAN_REST } state;
-    char block[TAR_BLOCK]; /* SCAN_HEADER: what there is of one */
+    char block[USTAR_BLOCK]; /* SCAN_HEADER: what there is of one */
     size_t filled;
     uint64_t left;    /* of the current state */
     uint64_t padding; /* after SCAN_CONTENT */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "worker/tar-write.h"
 
+#include <endian.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -12,8 +14,9 @@
 #include "base/hashmap.h"
 #include "worker/listing.h"
 #include "worker/unpack-internal.h"
+#include "worker/ustar.h"
 
-#define BLOCK 512
+#define BLOCK USTAR_BLOCK
 #define DEPTH_MAX 2048
 #define ID_MAX 2097151                      /* what seven octal digits hold */
 #define SIZE_MAX_USTAR UINT64_C(8589934591) /* eleven */
@@ -39,24 +42,18 @@ struct header {
     struct strbuf pax;
 };
 
-static int emit(struct writer *w, const void *data, size_t n, struct error *e) {
-    return w->sink->write(w->sink->userdata, data, n, e);
+static int emit(const struct tar_sink *sink, const void *data, size_t n, struct error *e) {
+    return sink->write(sink->userdata, data, n, e);
 }
 
-static int emit_padding(struct writer *w, uint64_t size, struct error *e) {
+static int emit_padding(const struct tar_sink *sink, uint64_t size, struct error *e) {
     static const char zeros[BLOCK];
     size_t n = (size_t)(-size % BLOCK);
 
-    return n > 0 ? emit(w, zeros, n, e) : 0;
+    return n > 0 ? emit(sink, zeros, n, e) : 0;
 }
 
-/* ---- headers: POSIX.1-2017, pax(1), "ustar Interchange Format" ---- */
-
-struct ustar {
-    char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], checksum[8], type, linkname[100], magic[6],
-        version[2], user[32], group[32], major[8], minor[8], prefix[155], unused[12];
-};
-_Static_assert(sizeof(struct ustar) == BLOCK, "a header is one block");
+/* ---- headers ---- */
 
 static void octal(char *field, size_t size, uint64_t value) {
     field[size - 1] = '\0';
@@ -121,7 +118,7 @@ static void fill_ustar(struct ustar *u, const struct header *h, char type, uint6
     octal(u->checksum, 7, sum);
 }
 
-static int emit_header(struct writer *w, struct header *h, uint64_t size, struct error *e) {
+static int emit_header(const struct tar_sink *sink, struct header *h, uint64_t size, struct error *e) {
     struct header extended = {.name = "PaxHeader", .st = {.st_mode = 0644}};
     struct ustar u;
 
@@ -143,14 +140,56 @@ static int emit_header(struct writer *w, struct header *h, uint64_t size, struct
     int r = 0;
     if (h->pax.length > 0) {
         fill_ustar(&u, &extended, 'x', h->pax.length);
-        r = emit(w, &u, sizeof(u), e);
+        r = emit(sink, &u, sizeof(u), e);
         if (r >= 0)
-            r = emit(w, h->pax.data, h->pax.length, e);
+            r = emit(sink, h->pax.data, h->pax.length, e);
         if (r >= 0)
-            r = emit_padding(w, h->pax.length, e);
+            r = emit_padding(sink, h->pax.length, e);
     }
     fill_ustar(&u, h, h->type, size);
-    return r < 0 ? r : emit(w, &u, sizeof(u), e);
+    return r < 0 ? r : emit(sink, &u, sizeof(u), e);
+}
+
+/* ---- owners ---- */
+
+/* Nobody, for whom the user namespace had no name. */
+#define ID_OVERFLOW 65534
+
+static uint32_t inside_id(const struct tar_options *o, uint32_t id) {
+    if (o->root_owner)
+        return 0;
+    if (o->id_count == 0)
+        return id;
+    return id >= o->id_base && id - o->id_base < o->id_count ? id - o->id_base : ID_OVERFLOW;
+}
+
+static void map_owner(const struct tar_options *o, struct stat *st) {
+    st->st_uid = inside_id(o, st->st_uid);
+    st->st_gid = inside_id(o, st->st_gid);
+}
+
+/* Ids in attributes: a capability that counts for the root of a user namespace counts for everybody's in an
+ * image; entries of an ACL (acl(5): version, then tag, permissions and id of each) name users and groups. */
+static void map_attribute(const struct tar_options *o, const char *name, uint8_t *value, ssize_t *length) {
+    const uint32_t version_mask = VFS_CAP_REVISION_MASK;
+    uint32_t magic;
+
+    if (o->id_count == 0)
+        return;
+    if (streq(name, "security.capability") && *length == XATTR_CAPS_SZ_3) {
+        memcpy(&magic, value, sizeof(magic));
+        magic = htole32((le32toh(magic) & ~version_mask) | VFS_CAP_REVISION_2);
+        memcpy(value, &magic, sizeof(magic));
+        *length = XATTR_CAPS_SZ_2;
+    } else if (startswith(name, "system.posix_acl_"))
+        for (ssize_t i = 4; i + 8 <= *length; i += 8) {
+            uint32_t id;
+            memcpy(&id, value + i + 4, sizeof(id));
+            if (le32toh(id) == UINT32_MAX)
+                continue;
+            id = htole32(inside_id(o, le32toh(id)));
+            memcpy(value + i + 4, &id, sizeof(id));
+        }
 }
 
 /* ---- extended attributes ---- */
@@ -167,7 +206,7 @@ static bool is_kept(const char *name) {
 }
 
 /* path is a name in the working directory. */
-static int add_xattrs(const char *path, struct header *h, struct error *e) {
+static int add_xattrs(const struct tar_options *o, const char *path, struct header *h, struct error *e) {
     _cleanup_free_ char *names = malloc(UNPACK_XATTR_MAX), *value = malloc(UNPACK_XATTR_MAX);
     _cleanup_free_ char **sorted = NULL;
     size_t n = 0;
@@ -190,6 +229,7 @@ static int add_xattrs(const char *path, struct header *h, struct error *e) {
         ssize_t length = lgetxattr(path, sorted[i], value, UNPACK_XATTR_MAX);
         if (length < 0)
             return error_set_errno(e, errno, "extended attribute %s", sorted[i]);
+        map_attribute(o, sorted[i], (uint8_t *)value, &length);
         (void)snprintf(key, sizeof(key), "SCHILY.xattr.%s", sorted[i]);
         add_record(&h->pax, key, value, (size_t)length);
     }
@@ -209,12 +249,12 @@ static int copy_data(struct writer *w, int fd, uint64_t size, struct error *e) {
             return error_set_errno(e, errno, "reading");
         if (n == 0)
             return error_set(e, ESTALE, "it became shorter while it was read");
-        int r = emit(w, w->buffer, (size_t)n, e);
+        int r = emit(w->sink, w->buffer, (size_t)n, e);
         if (r < 0)
             return r;
         left -= (uint64_t)n;
     }
-    return emit_padding(w, size, e);
+    return emit_padding(w->sink, size, e);
 }
 
 /* 1 and the first name if the file has come already; otherwise this one is noted. */
@@ -248,7 +288,7 @@ static int write_mark(
 
     if (!path)
         return error_set(e, ENOMEM, "out of memory");
-    int r = emit_header(w, &h, 0, e);
+    int r = emit_header(w->sink, &h, 0, e);
     strbuf_free(&h.pax);
     return r;
 }
@@ -262,10 +302,10 @@ static int write_regular(
         return error_set_errno(e, fd, "opening it");
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         return error_set(e, ESTALE, "it changed while it was read");
-    int r = fchdir(directory) < 0 ? error_set_errno(e, errno, "fchdir") : add_xattrs(base, h, e);
+    int r = fchdir(directory) < 0 ? error_set_errno(e, errno, "fchdir") : add_xattrs(w->options, base, h, e);
     h->type = '0';
     if (r >= 0)
-        r = emit_header(w, h, (uint64_t)h->st.st_size, e);
+        r = emit_header(w->sink, h, (uint64_t)h->st.st_size, e);
     return r < 0 ? r : copy_data(w, fd, (uint64_t)h->st.st_size, e);
 }
 
@@ -275,7 +315,7 @@ static int write_special(
 
     if (fchdir(directory) < 0)
         return error_set_errno(e, errno, "fchdir");
-    int r = add_xattrs(base, h, e);
+    int r = add_xattrs(w->options, base, h, e);
     if (r < 0)
         return r;
     h->type = S_ISCHR(h->st.st_mode) ? '3' : S_ISBLK(h->st.st_mode) ? '4' : '6';
@@ -288,7 +328,7 @@ static int write_special(
         h->type = '2';
         h->st.st_mode = S_IFLNK | 0777;
     }
-    r = emit_header(w, h, 0, e);
+    r = emit_header(w->sink, h, 0, e);
     h->target = NULL;
     return r;
 }
@@ -307,14 +347,13 @@ static int write_entry(struct writer *w, int directory, const char *base, const 
                    : error_set(e, EINVAL, "a character device 0:0, overlay's mark for a removed file");
     if (startswith(base, WHITEOUT_PREFIX))
         return error_set(e, EINVAL, "a name that begins with \"%s\" would remove something", WHITEOUT_PREFIX);
-    if (w->options->root_owner)
-        h.st.st_uid = h.st.st_gid = 0;
+    map_owner(w->options, &h.st);
     if (st->st_nlink > 1) {
         r = find_link(w, st, name, &first, e);
         if (r == 1) {
             h.target = first;
             h.type = '1';
-            r = emit_header(w, &h, 0, e);
+            r = emit_header(w->sink, &h, 0, e);
             strbuf_free(&h.pax);
             return r;
         }
@@ -333,17 +372,24 @@ static bool is_opaque(int fd) {
     return fgetxattr(fd, "trusted.overlay.opaque", &value, 1) == 1 && value == 'y';
 }
 
+/* A directory that was renamed, or a file with its data elsewhere, in a way that only overlay understands. */
+static bool is_foreign(int fd) {
+    return fgetxattr(fd, "trusted.overlay.redirect", NULL, 0) >= 0 ||
+           fgetxattr(fd, "trusted.overlay.metacopy", NULL, 0) >= 0;
+}
+
 /* name: of the directory in the archive, with its slash; "" for the root, which is "./". */
 static int write_directory_header(struct writer *w, int fd, const char *name, struct error *e) {
     struct header h = {.name = *name ? name : "./", .type = '5'};
 
     if (fstat(fd, &h.st) < 0)
         return error_set_errno(e, errno, "stat");
-    if (w->options->root_owner)
-        h.st.st_uid = h.st.st_gid = 0;
-    int r = fchdir(fd) < 0 ? error_set_errno(e, errno, "fchdir") : add_xattrs(".", &h, e);
+    if (is_foreign(fd))
+        return error_set(e, EOPNOTSUPP, "overlay has redirected it: redirect_dir must be off");
+    map_owner(w->options, &h.st);
+    int r = fchdir(fd) < 0 ? error_set_errno(e, errno, "fchdir") : add_xattrs(w->options, ".", &h, e);
     if (r >= 0)
-        r = emit_header(w, &h, 0, e);
+        r = emit_header(w->sink, &h, 0, e);
     strbuf_free(&h.pax);
     if (r >= 0 && is_opaque(fd))
         r = w->options->whiteouts ? write_mark(w, name, WHITEOUT_OPAQUE, "", e)
@@ -373,6 +419,8 @@ static int write_directory(
 
         if (!below)
             return error_set(e, ENOMEM, "out of memory");
+        if (strv_contains(w->options->without, below))
+            continue;
         if (fstatat(fd, *base, &st, AT_SYMLINK_NOFOLLOW) < 0)
             return error_set_errno(e, errno, "%s", below);
         _cleanup_free_ char *entry = strf("%s%s%s", name, *base, S_ISDIR(st.st_mode) ? "/" : "");
@@ -454,11 +502,22 @@ int tar_write_file(int fd, const char *name, const struct tar_options *options, 
         return path ? error_set(e, ENOMEM, "out of memory") : e ? -e->number : -EINVAL;
     if (fstat(fd, &h.st) < 0 || !S_ISREG(h.st.st_mode))
         return error_set(e, EINVAL, "%s: only files and directories can be copied", name);
-    if (options->root_owner)
-        h.st.st_uid = h.st.st_gid = 0;
-    int r = emit_header(w, &h, (uint64_t)h.st.st_size, e);
+    map_owner(options, &h.st);
+    int r = emit_header(w->sink, &h, (uint64_t)h.st.st_size, e);
     strbuf_free(&h.pax);
     return r < 0 ? r : copy_data(w, fd, (uint64_t)h.st.st_size, e);
+}
+
+int tar_begin_member(const char *name, uint64_t size, const struct tar_sink *sink, struct error *e) {
+    struct header h = {.name = name, .type = '0', .st.st_mode = 0644};
+
+    int r = emit_header(sink, &h, size, e);
+    strbuf_free(&h.pax);
+    return r;
+}
+
+int tar_end_member(uint64_t size, const struct tar_sink *sink, struct error *e) {
+    return emit_padding(sink, size, e);
 }
 
 int tar_end(const struct tar_sink *sink, struct error *e) {

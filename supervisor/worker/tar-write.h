@@ -19,13 +19,19 @@ struct tar_options {
     const char *prefix; /* directory in the archive that the tree is put into; NULL or "" = its root. Its
                            parents are not written */
     bool root_owner;    /* everything belongs to 0:0 */
-    bool whiteouts;     /* overlay's marks are taken as such; otherwise they are refused */
+    uint32_t id_base, id_count; /* owners are those of a user namespace, whose ids from 0 on these are; 0 = as
+                                   they are */
+    char **without;             /* paths below the tree that are left out; NULL = none */
+    bool whiteouts;             /* overlay's marks are taken as such; otherwise they are refused */
 };
 
 /* The tree below directory fd, or one file. The end of the archive is not written: tar_end() does that. */
 int tar_write_tree(int fd, const struct tar_options *options, const struct tar_sink *sink, struct error *e);
 int tar_write_file(int fd, const char *name, const struct tar_options *options, const struct tar_sink *sink,
     struct error *e);
+/* A file whose content the caller writes to the sink between the two. */
+int tar_begin_member(const char *name, uint64_t size, const struct tar_sink *sink, struct error *e);
+int tar_end_member(uint64_t size, const struct tar_sink *sink, struct error *e);
 int tar_end(const struct tar_sink *sink, struct error *e);
 
 /* ---- a producer of a tar stream, as a source of a layer ---- */
