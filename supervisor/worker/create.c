@@ -3,10 +3,16 @@
  * davit-image create: an image from a directory, another image, or nothing; files of the host copied in as
  * one layer; a changed configuration. Enough for appliances, and the same input gives the same digests: no
  * clock is read, and files that are copied belong to root, as in a Containerfile.
+ *
+ * With --upper=DIRECTORY it is `davit commit`: the upper directory of a container becomes the layer on top of
+ * its image, with the owners that the container's user namespace (--id-base, --id-count) sees. What davit
+ * itself puts into a container is no part of it: the files of the init layer, and the mount points that it
+ * makes. Such an image is as old as the newest file in the layer.
  */
 #include <fcntl.h>
 
 #include "base/fs.h"
+#include "base/parse.h"
 #include "worker/import.h"
 #include "worker/tar-write.h"
 
@@ -17,7 +23,10 @@ struct copy {
 
 struct create {
     struct worker *worker;
-    int from; /* a directory, -1 = none */
+    int from;  /* a directory, -1 = none */
+    int upper; /* a container's, -1 = none */
+    struct tar_options upper_options;
+    struct timespec newest;
     struct copy *copies;
     size_t n_copies;
     json_t *config;
@@ -47,6 +56,8 @@ int create_prepare(struct worker *w, struct error *e) {
         return error_set(e, EINVAL, "create takes one name");
     if (w->options.from && is_directory_name(w->options.from))
         r = open_source(w, w->options.from, e);
+    if (r >= 0 && w->options.upper)
+        r = open_source(w, w->options.upper, e);
     STRV_FOREACH (copy, w->options.copy) {
         char *colon = strrchr(*copy, ':');
         if (r < 0)
@@ -94,7 +105,7 @@ static int take_image(struct create *c, const char *name, struct error *e) {
     if (r >= 0)
         r = oci_json_parse(text, n, OCI_CONFIG_MAX, name, &c->config, e);
     if (r >= 0)
-        r = make_room(c, i.manifest.n_layers + 1, e);
+        r = make_room(c, i.manifest.n_layers + 2, e);
     for (size_t k = 0; k < i.manifest.n_layers && r >= 0; k++) {
         const struct oci_descriptor *d = &i.manifest.layers[k];
         layer_touch(s, i.config.diff_ids[k]);
@@ -108,6 +119,12 @@ static int produce_from(void *userdata, const struct tar_sink *sink, struct erro
     const struct create *c = userdata;
 
     return tar_write_tree(c->from, &options, sink, e);
+}
+
+static int produce_upper(void *userdata, const struct tar_sink *sink, struct error *e) {
+    const struct create *c = userdata;
+
+    return tar_write_tree(c->upper, &c->upper_options, sink, e);
 }
 
 static int produce_copies(void *userdata, const struct tar_sink *sink, struct error *e) {
@@ -148,6 +165,47 @@ static int make_layer(struct create *c,
     return r < 0 ? r : config_add_layer(c->config, info.diff_id, created_by, e);
 }
 
+/* ---- the layer of a container ---- */
+
+static int read_id(const char *text, uint32_t *ret, struct error *e) {
+    uint64_t n;
+
+    if (!text)
+        return 0;
+    if (parse_uint(text, 0, UINT32_MAX, &n) < 0)
+        return error_set(e, EINVAL, "\"%s\" is no number of ids", text);
+    *ret = (uint32_t)n;
+    return 0;
+}
+
+static int take_upper(struct create *c, int fd, struct error *e) {
+    static const char *const without[] = {
+        "etc/hosts", "etc/hostname", "etc/resolv.conf", "run/host", "dev", "proc", "sys", NULL};
+
+    c->upper = fd;
+    c->upper_options = (struct tar_options){.whiteouts = true, .without = without, .newest = &c->newest};
+    int r = read_id(c->worker->options.id_base, &c->upper_options.id_base, e);
+    return r < 0 ? r : read_id(c->worker->options.id_count, &c->upper_options.id_count, e);
+}
+
+/* When the newest of its files was changed; $SOURCE_DATE_EPOCH (https://reproducible-builds.org) says
+ * otherwise. */
+static int set_created(struct create *c, struct error *e) {
+    const char *epoch = getenv("SOURCE_DATE_EPOCH");
+    char time[TIMESTAMP_MAX];
+    uint64_t seconds;
+
+    if (epoch) {
+        if (parse_uint(epoch, 0, 253402300799, &seconds) < 0)
+            return error_set(e, EINVAL, "$SOURCE_DATE_EPOCH is \"%s\", no number of seconds", epoch);
+        c->newest = (struct timespec){.tv_sec = (time_t)seconds};
+    }
+    (void)timestamp_format_rfc3339(
+        (usec_t)c->newest.tv_sec * USEC_PER_SEC + (usec_t)c->newest.tv_nsec / NSEC_PER_USEC, time);
+    _cleanup_free_ char *change = strf("Created=%s", time);
+    return change ? config_change(c->config, change, e) : error_set(e, ENOMEM, "out of memory");
+}
+
 /* ---- the whole ---- */
 
 static int take_inputs(struct create *c, struct error *e) {
@@ -156,6 +214,9 @@ static int take_inputs(struct create *c, struct error *e) {
 
     if (w->options.from && is_directory_name(w->options.from))
         c->from = w->inputs[next++];
+    int r = w->options.upper ? take_upper(c, w->inputs[next++], e) : 0;
+    if (r < 0)
+        return r;
     c->n_copies = strv_length(w->options.copy);
     c->copies = calloc(MAX(c->n_copies, (size_t)1), sizeof(*c->copies));
     if (!c->copies)
@@ -173,10 +234,15 @@ static int make_layers(struct create *c, struct error *e) {
         r = take_image(c, w->options.from, e);
     else {
         c->config = config_new();
-        r = c->config ? make_room(c, 2, e) : error_set(e, ENOMEM, "out of memory");
+        r = c->config ? make_room(c, 3, e) : error_set(e, ENOMEM, "out of memory");
     }
     if (r >= 0 && c->from >= 0)
         r = make_layer(c, produce_from, "davit image create --from DIRECTORY", e);
+    if (r >= 0 && c->upper >= 0) {
+        r = make_layer(c, produce_upper, "davit commit", e);
+        if (r >= 0)
+            r = set_created(c, e);
+    }
     if (r >= 0 && c->n_copies > 0)
         r = make_layer(c, produce_copies, "davit image create --copy", e);
     if (r >= 0 && c->n_layers == 0)
@@ -205,7 +271,7 @@ static int put_image(struct create *c, struct error *e) {
 }
 
 int create_run(struct worker *w, struct error *e) {
-    struct create c = {.worker = w, .from = -1};
+    struct create c = {.worker = w, .from = -1, .upper = -1};
 
     int r = take_inputs(&c, e);
     if (r >= 0)

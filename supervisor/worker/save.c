@@ -5,55 +5,292 @@
  *   --format=oci     an OCI image layout in a tar archive (image-layout.md)
  *   --format=docker  what `docker save` writes: manifest.json, configurations, layers
  *
- * Layers come out as the archives that they came in as, uncompressed, so that an image keeps its configuration
- * and with it its ID. Where its manifest speaks of compressed layers the archive has a manifest of its own.
+ * Layers come out as the archives that they were inside what they came in as (recipe.h), so that an image
+ * keeps its configuration, and with it its ID. Where its manifest speaks of compressed layers, the one in the
+ * archive is another; where it does not, even its digest stays.
  */
+#include <fcntl.h>
+
+#include "base/fs.h"
 #include "worker/document.h"
 #include "worker/recipe.h"
 #include "worker/worker.h"
 
-#include <fcntl.h>
-
-#include "base/fs.h"
-
-/* One file of the archive, by what it holds; each is written once, however many images have it. */
-struct item {
-    char *name;
-    const char *diff_id;        /* of a layer; NULL: a document */
-    char *text;                 /* of a document */
-    struct layer_info layer;
-    uint64_t size;
-};
-
 struct saved_image {
-    char *name; /* canonical, NULL if it was named by digest */
+    char *name; /* canonical, NULL if it was named by its ID */
     struct store_image image;
     char manifest_digest[DIGEST_TEXT]; /* of the manifest in the archive */
-    char *manifest;
-    size_t n_manifest;
-    char *config;
-    size_t n_config;
+    char *manifest, *config;
+    size_t n_manifest, n_config;
 };
 
 struct save {
     struct worker *worker;
     struct saved_image *images;
     size_t n_images;
-    char **written; /* names of members that are in the archive */
+    char **written; /* members that are in the archive: each once, however many images have it */
     struct tar_sink sink;
-    uint64_t done, total;
+    uint64_t bytes;
 };
 
-static void saved_image_done(struct saved_image *i) {
-    free(i->name);
-    free(i->manifest);
-    free(i->config);
-    store_image_done(&i->image);
+static int no_memory(struct error *e) {
+    return error_set(e, ENOMEM, "out of memory");
 }
 
+/* ---- the archive ---- */
+
+static int on_write(void *userdata, const void *data, size_t n, struct error *e) {
+    struct save *s = userdata;
+
+    int r = write_all(STDOUT_FILENO, data, n);
+    if (r < 0)
+        return error_set_errno(e, r, "writing the archive");
+    s->bytes += n;
+    worker_progress(s->worker, "archive", s->bytes, 0);
+    return 0;
+}
+
+/* 1 if the archive has it already. */
+static int begin_member(struct save *s, const char *name, uint64_t size, struct error *e) {
+    if (strv_contains(s->written, name))
+        return 1;
+    if (strv_append(&s->written, name) < 0)
+        return no_memory(e);
+    return tar_begin_member(name, size, &s->sink, e);
+}
+
+static int write_text(struct save *s, const char *name, const char *text, size_t n, struct error *e) {
+    int r = begin_member(s, name, n, e);
+
+    if (r != 0)
+        return MIN(r, 0);
+    r = s->sink.write(s, text, n, e);
+    return r < 0 ? r : tar_end_member(n, &s->sink, e);
+}
+
+static int write_json(struct save *s, const char *name, json_t *document, struct error *e) {
+    _cleanup_free_ char *text = document ? document_text(document) : NULL;
+
+    json_decref(document);
+    return text ? write_text(s, name, text, strlen(text), e) : no_memory(e);
+}
+
+static int copy_file(struct save *s, int fd, uint64_t size, struct error *e) {
+    _cleanup_free_ struct file_source *source = malloc(sizeof(*source));
+    const void *data;
+    ssize_t n;
+    int r = 0;
+
+    if (!source)
+        return no_memory(e);
+    file_source_init(source, fd, 0, size);
+    while (r >= 0 && (n = source->source.read(source, &data, e)) != 0)
+        r = n < 0 ? (int)n : s->sink.write(s, data, (size_t)n, e);
+    return r;
+}
+
+static int write_layer(struct save *s, const char *name, const char *diff_id, struct error *e) {
+    const struct store *store = &s->worker->store;
+    struct layer_info layer;
+
+    int r = layer_find(store, diff_id, &layer, e);
+    if (r >= 0)
+        r = begin_member(s, name, layer.archive_size, e);
+    if (r != 0)
+        return MIN(r, 0);
+    if (layer.kind == LAYER_TREE)
+        r = recipe_write_archive(store, &layer, &s->sink, e);
+    else {
+        _cleanup_free_ char *path = layer_path(store, diff_id, layer.kind);
+        _cleanup_close_ int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+        r = fd < 0 ? error_set_errno(e, path ? errno : ENOMEM, "layer %s", diff_id)
+                   : copy_file(s, fd, layer.archive_size, e);
+    }
+    return r < 0 ? r : tar_end_member(layer.archive_size, &s->sink, e);
+}
+
+/* ---- images ---- */
+
 static void save_done(struct save *s) {
-    for (size_t i = 0; i < s->n_images; i++)
-        saved_image_done(&s->images[i]);
+    for (size_t i = 0; i < s->n_images; i++) {
+        struct saved_image *image = &s->images[i];
+        free(image->name);
+        free(image->manifest);
+        free(image->config);
+        store_image_done(&image->image);
+    }
     free(s->images);
     strv_free(s->written);
+}
+
+/* Whether all layers are in the archive as the manifest says. */
+static bool keeps_manifest(const struct store_image *i) {
+    for (size_t k = 0; k < i->manifest.n_layers; k++)
+        if (!streq(i->manifest.layers[k].digest, i->config.diff_ids[k]))
+            return false;
+    return !i->manifest.docker;
+}
+
+static json_t *descriptor(const char *media_type, const char *digest, uint64_t size) {
+    return json_pack("{s:s, s:s, s:I}", "mediaType", media_type, "digest", digest, "size", (json_int_t)size);
+}
+
+/* The same image with its layers as they are in the archive; annotations stay. */
+static int make_manifest(struct save *s, struct saved_image *i, struct error *e) {
+    _cleanup_json_ json_t *old = json_loadb(i->manifest, i->n_manifest, 0, NULL), *new = NULL;
+    json_t *layers = json_array();
+
+    STRV_FOREACH (id, i->image.config.diff_ids) {
+        struct layer_info layer;
+        int r = layer_find(&s->worker->store, *id, &layer, e);
+        if (r < 0) {
+            json_decref(layers);
+            return r;
+        }
+        const char *type = layer.kind == LAYER_TREE ? OCI_MEDIA_LAYER : layer.media_type;
+        (void)json_array_append_new(layers, descriptor(type, *id, layer.archive_size));
+    }
+    new = json_pack("{s:i, s:s, s:o, s:o}", "schemaVersion", 2, "mediaType", OCI_MEDIA_MANIFEST, "config",
+        descriptor(OCI_MEDIA_CONFIG, i->image.manifest.config.digest, i->n_config), "layers", layers);
+    json_t *annotations = json_object_get(old, "annotations");
+    if (new &&annotations)
+        (void)json_object_set(new, "annotations", annotations);
+    char *text = new ? document_text(new) : NULL;
+    if (!text)
+        return no_memory(e);
+    free(i->manifest);
+    i->manifest = text;
+    i->n_manifest = strlen(text);
+    hash_data(text, i->n_manifest, i->manifest_digest);
+    return 0;
+}
+
+static int load_image(struct save *s, const char *text, struct saved_image *i, struct error *e) {
+    const struct store *store = &s->worker->store;
+
+    int r = store_image_find(store, text, i->manifest_digest, &i->name, e);
+    if (r >= 0)
+        r = store_image_load(store, i->manifest_digest, &i->image, e);
+    if (r >= 0)
+        r = blob_read(store, i->manifest_digest, OCI_MANIFEST_MAX, &i->manifest, &i->n_manifest, e);
+    if (r >= 0)
+        r = blob_read(store, i->image.manifest.config.digest, OCI_CONFIG_MAX, &i->config, &i->n_config, e);
+    /* Who names an image by its ID wants it without a name. */
+    if (r >= 0 && startswith(digest_hex(i->image.manifest.config.digest), text))
+        free(TAKE_PTR(i->name));
+    STRV_FOREACH (id, r >= 0 ? i->image.config.diff_ids : NULL)
+        layer_touch(store, *id);
+    return r;
+}
+
+/* ---- an OCI layout ---- */
+
+static void blob_name(char ret[static DIGEST_TEXT + 16], const char *digest) {
+    (void)snprintf(ret, DIGEST_TEXT + 16, "blobs/sha256/%s", digest_hex(digest));
+}
+
+static int write_oci_image(struct save *s, struct saved_image *i, struct error *e) {
+    char name[DIGEST_TEXT + 16];
+    int r = keeps_manifest(&i->image) ? 0 : make_manifest(s, i, e);
+
+    if (r >= 0) {
+        blob_name(name, i->image.manifest.config.digest);
+        r = write_text(s, name, i->config, i->n_config, e);
+    }
+    if (r >= 0) {
+        blob_name(name, i->manifest_digest);
+        r = write_text(s, name, i->manifest, i->n_manifest, e);
+    }
+    for (size_t k = 0; k < i->image.manifest.n_layers && r >= 0; k++) {
+        blob_name(name, i->image.config.diff_ids[k]);
+        r = write_layer(s, name, i->image.config.diff_ids[k], e);
+    }
+    return r;
+}
+
+static json_t *index_entry(const struct saved_image *i) {
+    json_t *entry = descriptor(OCI_MEDIA_MANIFEST, i->manifest_digest, i->n_manifest);
+
+    if (entry && i->name)
+        (void)json_object_set_new(entry, "annotations",
+            json_pack("{s:s, s:s}", OCI_ANNOTATION_REF_NAME, i->name, OCI_ANNOTATION_IMAGE_NAME, i->name));
+    return entry;
+}
+
+static int write_oci(struct save *s, struct error *e) {
+    static const char layout[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
+    json_t *manifests = json_array();
+
+    int r = write_text(s, "oci-layout", layout, sizeof(layout) - 1, e);
+    for (size_t i = 0; i < s->n_images && r >= 0; i++) {
+        r = write_oci_image(s, &s->images[i], e);
+        (void)json_array_append_new(manifests, index_entry(&s->images[i]));
+    }
+    json_t *index = json_pack(
+        "{s:i, s:s, s:o}", "schemaVersion", 2, "mediaType", OCI_MEDIA_INDEX, "manifests", manifests);
+    if (r < 0) {
+        json_decref(index);
+        return r;
+    }
+    return write_json(s, "index.json", index, e);
+}
+
+/* ---- docker's form ---- */
+
+static int write_docker_image(struct save *s, struct saved_image *i, json_t *all, struct error *e) {
+    const char *hex = digest_hex(i->image.manifest.config.digest);
+    json_t *layers = json_array(), *tags = json_array();
+    char name[DIGEST_TEXT + 16];
+    int r;
+
+    (void)snprintf(name, sizeof(name), "%s.json", hex);
+    (void)json_array_append_new(
+        all, json_pack("{s:s, s:o, s:o}", "Config", name, "RepoTags", tags, "Layers", layers));
+    if (i->name && !strchr(i->name, '@'))
+        (void)json_array_append_new(tags, json_string(i->name));
+    r = write_text(s, name, i->config, i->n_config, e);
+    STRV_FOREACH (id, r >= 0 ? i->image.config.diff_ids : NULL) {
+        struct layer_info layer;
+        if (layer_find(&s->worker->store, *id, &layer, NULL) >= 0 && layer.kind != LAYER_TREE)
+            return error_set(e, EOPNOTSUPP,
+                "an image of file system images cannot be written in docker's form: take --format=oci");
+        (void)snprintf(name, sizeof(name), "%s.tar", digest_hex(*id));
+        (void)json_array_append_new(layers, json_string(name));
+        r = write_layer(s, name, *id, e);
+        if (r < 0)
+            break;
+    }
+    return r;
+}
+
+static int write_docker(struct save *s, struct error *e) {
+    json_t *all = json_array();
+    int r = 0;
+
+    for (size_t i = 0; i < s->n_images && r >= 0; i++)
+        r = write_docker_image(s, &s->images[i], all, e);
+    if (r < 0) {
+        json_decref(all);
+        return r;
+    }
+    return write_json(s, "manifest.json", all, e);
+}
+
+int save_run(struct worker *w, struct error *e) {
+    _cleanup_(save_done) struct save s = {.worker = w, .sink.write = on_write};
+    const char *format = w->options.format ? w->options.format : "oci";
+    bool docker = streq(format, "docker");
+    int r = 0;
+
+    s.sink.userdata = &s;
+    if (!docker && !streq(format, "oci"))
+        return error_set(e, EINVAL, "--format=%s: expected oci or docker", format);
+    s.images = calloc(MAX(w->n_arguments, (size_t)1), sizeof(*s.images));
+    if (!s.images)
+        return no_memory(e);
+    for (; s.n_images < w->n_arguments && r >= 0; s.n_images++)
+        r = load_image(&s, w->arguments[s.n_images], &s.images[s.n_images], e);
+    if (r >= 0)
+        r = docker ? write_docker(&s, e) : write_oci(&s, e);
+    return r < 0 ? r : tar_end(&s.sink, e);
 }

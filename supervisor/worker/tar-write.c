@@ -333,6 +333,12 @@ static int write_special(
     return r;
 }
 
+static void note_time(struct timespec *newest, const struct timespec *t) {
+    if (newest &&
+        (t->tv_sec > newest->tv_sec || (t->tv_sec == newest->tv_sec && t->tv_nsec > newest->tv_nsec)))
+        *newest = *t;
+}
+
 static int write_entry(struct writer *w, int directory, const char *base, const char *inside,
     const char *name, const struct stat *st, struct error *e) {
     struct header h = {.name = name, .st = *st};
@@ -348,6 +354,7 @@ static int write_entry(struct writer *w, int directory, const char *base, const 
     if (startswith(base, WHITEOUT_PREFIX))
         return error_set(e, EINVAL, "a name that begins with \"%s\" would remove something", WHITEOUT_PREFIX);
     map_owner(w->options, &h.st);
+    note_time(w->options->newest, &st->st_mtim);
     if (st->st_nlink > 1) {
         r = find_link(w, st, name, &first, e);
         if (r == 1) {
@@ -419,7 +426,7 @@ static int write_directory(
 
         if (!below)
             return error_set(e, ENOMEM, "out of memory");
-        if (strv_contains(w->options->without, below))
+        if (strv_contains((char *const *)w->options->without, below))
             continue;
         if (fstatat(fd, *base, &st, AT_SYMLINK_NOFOLLOW) < 0)
             return error_set_errno(e, errno, "%s", below);

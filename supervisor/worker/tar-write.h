@@ -21,8 +21,9 @@ struct tar_options {
     bool root_owner;    /* everything belongs to 0:0 */
     uint32_t id_base, id_count; /* owners are those of a user namespace, whose ids from 0 on these are; 0 = as
                                    they are */
-    char **without;             /* paths below the tree that are left out; NULL = none */
+    const char *const *without; /* paths below the tree that are left out; NULL = none */
     bool whiteouts;             /* overlay's marks are taken as such; otherwise they are refused */
+    struct timespec *newest;    /* raised to the time of the newest entry that is no directory; may be NULL */
 };
 
 /* The tree below directory fd, or one file. The end of the archive is not written: tar_end() does that. */

@@ -17,6 +17,7 @@
 static const struct worker_command commands[] = {
     {"import", CONFINE_UNPACK, NULL, import_prepare, import_run},
     {"create", CONFINE_UNPACK, NULL, create_prepare, create_run},
+    {"save", CONFINE_UNPACK, NULL, NULL, save_run},
     {"gc", CONFINE_UNPACK, NULL, NULL, gc_run},
     {"fsck", CONFINE_UNPACK, NULL, NULL, fsck_run},
 };
@@ -34,6 +35,10 @@ static const struct worker_option options[] = {
     OPTIONS("config", config),
     OPTIONS("copy", copy),
     OPTION("from", from),
+    OPTION("upper", upper),
+    OPTION("id-base", id_base),
+    OPTION("id-count", id_count),
+    OPTION("format", format),
     OPTION("limit", limit),
     OPTION("unused-for", unused_for),
     OPTIONS("unit", units),

@@ -40,6 +40,8 @@ struct worker_options {
     char *store, *progress_fd, *timeout;
     char **names, **config, **copy; /* --name, --config, --copy */
     char *from;
+    char *upper, *id_base, *id_count; /* create, for a commit */
+    char *format;                     /* save */
     char *limit, *unused_for;
     char **units, **keep; /* names of all units; images that they name */
     char *all, *repair, *dry_run;
@@ -87,5 +89,6 @@ int import_prepare(struct worker *w, struct error *e);
 int import_run(struct worker *w, struct error *e);
 int create_prepare(struct worker *w, struct error *e);
 int create_run(struct worker *w, struct error *e);
+int save_run(struct worker *w, struct error *e);
 int gc_run(struct worker *w, struct error *e);
 int fsck_run(struct worker *w, struct error *e);
