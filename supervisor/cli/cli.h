@@ -25,6 +25,7 @@ enum {
 
 struct cli_options {
     bool help, version, json, quiet, no_pager, plain;
+    const char *format;
     unsigned force; /* how often it was said */
     bool no_wall;
     const char *when, *message, *reboot_argument;
@@ -151,6 +152,10 @@ int verb_image_inspect(struct cli *c, char **arguments, size_t n);
 int verb_image_history(struct cli *c, char **arguments, size_t n);
 int verb_image_tree(struct cli *c, char **arguments, size_t n);
 int verb_image_du(struct cli *c, char **arguments, size_t n);
+int verb_image_save(struct cli *c, char **arguments, size_t n);
+int verb_diff(struct cli *c, char **arguments, size_t n);
+int verb_commit(struct cli *c, char **arguments, size_t n);
+int verb_export(struct cli *c, char **arguments, size_t n);
 int verb_image_tag(struct cli *c, char **arguments, size_t n);
 int verb_image_untag(struct cli *c, char **arguments, size_t n);
 int verb_image_remove(struct cli *c, char **arguments, size_t n);

@@ -37,6 +37,7 @@ const struct option_info option_table[] = {
     {"reboot-argument", NULL, "TEXT", "For the kernel's reboot command", STRING(reboot_argument), false},
 
     /* image */
+    {"format", NULL, "FORMAT", "Form of the archive: oci-archive (default), docker-archive", STRING(format), false},
     {"config", NULL, "KEY=VALUE", "Change the image's configuration: Cmd, Entrypoint, Env, Label, User, ...", STRINGS(config), false},
     {"from", NULL, "DIR|IMAGE", "What the new image is made from (default: nothing)", STRING(from), false},
     {"copy", NULL, "SOURCE:TARGET", "Copy a file or a directory of the host into the image", STRINGS(copy), false},
@@ -54,7 +55,7 @@ const struct option_info option_table[] = {
     {"lines", "n", "N", "The last N lines", STRING(lines), false},
     {"since", "S", "TIME", "From this time on: 2026-11-21 05:46, today, -5min, ...", STRING(since), false},
     {"until", "U", "TIME", "Up to this time", STRING(until), false},
-    {"output", "o", "MODE", "short (default), cat (the text alone), json", STRING(output), false},
+    {"output", "o", "MODE", "short (default), cat (the text alone), json; of save and export: the file to write", STRING(output), false},
 
     /* exec and run */
     {"interactive", "i", NULL, "Pass standard input on", FLAG(interactive), false},

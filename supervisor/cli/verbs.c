@@ -41,6 +41,10 @@ const struct verb verbs[] = {
 
     {"launch", "UNIT", "Become a container: ExecStart= of a systemd service, without davitd", "no-limits stop cleanup", 1, 1, verb_launch, true, NULL},
 
+    {"diff", "UNIT", "Show what a container has changed in its root file system", NULL, 1, 1, verb_diff, false, "Files of containers"},
+    {"commit", "UNIT IMAGE", "Make an image of a container and its changes", "config", 2, 2, verb_commit, false, NULL},
+    {"export", "UNIT", "Write the root file system of a container to an archive", "output", 1, 1, verb_export, false, NULL},
+
     {"enable", "UNIT...", "Start units at boot, as their [Install] says", "now no-block", 1, ANY, verb_enable, false, "Unit files"},
     {"disable", "UNIT...", "Do not start units at boot", "now no-block", 1, ANY, verb_enable, false, NULL},
     {"check", "[FILE|UNIT...]", "Find mistakes in unit files, or in all of them", "strict", 0, ANY, verb_check, false, NULL},
@@ -56,6 +60,7 @@ const struct verb verbs[] = {
     {"image history", "IMAGE", "Show the steps that made an image", NULL, 1, 1, verb_image_history, false, NULL},
     {"image tree", "IMAGE", "Show the layers of an image", NULL, 1, 1, verb_image_tree, false, NULL},
     {"image du", "", "Show what images take on the disk, and what of it they share", NULL, 0, 0, verb_image_du, false, NULL},
+    {"image save", "IMAGE...", "Write images to an archive", "output format", 1, ANY, verb_image_save, false, NULL},
     {"image tag", "IMAGE NAME...", "Give an image more names", NULL, 2, ANY, verb_image_tag, false, NULL},
     {"image untag", "NAME...", "Take names away", NULL, 1, ANY, verb_image_untag, false, NULL},
     {"image remove", "IMAGE...", "Remove images", "force", 1, ANY, verb_image_remove, false, NULL},
@@ -82,7 +87,7 @@ const struct verb *verb_find(const char *name) {
         const char *other, *name;
     } synonyms[] = {{"list-units", "list"}, {"ps", "list"}, {"ls", "list"}, {"list-jobs", "jobs"},
         {"images", "image list"}, {"image ls", "image list"}, {"image rm", "image remove"},
-        {"rmi", "image remove"}, {"tag", "image tag"}, {"untag", "image untag"},
+        {"rmi", "image remove"}, {"save", "image save"}, {"tag", "image tag"}, {"untag", "image untag"},
         {"history", "image history"}};
 
     for (size_t i = 0; i < ARRAY_SIZE(synonyms); i++)

@@ -14,6 +14,9 @@
 #define IMAGE_FILE_MAX (1024U * 1024)
 #define DEFAULT_TAG ":latest"
 
+const char *const image_paths_made[] = {
+    "etc/hosts", "etc/hostname", "etc/resolv.conf", "run/host", "dev", "proc", "sys", NULL};
+
 void image_done(struct image *i) {
     strv_free(i->layers);
     strv_free(i->entrypoint);

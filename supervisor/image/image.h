@@ -32,6 +32,10 @@ struct image {
 };
 #define IMAGE_MAX_LAYERS 500
 
+/* Paths below the root that davit itself makes in every container: the files of the init layer and mount
+ * points. They are never part of an image that is made from a container. NULL at the end. */
+extern const char *const image_paths_made[];
+
 /* 0; -ENOENT with a hint (what was looked for where), -ENOTDIR, -EINVAL, -E2BIG. ret is untouched
  * on failure. */
 int image_resolve(char *const *image_roots, const char *name, struct image *ret, struct error *e);

@@ -105,6 +105,7 @@ json_t *api_exit_json(const struct managed_unit *u) {
 
 static void add_run(json_t *o, const struct managed_unit *u) {
     set_text(o, "invocation", u->invocation);
+    set_text(o, "upper_dir", u->resources.upper_dir);
     if (u->active_since != 0)
         set_number(o, "active_since", to_realtime(u->active_since));
     if (u->control && u->control->pid > 0)

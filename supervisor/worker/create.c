@@ -13,6 +13,7 @@
 
 #include "base/fs.h"
 #include "base/parse.h"
+#include "image/image.h"
 #include "worker/import.h"
 #include "worker/tar-write.h"
 
@@ -167,25 +168,11 @@ static int make_layer(struct create *c,
 
 /* ---- the layer of a container ---- */
 
-static int read_id(const char *text, uint32_t *ret, struct error *e) {
-    uint64_t n;
-
-    if (!text)
-        return 0;
-    if (parse_uint(text, 0, UINT32_MAX, &n) < 0)
-        return error_set(e, EINVAL, "\"%s\" is no number of ids", text);
-    *ret = (uint32_t)n;
-    return 0;
-}
-
 static int take_upper(struct create *c, int fd, struct error *e) {
-    static const char *const without[] = {
-        "etc/hosts", "etc/hostname", "etc/resolv.conf", "run/host", "dev", "proc", "sys", NULL};
-
     c->upper = fd;
-    c->upper_options = (struct tar_options){.whiteouts = true, .without = without, .newest = &c->newest};
-    int r = read_id(c->worker->options.id_base, &c->upper_options.id_base, e);
-    return r < 0 ? r : read_id(c->worker->options.id_count, &c->upper_options.id_count, e);
+    c->upper_options =
+        (struct tar_options){.whiteouts = true, .without = image_paths_made, .newest = &c->newest};
+    return worker_ids(c->worker, &c->upper_options.id_base, &c->upper_options.id_count, e);
 }
 
 /* When the newest of its files was changed; $SOURCE_DATE_EPOCH (https://reproducible-builds.org) says

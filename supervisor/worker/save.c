@@ -11,7 +11,6 @@
  */
 #include <fcntl.h>
 
-#include "base/fs.h"
 #include "worker/document.h"
 #include "worker/recipe.h"
 #include "worker/worker.h"
@@ -42,12 +41,10 @@ static int no_memory(struct error *e) {
 static int on_write(void *userdata, const void *data, size_t n, struct error *e) {
     struct save *s = userdata;
 
-    int r = write_all(STDOUT_FILENO, data, n);
-    if (r < 0)
-        return error_set_errno(e, r, "writing the archive");
+    int r = worker_output(data, n, e);
     s->bytes += n;
     worker_progress(s->worker, "archive", s->bytes, 0);
-    return 0;
+    return r;
 }
 
 /* 1 if the archive has it already. */

@@ -298,6 +298,8 @@ static int write_regular(
     struct stat st;
 
     _cleanup_close_ int fd = open_beneath(directory, base, O_RDONLY | O_NONBLOCK);
+    if (fd == -EXDEV && w->options->one_file_system)
+        return 0;
     if (fd < 0)
         return error_set_errno(e, fd, "opening it");
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
@@ -404,12 +406,26 @@ static int write_directory_header(struct writer *w, int fd, const char *name, st
     return r;
 }
 
+/* The mount point alone: as what is mounted there looks. */
+static int write_mount_point(struct writer *w, const char *path, const char *name, struct error *e) {
+    struct header h = {.name = name, .type = '5'};
+
+    if (fstatat(w->root, path, &h.st, AT_SYMLINK_NOFOLLOW) < 0)
+        return error_set_errno(e, errno, "%s", path);
+    map_owner(w->options, &h.st);
+    int r = emit_header(w->sink, &h, 0, e);
+    strbuf_free(&h.pax);
+    return r;
+}
+
 /* path: of the directory below the root; no descriptor stays open on the way down. */
 static int write_directory(
     struct writer *w, const char *path, const char *name, unsigned depth, struct error *e) {
     _cleanup_strv_free_ char **names = NULL;
 
     _cleanup_close_ int fd = open_beneath(w->root, path, O_RDONLY | O_DIRECTORY);
+    if (fd == -EXDEV && w->options->one_file_system)
+        return write_mount_point(w, path, name, e);
     if (fd < 0)
         return error_set_errno(e, fd, "opening directory %s", path);
     if (depth > DEPTH_MAX)

@@ -22,6 +22,7 @@ struct tar_options {
     uint32_t id_base, id_count; /* owners are those of a user namespace, whose ids from 0 on these are; 0 = as
                                    they are */
     const char *const *without; /* paths below the tree that are left out; NULL = none */
+    bool one_file_system;       /* of what is mounted in the tree only the mount points come */
     bool whiteouts;             /* overlay's marks are taken as such; otherwise they are refused */
     struct timespec *newest;    /* raised to the time of the newest entry that is no directory; may be NULL */
 };

@@ -17,6 +17,7 @@
 static const struct worker_command commands[] = {
     {"import", CONFINE_UNPACK, NULL, import_prepare, import_run},
     {"create", CONFINE_UNPACK, NULL, create_prepare, create_run},
+    {"export", CONFINE_UNPACK, NULL, export_prepare, export_run},
     {"save", CONFINE_UNPACK, NULL, NULL, save_run},
     {"gc", CONFINE_UNPACK, NULL, NULL, gc_run},
     {"fsck", CONFINE_UNPACK, NULL, NULL, fsck_run},
@@ -158,6 +159,27 @@ int worker_add_input(struct worker *w, int fd, struct error *e) {
     w->inputs = grown;
     w->inputs[w->n_inputs++] = fd;
     return 0;
+}
+
+static int read_id(const char *text, uint32_t *ret, struct error *e) {
+    uint64_t n;
+
+    if (!text)
+        return 0;
+    if (parse_uint(text, 0, UINT32_MAX, &n) < 0)
+        return error_set(e, EINVAL, "\"%s\" is no number of ids", text);
+    *ret = (uint32_t)n;
+    return 0;
+}
+
+int worker_ids(const struct worker *w, uint32_t *ret_base, uint32_t *ret_count, struct error *e) {
+    int r = read_id(w->options.id_base, ret_base, e);
+    return r < 0 ? r : read_id(w->options.id_count, ret_count, e);
+}
+
+int worker_output(const void *data, size_t n, struct error *e) {
+    int r = write_all(STDOUT_FILENO, data, n);
+    return r < 0 ? error_set_errno(e, r, "writing the archive") : 0;
 }
 
 /* ---- running ---- */

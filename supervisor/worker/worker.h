@@ -40,7 +40,7 @@ struct worker_options {
     char *store, *progress_fd, *timeout;
     char **names, **config, **copy; /* --name, --config, --copy */
     char *from;
-    char *upper, *id_base, *id_count; /* create, for a commit */
+    char *upper, *id_base, *id_count; /* of a container: create, export */
     char *format;                     /* save */
     char *limit, *unused_for;
     char **units, **keep; /* names of all units; images that they name */
@@ -74,6 +74,11 @@ int worker_main(int argc, char **argv);
 /* Keeps a descriptor that prepare has opened, as w->inputs[n_inputs++]. Takes it, also on failure. */
 int worker_add_input(struct worker *w, int fd, struct error *e);
 
+/* --id-base and --id-count: a user namespace, as struct tar_options has it. */
+int worker_ids(const struct worker *w, uint32_t *ret_base, uint32_t *ret_count, struct error *e);
+/* A piece of what goes to standard output: the result of commands that make a file. */
+int worker_output(const void *data, size_t n, struct error *e);
+
 /* ---- events ---- */
 
 /* Writes the object in one line and frees it. A reader that has gone is nobody's trouble. */
@@ -89,6 +94,8 @@ int import_prepare(struct worker *w, struct error *e);
 int import_run(struct worker *w, struct error *e);
 int create_prepare(struct worker *w, struct error *e);
 int create_run(struct worker *w, struct error *e);
+int export_prepare(struct worker *w, struct error *e);
+int export_run(struct worker *w, struct error *e);
 int save_run(struct worker *w, struct error *e);
 int gc_run(struct worker *w, struct error *e);
 int fsck_run(struct worker *w, struct error *e);

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/container.h"
+
+#include <fcntl.h>
+
+#include "base/fs.h"
+#include "cli/output.h"
+
+#define UID_MAP_MAX 4096
+
+void container_done(struct container *c) {
+    free(c->unit);
+    free(c->upper);
+    free(c->image);
+    json_decref(c->details);
+    *c = (struct container){};
+}
+
+/* The first line of uid_map: "INSIDE OUTSIDE COUNT" (user_namespaces(7)). What maps all ids to themselves is
+ * the host's. */
+static void read_ids(struct container *c) {
+    char path[64];
+    _cleanup_free_ char *text = NULL;
+    unsigned inside, outside, count;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/uid_map", (int)c->pid);
+    if (file_read(AT_FDCWD, path, UID_MAP_MAX, &text, NULL) < 0)
+        return;
+    // NOLINTNEXTLINE(cert-err34-c): the kernel wrote it
+    if (sscanf(text, "%u %u %u", &inside, &outside, &count) == 3 && inside == 0 && outside != 0) {
+        c->id_base = outside;
+        c->id_count = count;
+    }
+}
+
+static const char *setting(json_t *details, const char *key) {
+    json_t *values = json_object_get(json_object_get(details, "settings"), key);
+
+    return json_string_value(json_array_get(values, 0));
+}
+
+static int take(json_t *details, struct container *ret, struct error *e) {
+    _cleanup_(container_done) struct container c = {.details = json_incref(details)};
+    const char *image = setting(details, "Container.Image"), *directory = json_text(details, "upper_dir");
+
+    c.pid = (pid_t)json_number(details, "pid", 0);
+    if (free_and_strdup(&c.unit, json_text(details, "name")) < 0 || free_and_strdup(&c.image, image) < 0 ||
+        (*directory && !(c.upper = path_join(directory, "upper"))))
+        return error_set(e, ENOMEM, "out of memory");
+    if (c.pid > 0)
+        read_ids(&c);
+    *ret = c;
+    c = (struct container){};
+    return 0;
+}
+
+int container_open(struct cli *c, const char *name, struct container *ret) {
+    struct client_reply reply;
+    struct error e = {};
+
+    int r = cli_connect(c, true);
+    if (r >= 0)
+        r = cli_call(c, "io.davit.Unit.Describe", unit_parameter(name), &reply);
+    if (r < 0)
+        return r;
+    json_t *details = json_object_get(reply.parameters, "unit");
+    if (!streq(json_text(details, "type"), "container"))
+        r = error_set(&e, EINVAL, "%s is no container", json_text(details, "name"));
+    else
+        r = take(details, ret, &e);
+    client_reply_done(&reply);
+    if (r < 0)
+        cli_error("%s", e.text);
+    return r;
+}
+
+int container_open_running(struct cli *c, const char *name, struct container *ret) {
+    int r = container_open(c, name, ret);
+
+    if (r >= 0 && ret->pid <= 0) {
+        cli_error("%s does not run: what it wrote to its root file system is gone", ret->unit);
+        container_done(ret);
+        return -ESRCH;
+    }
+    return r;
+}
+
+int container_root(const struct container *c) {
+    char path[64];
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/root", (int)c->pid);
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        int r = negative_errno();
+        cli_error("the root directory of %s: %s", c->unit, errno_text(r));
+        return r;
+    }
+    return fd;
+}
+
+int container_image(const struct container *c, const struct images *images, struct store_image *ret,
+    const struct store **ret_store) {
+    if (!c->image) {
+        cli_error("%s has no image: its root file system is a plain directory (Rootfs=)", c->unit);
+        return -ENOENT;
+    }
+    /* The name may mean another image by now. */
+    for (size_t i = 0; i < images->n; i++) {
+        struct store_use use;
+        if (store_use_get(&images->stores[i], c->unit, &use, NULL) >= 0 && *use.current)
+            return images_load(images, use.current, ret, ret_store);
+    }
+    return images_load(images, c->image, ret, ret_store);
+}

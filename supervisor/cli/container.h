@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A running container as the verbs that look into its files see it: diff, commit, export, cp, inspect.
+ *
+ * Everything below its root and its upper directory is under its control: it is only walked by descriptor,
+ * and nothing of it is executed or believed.
+ */
+#pragma once
+
+#include "base/json.h"
+#include "cli/images.h"
+
+struct container {
+    char *unit;
+    pid_t pid;                  /* 0 if it does not run */
+    char *upper;                /* its upper directory on the host, NULL if it does not run or has none */
+    char *image;                /* as the unit writes it; NULL with Rootfs= */
+    uint32_t id_base, id_count; /* of its user namespace; 0, 0: the host's */
+    json_t *details;            /* io.davit.Unit.Describe */
+};
+/* -ENOENT and the like have been explained. */
+int container_open(struct cli *c, const char *name, struct container *ret);
+void container_done(struct container *c);
+/* The same, and it must run: -ESRCH (explained). */
+int container_open_running(struct cli *c, const char *name, struct container *ret);
+/* A descriptor (O_PATH) of its root directory, as it sees it. -errno (explained) */
+int container_root(const struct container *c);
+/* The image in the store that it was started from. -ENOENT (explained): a plain directory is none. */
+int container_image(const struct container *c, const struct images *images, struct store_image *ret,
+    const struct store **ret_store);

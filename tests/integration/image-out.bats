@@ -1,0 +1,154 @@
+#!/usr/bin/env bats
+# Images out of the store, and containers into it: save, diff, commit, export. Other tools must take what comes out.
+# shellcheck disable=SC2016
+bats_require_minimum_version 1.5.0
+load common
+
+units() {
+    unit web.container <<'U'
+[Container]
+Image=localhost/box
+Volume=data1:/data1
+RunInit=yes
+Exec=/bin/sh -c 'echo new >/etc/new; chown 33:33 /etc/new; ln -s new /etc/link; rm /etc/group; echo x >>/etc/passwd; rm -r /data; mkdir /data; echo in >/data/in; echo volume >/data1/file; sleep infinity'
+U
+    unit same.container <<'U'
+[Container]
+Image=localhost/box
+ReadOnly=yes
+RunInit=yes
+Exec=/bin/sleep infinity
+U
+}
+setup_file() {
+    fleet_setup
+    echo old >"$D/state/images/busybox/data/old"
+    davit image import "$D/state/images/busybox" box >"$D/import"
+    davit start web same
+    wait_for 20 test -e "$D/state/volumes/data1/_data/file"
+}
+teardown_file() { fleet_teardown; }
+
+id_of() { davit image inspect "$1" | jq -r '.[0].Id'; }
+digest_of() { davit image inspect "$1" | jq -r '.[0].Digest'; }
+
+@test "an image keeps its ID through an OCI archive" {
+    davit image save -o "$D/box.tar" box
+    before=$(id_of box)
+    DAVIT_STATE_DIR=$D/second davit image import "$D/box.tar"
+    [ "$(DAVIT_STATE_DIR=$D/second id_of box)" = "$before" ]
+    [ "$(DAVIT_STATE_DIR=$D/second digest_of box)" = "$(digest_of box)" ]
+}
+
+@test "an image keeps its ID through docker's archive" {
+    davit image save --format docker-archive box >"$D/docker.tar"
+    before=$(id_of box)
+    DAVIT_STATE_DIR=$D/third davit image import "$D/docker.tar"
+    [ "$(DAVIT_STATE_DIR=$D/third id_of box)" = "$before" ]
+}
+
+@test "skopeo and umoci take what is saved" {
+    command -v skopeo >/dev/null || skip 'skopeo is not installed'
+    davit image save -o "$D/s.tar" box
+    davit image save --format docker-archive -o "$D/d.tar" box
+    skopeo copy --quiet --insecure-policy "oci-archive:$D/s.tar" "oci:$D/layout:box"
+    skopeo copy --quiet --insecure-policy "docker-archive:$D/d.tar" "oci:$D/layout:docker"
+    [ "$(skopeo inspect --raw "oci:$D/layout:box" | jq -r .config.digest)" = "sha256:$(id_of box)" ]
+    command -v umoci >/dev/null || skip 'umoci is not installed'
+    umoci unpack --image "$D/layout:box" "$D/bundle" >/dev/null
+    [ "$(cat "$D/bundle/rootfs/data/old")" = old ]
+}
+
+@test "an archive that cannot be written whole is not there at all" {
+    run ! davit image save -o "$D/missing/x.tar" box
+    mkdir "$D/full"
+    mount -t tmpfs -o size=256k tmpfs "$D/full"
+    run ! davit image save -o "$D/full/x.tar" box
+    says "$output" 'No space left'
+    [ -z "$(ls "$D/full")" ]
+    umount "$D/full"
+}
+
+@test "a layer that was changed in the store does not come out" {
+    DAVIT_STATE_DIR=$D/fourth davit image import "$D/state/images/busybox" box
+    tree=$(DAVIT_STATE_DIR=$D/fourth davit image inspect box | jq -r '.[0].GraphDriver.Data.LowerDir')
+    echo OLD >"$tree/data/old"
+    DAVIT_STATE_DIR=$D/fourth run ! davit image save -o "$D/changed.tar" box
+    says "$output" 'has been changed in the store'
+    [ ! -e "$D/changed.tar" ]
+}
+
+@test "diff says what is new, changed and gone" {
+    davit diff web >"$D/diff"
+    grep -qx 'A /etc/new' "$D/diff"
+    grep -qx 'A /etc/link' "$D/diff"
+    grep -qx 'D /etc/group' "$D/diff"
+    grep -qx 'C /etc/passwd' "$D/diff"
+    grep -qx 'C /etc' "$D/diff"
+    grep -qx 'C /data' "$D/diff"
+    grep -qx 'A /data/in' "$D/diff"
+    grep -qx 'D /data/old' "$D/diff"
+    refute grep -E 'hosts|hostname|resolv|/dev|/proc|/data1' "$D/diff"
+    [ -z "$(davit diff same)" ]
+    [ "$(davit diff --json web | jq -r '.[] | select(.path == "/etc/group") | .kind')" = D ]
+}
+
+@test "a commit has the changes, owners as the container sees them, and nothing of davit's own" {
+    davit commit web saved
+    davit image tree saved
+    cat >"$D/units/check.container" <<'U'
+[Container]
+Image=localhost/saved
+Exec=/bin/sh -c 'cat /etc/new; stat -c %%u:%%g /etc/new; readlink /etc/link; ls /data; ls /etc/group; cat /etc/hostname'
+[Service]
+Type=oneshot
+U
+    davit daemon-reload
+    davit start check || true
+    text_of check >"$D/said"
+    grep -qx new "$D/said"
+    grep -qx 33:33 "$D/said"
+    grep -qx in "$D/said"
+    refute grep -x old "$D/said"
+    grep -q 'group: No such file' "$D/said"
+    tree=$(davit image inspect saved | jq -r '.[0].GraphDriver.Data.LowerDir' | cut -d: -f1)
+    [ ! -e "$tree/etc/hosts" ]
+    [ ! -e "$tree/dev" ]
+    [ "$(stat -c %u:%g "$tree/etc/new")" = 33:33 ]
+    [ "$(stat -c %u:%g "$tree/data")" = 0:0 ]
+}
+
+@test "the same container gives the same digests" {
+    davit commit web first --config 'Cmd=/bin/true'
+    davit commit web second --config 'Cmd=/bin/true'
+    [ "$(digest_of first)" = "$(digest_of second)" ]
+    [ "$(davit image inspect first | jq -c '.[0].Config.Cmd')" = '["/bin/true"]' ]
+    is_state web running
+    [ "$(show web frozen)" = false ]
+}
+
+@test "what is committed to goes out and comes back the same" {
+    davit commit web round
+    davit image save -o "$D/round.tar" round
+    DAVIT_STATE_DIR=$D/fifth davit image import "$D/round.tar"
+    [ "$(DAVIT_STATE_DIR=$D/fifth digest_of round)" = "$(digest_of round)" ]
+}
+
+@test "what cannot be committed is told" {
+    run ! davit commit nosuch x
+    davit run -d --name plain busybox /bin/sleep 100
+    run ! davit commit plain x
+    says "$output" 'no image'
+    davit stop plain
+    run ! davit diff plain
+}
+
+@test "an export has the files and not what is mounted" {
+    davit export -o "$D/export.tar" web
+    tar tvf "$D/export.tar" --numeric-owner >"$D/list"
+    grep -qE ' 33/33 .* (\./)?etc/new$' "$D/list"
+    grep -qE '(\./)?data1/$' "$D/list"
+    refute grep -E 'data1/file|proc/1|dev/null|etc/group$|data/old' "$D/list"
+    [ "$(tar xOf "$D/export.tar" etc/new 2>/dev/null || tar xOf "$D/export.tar" ./etc/new)" = new ]
+    davit export web | tar t >/dev/null
+}
