@@ -26,6 +26,7 @@ enum {
 struct cli_options {
     bool help, version, json, quiet, no_pager, plain;
     const char *format;
+    bool archive;
     unsigned force; /* how often it was said */
     bool no_wall;
     const char *when, *message, *reboot_argument;
@@ -153,6 +154,7 @@ int verb_image_history(struct cli *c, char **arguments, size_t n);
 int verb_image_tree(struct cli *c, char **arguments, size_t n);
 int verb_image_du(struct cli *c, char **arguments, size_t n);
 int verb_image_save(struct cli *c, char **arguments, size_t n);
+int verb_cp(struct cli *c, char **arguments, size_t n);
 int verb_diff(struct cli *c, char **arguments, size_t n);
 int verb_commit(struct cli *c, char **arguments, size_t n);
 int verb_export(struct cli *c, char **arguments, size_t n);

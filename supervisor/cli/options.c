@@ -37,6 +37,7 @@ const struct option_info option_table[] = {
     {"reboot-argument", NULL, "TEXT", "For the kernel's reboot command", STRING(reboot_argument), false},
 
     /* image */
+    {"archive", "a", NULL, "Keep owners", FLAG(archive), false},
     {"format", NULL, "FORMAT", "Form of the archive: oci-archive (default), docker-archive", STRING(format), false},
     {"config", NULL, "KEY=VALUE", "Change the image's configuration: Cmd, Entrypoint, Env, Label, User, ...", STRINGS(config), false},
     {"from", NULL, "DIR|IMAGE", "What the new image is made from (default: nothing)", STRING(from), false},

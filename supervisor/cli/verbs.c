@@ -42,6 +42,7 @@ const struct verb verbs[] = {
     {"launch", "UNIT", "Become a container: ExecStart= of a systemd service, without davitd", "no-limits stop cleanup", 1, 1, verb_launch, true, NULL},
 
     {"diff", "UNIT", "Show what a container has changed in its root file system", NULL, 1, 1, verb_diff, false, "Files of containers"},
+    {"cp", "SOURCE TARGET", "Copy files into a container or out of it: one of the two is UNIT:PATH", "archive", 2, 2, verb_cp, false, NULL},
     {"commit", "UNIT IMAGE", "Make an image of a container and its changes", "config", 2, 2, verb_commit, false, NULL},
     {"export", "UNIT", "Write the root file system of a container to an archive", "output", 1, 1, verb_export, false, NULL},
 
