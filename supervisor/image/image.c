@@ -25,6 +25,10 @@ void image_done(struct image *i) {
     free(i->root);
     free(i->working_dir);
     free(i->user);
+    strv_free(i->volumes);
+    strv_free(i->labels);
+    strv_free(i->exposed_ports);
+    strv_free(i->healthcheck.test);
     *i = (struct image){0};
 }
 
@@ -192,16 +196,54 @@ static int find_below(char *const *roots, const char *name, char **ret, struct e
 
 /* ---- images of the store ---- */
 
+/* Docker takes a relative path as one below the root. NULL on out of memory. */
+static char *absolute(const char *path) {
+    char *copy = path_is_absolute(path) ? strdup(path) : path_join("/", path);
+
+    return copy ? path_simplify(copy) : NULL;
+}
+
+/* What a volume would hide is davit's own (CVE-2019-16884: a volume over /proc). */
+static bool volume_is_allowed(const char *path) {
+    static const char *const own[] = {"/proc", "/sys", "/dev"};
+
+    for (size_t k = 0; k < ARRAY_SIZE(own); k++) {
+        const char *rest = startswith(path, own[k]);
+        if (rest && (*rest == '\0' || *rest == '/'))
+            return false;
+    }
+    return !streq(path, "/") && path_is_normalized(path);
+}
+
+static int take_volumes(char *const *volumes, struct image *i, struct error *e) {
+    STRV_FOREACH (v, volumes) {
+        _cleanup_free_ char *path = absolute(*v);
+
+        if (path && !volume_is_allowed(path))
+            return error_set(e, EINVAL, "a volume at \"%s\" is not possible", *v);
+        if (path && strv_contains(i->volumes, path))
+            continue;
+        if (strv_consume(&i->volumes, TAKE_PTR(path)) < 0)
+            return error_set(e, ENOMEM, "image volumes");
+    }
+    return 0;
+}
+
 /* Takes the defaults out of an image's configuration. */
 static int take_defaults(struct oci_config *c, struct image *i, struct error *e) {
     i->entrypoint = TAKE_PTR(c->entrypoint);
     i->cmd = TAKE_PTR(c->cmd);
     i->environment = TAKE_PTR(c->environment);
-    i->working_dir = TAKE_PTR(c->working_dir);
     i->user = TAKE_PTR(c->user);
+    i->labels = TAKE_PTR(c->labels);
+    i->exposed_ports = TAKE_PTR(c->exposed_ports);
+    i->healthcheck = c->healthcheck;
+    c->healthcheck.test = NULL;
+    if (c->working_dir && !(i->working_dir = absolute(c->working_dir)))
+        return error_set(e, ENOMEM, "image");
     if (c->stop_signal && parse_signal(c->stop_signal, &i->stop_signal) < 0)
         return error_set(e, EINVAL, "StopSignal \"%s\" is not a signal", c->stop_signal);
-    return 0;
+    return take_volumes(c->volumes, i, e);
 }
 
 static int take_layers(const struct store *s, char *const *diff_ids, struct image *i, struct error *e) {

@@ -20,7 +20,7 @@
 
 #include "base/error.h"
 #include "base/str.h"
-#include "image/digest.h"
+#include "image/oci.h"
 
 struct image {
     char **layers; /* absolute directories, or files with a file system in them; lowest first, at least one */
@@ -28,7 +28,11 @@ struct image {
     char manifest[DIGEST_TEXT]; /* and its manifest there, "" for plain directories */
     char **entrypoint, **cmd, **environment;
     char *working_dir, *user;
-    int stop_signal; /* 0 = not set */
+    int stop_signal;      /* 0 = not set */
+    char **volumes;       /* absolute, simplified, neither "/" nor below /proc, /sys or /dev */
+    char **labels;        /* NAME=VALUE */
+    char **exposed_ports; /* "80/tcp" */
+    struct oci_healthcheck healthcheck;
 };
 #define IMAGE_MAX_LAYERS 500
 

@@ -48,7 +48,7 @@ static int prepare_container(struct managed_unit *u, struct error *e) {
     e->step[0] = '\0';
     error_set_step(e, "rootfs");
     r = prepare_upper(u, e);
-    return r < 0 ? r : prepare_anonymous_volumes(u, e);
+    return r < 0 ? r : prepare_anonymous_volumes(u, image, e);
 }
 
 static int prepare(struct managed_unit *u, struct error *e) {

@@ -119,12 +119,14 @@ int prepare_upper(struct managed_unit *u, struct error *e) {
     return 0;
 }
 
-int prepare_anonymous_volumes(struct managed_unit *u, struct error *e) {
+int prepare_anonymous_volumes(struct managed_unit *u, const struct image *image, struct error *e) {
     const struct container_section *c = u->config->container;
     size_t wanted = 0;
 
     for (size_t i = 0; i < c->n_volumes; i++)
         wanted += c->volumes[i].kind == VOLUME_ANONYMOUS;
+    STRV_FOREACH (target, image->volumes)
+        wanted += image_volume_is_used(c, *target);
     while (strv_length(u->resources.anonymous_volumes) < wanted) {
         _cleanup_free_ char *name = NULL, *path = NULL;
         int r = volume_new_anonymous(u->manager, u->name, &name, &path, e);

@@ -356,7 +356,7 @@ static int build_container(struct managed_unit *u, const struct image *image, st
     if (r >= 0)
         r = files_of_container(u, s->hostname, s, e);
     if (r >= 0)
-        r = mounts_of_container(u, s, e);
+        r = mounts_of_container(u, image, s, e);
     if (r >= 0)
         r = devices_of_container(c, s, e);
     if (r >= 0)

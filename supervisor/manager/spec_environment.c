@@ -39,6 +39,18 @@ static int set_assignments(char ***env, char *const *assignments) {
     return r;
 }
 
+/* An image must not learn the host's variables by naming them: there "NAME" alone is an empty one. */
+static int set_image_assignments(char ***env, char *const *assignments) {
+    int r = 0;
+
+    STRV_FOREACH (a, assignments) {
+        r = strchr(*a, '=') ? set_assignment(env, *a) : strv_env_set(env, *a, "");
+        if (r < 0)
+            break;
+    }
+    return r;
+}
+
 static int load_files(char ***env, char *const *paths, struct error *e) {
     STRV_FOREACH (p, paths) {
         int r = environment_file_load(*p, env, e);
@@ -131,7 +143,7 @@ int environment_of_container(struct managed_unit *u, const struct image *image, 
     const struct container_section *c = u->config->container;
     _cleanup_strv_free_ char **env = NULL;
 
-    int r = set_assignments(&env, image ? image->environment : NULL);
+    int r = set_image_assignments(&env, image ? image->environment : NULL);
     if (r >= 0)
         r = set_container_defaults(u, image, hostname, terminal, &env);
     if (r < 0)

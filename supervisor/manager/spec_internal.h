@@ -45,7 +45,10 @@ int files_of_container(
     struct managed_unit *u, const char *hostname, struct container_spec *s, struct error *e);
 
 /* ---- spec_mounts.c ---- */
-int mounts_of_container(struct managed_unit *u, struct container_spec *s, struct error *e);
+/* Whether a volume that the image asks for is made: not where the unit itself mounts something. */
+bool image_volume_is_used(const struct container_section *c, const char *target);
+int mounts_of_container(
+    struct managed_unit *u, const struct image *image, struct container_spec *s, struct error *e);
 int devices_of_container(const struct container_section *c, struct container_spec *s, struct error *e);
 int masks_of_container(const struct container_section *c, struct container_spec *s, struct error *e);
 int sysctls_of_container(const struct container_section *c, struct container_spec *s, struct error *e);

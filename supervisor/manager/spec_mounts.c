@@ -60,15 +60,15 @@ static int add_named(
 }
 
 /* The n-th anonymous volume of the unit, made by prepare_start(). */
-static int add_anonymous(struct managed_unit *u, size_t n, const struct volume_mount *v,
+static int add_anonymous(struct managed_unit *u, size_t n, const char *target, uint32_t flags,
     struct container_spec *s, struct error *e) {
     if (n >= strv_length(u->resources.anonymous_volumes))
-        return error_set(e, EIO, "anonymous volume for %s was not prepared", v->target);
-    struct spec_mount *m = new_mount(s, MOUNT_BIND, v->target);
+        return error_set(e, EIO, "anonymous volume for %s was not prepared", target);
+    struct spec_mount *m = new_mount(s, MOUNT_BIND, target);
     if (!m)
         return error_set(e, ENOMEM, "out of memory");
     m->source = strf("%s/volumes/%s/_data", u->manager->paths.state, u->resources.anonymous_volumes[n]);
-    m->flags = common_flags(v) | idmap_flag(u) | (v->no_copy ? 0u : MOUNT_COPY_UP);
+    m->flags = flags | idmap_flag(u);
     return m->source ? 0 : error_set(e, ENOMEM, "out of memory");
 }
 
@@ -151,11 +151,33 @@ static int add_timezone(const struct container_section *c, struct container_spec
     return 0;
 }
 
+bool image_volume_is_used(const struct container_section *c, const char *target) {
+    for (size_t i = 0; i < c->n_volumes; i++) {
+        if (streq(c->volumes[i].target, target))
+            return false;
+    }
+    return true;
+}
+
+/* What the image's maker declared as data: after the unit's own anonymous volumes, in the image's order. */
+static int add_image_volumes(struct managed_unit *u, const struct image *image, size_t first,
+    struct container_spec *s, struct error *e) {
+    STRV_FOREACH (target, image->volumes) {
+        if (!image_volume_is_used(u->config->container, *target))
+            continue;
+        int r = add_anonymous(u, first++, *target, MOUNT_NOSUID | MOUNT_NODEV | MOUNT_COPY_UP, s, e);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 static int compare_mounts(const void *a, const void *b) {
     return strcmp(((const struct spec_mount *)a)->target, ((const struct spec_mount *)b)->target);
 }
 
-int mounts_of_container(struct managed_unit *u, struct container_spec *s, struct error *e) {
+int mounts_of_container(
+    struct managed_unit *u, const struct image *image, struct container_spec *s, struct error *e) {
     const struct container_section *c = u->config->container;
     size_t anonymous = 0;
     int r = 0;
@@ -165,10 +187,13 @@ int mounts_of_container(struct managed_unit *u, struct container_spec *s, struct
         if (v->kind == VOLUME_NAMED)
             r = add_named(u, v, s, e);
         else if (v->kind == VOLUME_ANONYMOUS)
-            r = add_anonymous(u, anonymous++, v, s, e);
+            r = add_anonymous(
+                u, anonymous++, v->target, common_flags(v) | (v->no_copy ? 0u : MOUNT_COPY_UP), s, e);
         else
             r = add_other(u, v, s, e);
     }
+    if (r >= 0)
+        r = add_image_volumes(u, image, anonymous, s, e);
     if (r < 0)
         return r;
     r = add_read_only_tmpfs(c, s);

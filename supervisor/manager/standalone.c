@@ -216,7 +216,7 @@ static int prepare_steps(struct standalone *s, struct error *e) {
     e->step[0] = '\0';
     error_set_step(e, "rootfs");
     r = prepare_upper(u, e);
-    return r < 0 ? r : prepare_anonymous_volumes(u, e);
+    return r < 0 ? r : prepare_anonymous_volumes(u, image, e);
 }
 
 int standalone_prepare(struct standalone *s, struct error *e) {

@@ -365,6 +365,51 @@ static void mounts_and_volumes(void **state) {
     assert_string_equal(mount_at("/tmp")->options, "mode=700");
 }
 
+/* As image_resolve() hands it over, of an image whose configuration says that. */
+static struct managed_unit *container_of_image(const char *lines, char *const *volumes, char *const *env) {
+    struct managed_unit *u = container(lines);
+    struct image *image = calloc(1, sizeof(*image));
+
+    assert_non_null(image);
+    assert_int_equal(strv_consume(&image->layers, strf("%s/images/plain", fake->m.paths.state)), 0);
+    assert_int_equal(strv_extend(&image->volumes, volumes), 0);
+    assert_int_equal(strv_extend(&image->environment, env), 0);
+    u->resources.image = image;
+    return u;
+}
+
+static void volumes_of_the_image(void **state) {
+    (void)state;
+    char *volumes[] = {(char[]){"/data"}, (char[]){"/taken"}, (char[]){"/var/cache"}, NULL};
+    struct managed_unit *u = container_of_image("Exec=x\nVolume=/srv:/taken\nVolume=/mine\n", volumes, NULL);
+
+    assert_int_equal(strv_append(&u->resources.anonymous_volumes, "0123"), 0);
+    assert_int_equal(strv_append(&u->resources.anonymous_volumes, "4567"), 0);
+    assert_int_equal(strv_append(&u->resources.anonymous_volumes, "89ab"), 0);
+    if (prepare_main_spec(u, &spec, fds, &n_fds, &error) < 0)
+        fail_msg("%s", error.text);
+    assert_non_null(endswith(mount_at("/mine")->source, "/0123/_data"));
+    assert_non_null(endswith(mount_at("/data")->source, "/4567/_data"));
+    assert_non_null(endswith(mount_at("/var/cache")->source, "/89ab/_data"));
+    /* filled with what the image has there, and what the unit mounts itself stays the unit's */
+    assert_true(mount_at("/data")->flags & MOUNT_COPY_UP);
+    assert_string_equal(mount_at("/taken")->source, "/srv");
+}
+
+/* In a unit Environment=NAME passes the host's value on; an image could read what it likes that way. */
+static void an_image_cannot_read_the_host_s_environment(void **state) {
+    (void)state;
+    char *env[] = {(char[]){"HOST_SECRET"}, (char[]){"A=b"}, NULL};
+    struct managed_unit *u = container_of_image("Exec=x\n", NULL, env);
+
+    assert_int_equal(setenv("HOST_SECRET", "hidden", 1), 0);
+    if (prepare_main_spec(u, &spec, fds, &n_fds, &error) < 0)
+        fail_msg("%s", error.text);
+    assert_string_equal(variable("HOST_SECRET"), "");
+    assert_string_equal(variable("A"), "b");
+    (void)unsetenv("HOST_SECRET");
+}
+
 static void volume_units(void **state) {
     (void)state;
     fake_unit("named.volume", "[Volume]\nVolumeName=other\nUID=33\nGID=34\nCopy=no\n");
@@ -604,6 +649,8 @@ int main(void) {
         TEST(files_of_its_own),
         TEST(host_names_from_unit_names),
         TEST(mounts_and_volumes),
+        TEST(volumes_of_the_image),
+        TEST(an_image_cannot_read_the_host_s_environment),
         TEST(volume_units),
         TEST(masked_and_read_only_paths),
         TEST(devices),
