@@ -60,7 +60,7 @@ LIBS_JANSSON = $(shell $(PKG_CONFIG) --libs jansson)
 LIBS_CONFIG = $(shell $(PKG_CONFIG) --libs libconfig)
 LIBS_INIH = $(shell $(PKG_CONFIG) --libs inih)
 LIBS_CMOCKA = $(shell $(PKG_CONFIG) --libs cmocka)
-LIBS_IMAGE = $(shell $(PKG_CONFIG) --libs libarchive nettle libseccomp)
+LIBS_IMAGE = $(shell $(PKG_CONFIG) --libs libarchive libcurl nettle libseccomp)
 LIBS_MANAGER = $(LIBS_INIH) $(LIBS_CONFIG) $(LIBS_JANSSON) $(LIBS_SYSTEMD)
 
 # ---- what is built ---------------------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ $(O)/davit: $(O)/supervisor/main/davit.o $(call lib,cli control manager log laun
 	$(CC) $(CFLAGS_ALL) $(DYNAMIC) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS_MANAGER)
 # Only this one is linked with what reads foreign data; that the others are not is what proves that they never do.
 $(O)/davit-image: $(O)/supervisor/main/davit-image.o $(call lib,worker image base)
-	$(CC) $(CFLAGS_ALL) $(DYNAMIC) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_IMAGE) $(LIBS_JANSSON)
+	$(CC) $(CFLAGS_ALL) $(DYNAMIC) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_IMAGE) $(LIBS_JANSSON) $(LIBS_CONFIG)
 $(O)/davit-keys: $(O)/supervisor/main/davit-keys.o $(call lib,unit base)
 	$(CC) $(CFLAGS_ALL) $(DYNAMIC) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_INIH)
 
@@ -247,8 +247,8 @@ bench: programs $(O)/tests/bench/floor $(O)/tests/demo/payload ## davit beside t
 $(O)/tests/bench/floor $(O)/tests/demo/payload: %: %.o
 	$(CC) $(CFLAGS_ALL) -static $(LDFLAGS_ALL) -o $@ $^
 
-PACKAGES := gcc make git pkg-config libsystemd-dev libinih-dev libconfig-dev libjansson-dev libarchive-dev nettle-dev libseccomp-dev libcmocka-dev scdoc bats \
-	busybox-static shellcheck clang clang-format clang-tidy cppcheck libclang-rt-14-dev gcovr jq socat procps util-linux python3
+PACKAGES := gcc make git pkg-config libsystemd-dev libinih-dev libconfig-dev libjansson-dev libarchive-dev libcurl4-openssl-dev nettle-dev libseccomp-dev libcmocka-dev scdoc bats \
+	busybox-static skopeo openssl shellcheck clang clang-format clang-tidy cppcheck libclang-rt-14-dev gcovr jq socat procps util-linux python3
 deps: ## install the Debian packages that building and testing need
 	@missing=; for p in $(PACKAGES); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q '^install ok' || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then echo "installing:$$missing"; \

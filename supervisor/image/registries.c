@@ -314,9 +314,10 @@ int registries_read(const char *path, struct registries *ret, struct error *e) {
 
 /* docker's own rule for its own registry: a name of one part lies below library/. */
 static char *hub_name(const char *registry, const char *repository) {
-    bool official = streq(registry, DOCKER_HUB) && !strchr(repository, '/');
+    bool official = streq(registry, DOCKER_HUB) && *repository && !strchr(repository, '/');
 
-    return strf("%s/%s%s", registry, official ? "library/" : "", repository);
+    /* Without a repository it is the registry itself, as for signing in. */
+    return strf("%s%s%s%s", registry, *repository ? "/" : "", official ? "library/" : "", repository);
 }
 
 static int add_candidate(char ***list, char *name, const struct reference *written) {

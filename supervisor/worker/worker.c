@@ -14,6 +14,11 @@
 
 #define PROGRESS_INTERVAL (100 * USEC_PER_MSEC)
 
+/* What names are looked up with, and whose word counts for certificates. */
+static const char *const network_files[] = {"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf",
+    "/etc/host.conf", "/etc/gai.conf", "/run/systemd/resolve", "/etc/ssl", "/usr/lib/ssl", "/etc/pki",
+    "/etc/crypto-policies", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", NULL};
+
 static const struct worker_command commands[] = {
     {"import", CONFINE_UNPACK, NULL, import_prepare, import_run},
     {"create", CONFINE_UNPACK, NULL, create_prepare, create_run},
@@ -21,6 +26,8 @@ static const struct worker_command commands[] = {
     {"save", CONFINE_UNPACK, NULL, NULL, save_run},
     {"gc", CONFINE_UNPACK, NULL, NULL, gc_run},
     {"fsck", CONFINE_UNPACK, NULL, NULL, fsck_run},
+    {"pull", CONFINE_FETCH, network_files, command_pull_prepare, command_pull_run},
+    {"check-login", CONFINE_FETCH, network_files, command_login_prepare, command_login_run},
 };
 
 #define OPTION(name, member) \
@@ -47,6 +54,16 @@ static const struct worker_option options[] = {
     OPTION("all", all),
     OPTION("repair", repair),
     OPTION("dry-run", dry_run),
+    OPTION("platform", platform),
+    OPTIONS("root", roots),
+    OPTION("conf", conf),
+    OPTION("policy", policy),
+    OPTION("auth-file", auth_file),
+    OPTION("cert-dir", cert_dir),
+    OPTION("tls-verify", tls_verify),
+    OPTION("all-tags", all_tags),
+    OPTION("retry", retry),
+    OPTION("retry-delay", retry_delay),
 };
 
 /* ---- events ---- */

@@ -45,6 +45,9 @@ struct worker_options {
     char *limit, *unused_for;
     char **units, **keep; /* names of all units; images that they name */
     char *all, *repair, *dry_run;
+    char **roots; /* --root: where images are looked for, besides the store */
+    char *platform, *conf, *policy, *auth_file, *cert_dir, *tls_verify, *all_tags, *retry,
+        *retry_delay; /* pull */
 };
 
 struct worker_command {
@@ -66,6 +69,7 @@ struct worker {
     usec_t shown;    /* when progress was last reported */
     int *inputs;     /* opened by prepare, closed by worker_main() */
     size_t n_inputs;
+    void *data; /* what prepare has made for run */
 };
 
 /* The whole of main(). */
@@ -99,3 +103,7 @@ int export_run(struct worker *w, struct error *e);
 int save_run(struct worker *w, struct error *e);
 int gc_run(struct worker *w, struct error *e);
 int fsck_run(struct worker *w, struct error *e);
+int command_pull_prepare(struct worker *w, struct error *e);
+int command_pull_run(struct worker *w, struct error *e);
+int command_login_prepare(struct worker *w, struct error *e);
+int command_login_run(struct worker *w, struct error *e);
