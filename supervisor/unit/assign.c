@@ -11,6 +11,7 @@ static const enum key_section type_sections[_UNIT_TYPE_COUNT] = {
     [UNIT_CONTAINER] = SECTION_UNIT | SECTION_CONTAINER | SECTION_SERVICE | SECTION_INSTALL,
     [UNIT_SERVICE] = SECTION_UNIT | SECTION_SERVICE | SECTION_INSTALL,
     [UNIT_VOLUME] = SECTION_UNIT | SECTION_VOLUME | SECTION_SERVICE | SECTION_INSTALL,
+    [UNIT_IMAGE] = SECTION_UNIT | SECTION_IMAGE | SECTION_SERVICE | SECTION_INSTALL,
     [UNIT_TARGET] = SECTION_UNIT | SECTION_INSTALL,
 };
 
@@ -21,7 +22,8 @@ bool key_applies(const struct key *k, enum unit_type type, enum key_section sect
 void *key_field(const struct key *k, struct unit *u) {
     char *base = k->base == BASE_UNIT        ? (char *)u
                  : k->base == BASE_CONTAINER ? (char *)u->container
-                                             : (char *)u->volume;
+                 : k->base == BASE_VOLUME    ? (char *)u->volume
+                                             : (char *)u->image;
     return base ? base + k->offset : NULL;
 }
 
@@ -311,9 +313,9 @@ static int refuse_misplaced(
                    "before it",
                    "a .container has no ExecStart=")
                    ?: 1;
-    if (l->u->type == UNIT_VOLUME && is_host_command(k))
+    if ((l->u->type == UNIT_VOLUME || l->u->type == UNIT_IMAGE) && is_host_command(k))
         return load_problem(l, PROBLEM_ERROR, file, line, section_name(section), k->name, NULL,
-                   "a .volume runs no commands")
+                   "a %s runs no commands", unit_type_suffix(l->u->type))
                    ?: 1;
     return 0;
 }

@@ -55,12 +55,33 @@ int check_group_add(struct assignment *a, const char *value) {
 }
 
 int check_image(struct assignment *a, const char *value) {
-    if (endswith(value, ".image") || endswith(value, ".build"))
-        return assignment_fail(
-            a, "name the image or its directory", "%s units are not supported yet", strrchr(value, '.'));
+    if (endswith(value, ".build"))
+        return assignment_fail(a, "name the image or its directory", ".build units are not run by davit");
     if (strpbrk(value, " \t\n"))
         return assignment_fail(a, NULL, "\"%s\" has blanks in it", value);
+    if (endswith(value, ".image") && (!unit_name_is_valid(value) || name_is_template(value)))
+        return assignment_fail(a, "a name such as web.image", "\"%s\" is not the name of a unit", value);
     return 0;
+}
+
+/* What is fetched is no unit and no directory. podman's other transports read what is on this machine. */
+int check_image_source(struct assignment *a, const char *value) {
+    static const char *const transports[] = {
+        "docker-archive:", "oci-archive:", "oci:", "dir:", "docker-daemon:", "containers-storage:"};
+
+    if (endswith(value, ".image") || *value == '/')
+        return assignment_fail(a, "[REGISTRY/]NAME[:TAG]", "\"%s\" is not an image of a registry", value);
+    for (size_t i = 0; i < ARRAY_SIZE(transports); i++)
+        if (startswith(value, transports[i]))
+            return assignment_fail(
+                a, "davit image import reads archives", "%s is not a registry", transports[i]);
+    return check_image(a, value);
+}
+
+int check_credentials(struct assignment *a, const char *value) {
+    if (*value != ':')
+        return 0;
+    return assignment_fail(a, "USER:PASSWORD", "there is no user before the colon");
 }
 
 int check_time_zone(struct assignment *a, const char *value) {

@@ -102,6 +102,12 @@ static int fill_volume(struct load *l) {
     return fill_object_name(l->u, &l->u->volume->volume_name);
 }
 
+/* It is fetched and stays, as a volume does. */
+static void fill_image(struct load *l) {
+    l->u->service.type = SERVICE_ONESHOT;
+    l->u->service.remain_after_exit = true;
+}
+
 /* davit.conf may have other defaults. */
 static void fill_times(struct load *l) {
     struct service_section *s = &l->u->service;
@@ -130,6 +136,9 @@ static int fill_type_defaults(struct load *l) {
     case UNIT_VOLUME:
         r = fill_volume(l);
         break;
+    case UNIT_IMAGE:
+        fill_image(l);
+        break;
     default:
         break;
     }
@@ -139,17 +148,22 @@ static int fill_type_defaults(struct load *l) {
 
 /* ---- dependencies ---- */
 
-/* Volume=data.volume needs the volume, and after it is made. */
-static int add_volume_dependencies(struct unit *u) {
+static int add_needed(struct unit *u, const char *name) {
+    int r = add_dependency(u, DEP_REQUIRES, name);
+
+    return r < 0 ? r : add_dependency(u, DEP_AFTER, name);
+}
+
+/* Volume=data.volume and Image=web.image need these units, and after they are done. */
+static int add_named_units(struct unit *u) {
     const struct container_section *c = u->container;
-    int r = 0;
+    int r = c && c->image && endswith(c->image, ".image") ? add_needed(u, c->image) : 0;
+
     for (size_t i = 0; c && r == 0 && i < c->n_volumes; i++) {
         const char *source = c->volumes[i].source;
         if (c->volumes[i].kind != VOLUME_NAMED || !source || !endswith(source, ".volume"))
             continue;
-        r = add_dependency(u, DEP_REQUIRES, source);
-        if (r == 0)
-            r = add_dependency(u, DEP_AFTER, source);
+        r = add_needed(u, source);
     }
     return r;
 }
@@ -294,6 +308,15 @@ static int check_volume(struct load *l) {
         "set Device= as well; UID= and GID= set who owns a plain directory", "%s= without Device=", key);
 }
 
+static int check_image_section(struct load *l) {
+    const struct image_section *i = l->u->image;
+
+    if (!i->image && !l->u->has_errors)
+        return REPORT(
+            l, PROBLEM_ERROR, "Image", "Image", "write Image= in [Image]", "there is no image to fetch");
+    return 0;
+}
+
 /* podman asks, waits StopTimeout=, kills; systemd's clock must not run out before that. */
 static int check_stop_timeout(struct load *l) {
     struct service_section *s = &l->u->service;
@@ -332,12 +355,14 @@ int defaults_fill(struct load *l) {
         r = check_service(l);
     if (r == 0 && u->type == UNIT_VOLUME)
         r = check_volume(l);
+    if (r == 0 && u->type == UNIT_IMAGE)
+        r = check_image_section(l);
     if (r == 0)
         r = check_restart(l);
     if (r == 0)
         r = check_install(l);
     if (r == 0)
-        r = add_volume_dependencies(u);
+        r = add_named_units(u);
     if (r == 0)
         r = add_default_dependencies(u);
     return r;

@@ -18,15 +18,16 @@ enum key_section {
     SECTION_SERVICE = 1 << 2,
     SECTION_VOLUME = 1 << 3,
     SECTION_INSTALL = 1 << 4,
-    _SECTION_COUNT = 5,
+    SECTION_IMAGE = 1 << 5,
+    _SECTION_COUNT = 6,
 };
 /* "Container"; NULL for a bit that is none. */
 const char *section_name(enum key_section s);
 /* 0 if there is no such section. */
 enum key_section section_from_name(const char *name);
 
-/* Which struct a field is in. The two optional ones exist in units of their type only. */
-enum key_base { BASE_UNIT, BASE_CONTAINER, BASE_VOLUME };
+/* Which struct a field is in. The optional ones exist in units of their type only. */
+enum key_base { BASE_UNIT, BASE_CONTAINER, BASE_VOLUME, BASE_IMAGE };
 
 enum key_flags {
     KEY_UNQUOTE =
@@ -161,6 +162,8 @@ int check_object_name(struct assignment *a, const char *value);
 int check_host_name(struct assignment *a, const char *value);
 int check_user_name(struct assignment *a, const char *value);
 int check_image(struct assignment *a, const char *value);
+int check_image_source(struct assignment *a, const char *value);
+int check_credentials(struct assignment *a, const char *value);
 int check_time_zone(struct assignment *a, const char *value);
 int check_address(struct assignment *a, const char *value);
 int check_sysctl(struct assignment *a, const char *value);

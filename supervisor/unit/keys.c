@@ -13,12 +13,14 @@
 #define U(member) BASE_UNIT, offsetof(struct unit, member)
 #define C(member) BASE_CONTAINER, offsetof(struct container_section, member)
 #define V(member) BASE_VOLUME, offsetof(struct volume_section, member)
+#define I(member) BASE_IMAGE, offsetof(struct image_section, member)
 #define DEP(kind) U(unit.dependencies[kind])
 
 #define UNIT SECTION_UNIT
 #define CONTAINER SECTION_CONTAINER
 #define SERVICE SECTION_SERVICE
 #define VOLUME SECTION_VOLUME
+#define IMAGE SECTION_IMAGE
 #define INSTALL SECTION_INSTALL
 #define RESOURCE (SECTION_CONTAINER | SECTION_SERVICE)
 #define SCALAR KEY_UNQUOTE
@@ -32,6 +34,7 @@ static const char *const restarts[] = {
 static const char *const notify_accesses[] = {"none", "main", "exec", "all", NULL};
 static const char *const kill_modes[] = {"control-group", "mixed", "process", "none", NULL};
 static const char *const oom_policies[] = {"stop", "continue", "kill", NULL};
+static const char *const pull_policies[] = {"missing", "always", "newer", "never", NULL};
 static const char *const device_policies[] = {"auto", "closed", "strict", NULL};
 
 const struct key keys[] = {
@@ -109,8 +112,18 @@ const struct key keys[] = {
 
     /* ---- [Container] ---- */
     {CONTAINER, SCALAR, C(image), "Image", &value_string, .check = check_image,
-        DOC = "The root file system: an absolute directory, a name below an image root (davit.conf), or a "
+        DOC = "The root file system: the name of an image, which is fetched as Pull= says; NAME.image, what "
+              "that unit fetches; an absolute directory; a name below an image root (davit.conf); or a "
               "colon list of layer directories, lowest first. Either this or Rootfs= is needed."},
+    {CONTAINER, SCALAR, C(pull.policy), "Pull", &value_choice, .choices = pull_policies,
+        .default_text = "missing",
+        DOC = "When the image is fetched before a start: missing (if it is not here), always, newer (if the "
+              "registry has another one; without a connection the one here will do), never."},
+    {CONTAINER, SCALAR, C(pull.retry), "Retry", &value_unsigned, .default_text = "3",
+        DOC = "How often a request to the registry is tried again. When all of it failed for want of a "
+              "connection, the unit goes on trying until TimeoutPrepareSec= is over."},
+    {CONTAINER, SCALAR, C(pull.retry_delay), "RetryDelay", &value_time,
+        .default_shown = "1s, then twice as long each time", DOC = "Time between two tries."},
     {CONTAINER, SCALAR, C(rootfs), "Rootfs", &value_rootfs,
         DOC = "A directory as root file system. \":O\" and \":idmap\" behind it, as podman has them, are "
               "accepted: each start gets a fresh overlay in any case."},
@@ -347,6 +360,37 @@ const struct key keys[] = {
         DOC = "An empty volume is filled with what the image has at its place, at first use."},
     {VOLUME, MANY, V(labels), "Label", &value_pairs, DOC = "Labels, name=value."},
 
+    /* ---- [Image] ---- */
+    {IMAGE, SCALAR, I(image), "Image", &value_string, .check = check_image_source,
+        DOC = "The image to fetch: [REGISTRY/]NAME[:TAG][@DIGEST]. Needed."},
+    {IMAGE, SCALAR, I(image_tag), "ImageTag", &value_string, .check = check_image,
+        DOC = "What containers with Image=NAME.image run, where that is called otherwise than Image=."},
+    {IMAGE, SCALAR, I(all_tags), "AllTags", &value_boolean, .default_text = "no",
+        DOC = "All tags of the repository are fetched."},
+    {IMAGE, SCALAR, I(arch), "Arch", &value_string, .default_shown = "this machine's",
+        DOC = "Architecture to choose where there are several: amd64, arm64, arm, ..."},
+    {IMAGE, SCALAR, I(os), "OS", &value_string, .default_shown = "linux",
+        DOC = "Operating system to choose where there are several."},
+    {IMAGE, SCALAR, I(variant), "Variant", &value_string, .default_shown = "this machine's",
+        DOC = "Variant of the architecture to choose: v7, v8, ..."},
+    {IMAGE, SCALAR, I(auth_file), "AuthFile", &value_path,
+        DOC = "File with credentials, instead of the usual ones (davit-image(1))."},
+    {IMAGE, SCALAR, I(creds), "Creds", &value_string, .check = check_credentials,
+        DOC = "Credentials, USER:PASSWORD. Who can read the unit file can read them: AuthFile= is better."},
+    {IMAGE, SCALAR, I(cert_dir), "CertDir", &value_path,
+        DOC = "Directory with further authorities (*.crt) and a certificate of our own (*.cert, *.key)."},
+    {IMAGE, SCALAR, I(tls_verify), "TLSVerify", &value_boolean, .default_text = "yes",
+        DOC =
+            "no: the registry's certificate is not looked at, and plain HTTP is used where there is no TLS."},
+    {IMAGE, SCALAR, I(pull.policy), "Policy", &value_choice, .choices = pull_policies,
+        .default_text = "always",
+        DOC = "When it is fetched, as Pull= in [Container]. The default is podman's; \"missing\" needs no "
+              "network once the image is here."},
+    {IMAGE, SCALAR, I(pull.retry), "Retry", &value_unsigned, .default_text = "3",
+        DOC = "As Retry= in [Container]."},
+    {IMAGE, SCALAR, I(pull.retry_delay), "RetryDelay", &value_time,
+        .default_shown = "1s, then twice as long each time", DOC = "As RetryDelay= in [Container]."},
+
     /* ---- [Install] ---- */
     {INSTALL, MANY, U(install.wanted_by), "WantedBy", &value_words, .check = check_install_name,
         DOC = "Units that Wants= this one once it is enabled."},
@@ -361,7 +405,7 @@ const size_t n_keys = ARRAY_SIZE(keys);
 _Static_assert(ARRAY_SIZE(keys) <= KEYS_MAX, "more keys than struct load has room for");
 
 static const char *const section_names[_SECTION_COUNT] = {
-    "Unit", "Container", "Service", "Volume", "Install"};
+    "Unit", "Container", "Service", "Volume", "Install", "Image"};
 
 const char *section_name(enum key_section s) {
     for (size_t i = 0; i < _SECTION_COUNT; i++)

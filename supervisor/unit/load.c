@@ -26,6 +26,7 @@ void unit_free(struct unit *u) {
     problems_free(u->problems);
     free(u->container);
     free(u->volume);
+    free(u->image);
     free(u);
 }
 
@@ -43,7 +44,7 @@ const char *dependency_name(enum dependency_kind k) {
 }
 
 bool unit_type_installs_itself(enum unit_type t) {
-    return t == UNIT_CONTAINER || t == UNIT_VOLUME;
+    return t == UNIT_CONTAINER || t == UNIT_VOLUME || t == UNIT_IMAGE;
 }
 
 static int fill_name(struct unit *u, const char *name) {
@@ -73,6 +74,8 @@ static int unit_new(struct load *l, const char *name) {
         return -ENOMEM;
     if (u->type == UNIT_VOLUME && !(u->volume = calloc(1, sizeof(*u->volume))))
         return -ENOMEM;
+    if (u->type == UNIT_IMAGE && !(u->image = calloc(1, sizeof(*u->image))))
+        return -ENOMEM;
     l->u = u;
     r = keys_init(l);
     if (r < 0) {
@@ -98,7 +101,6 @@ static const struct {
 } not_run[] = {
     {UNIT_POD, "pods are not supported yet", NULL},
     {UNIT_NETWORK, "networks are not supported yet", "containers with Network=host need none"},
-    {UNIT_IMAGE, "image units are not supported yet", "Image= in a .container names a directory"},
     {UNIT_TIMER, "timers are not supported yet", NULL},
     {UNIT_SOCKET, "socket units are not supported yet", NULL},
     {UNIT_KUBE, "not run by davit", "write a .container for each container"},
@@ -113,8 +115,8 @@ struct file_reading {
 };
 
 /* Sections of other types of units, Quadlet's and systemd's: known, but not here. */
-static const char *const foreign_sections[] = {"Pod", "Network", "Image", "Kube", "Build", "Artifact",
-    "Timer", "Socket", "Path", "Mount", "Automount", "Swap", "Slice", "Scope", "Match", "Link"};
+static const char *const foreign_sections[] = {"Pod", "Network", "Kube", "Build", "Artifact", "Timer",
+    "Socket", "Path", "Mount", "Automount", "Swap", "Slice", "Scope", "Match", "Link"};
 
 static const char *nearest_section(const char *name) {
     const char *nearest = NULL;
@@ -139,6 +141,7 @@ static int report_section(struct file_reading *f, unsigned line, const char *nam
         return load_problem(f->l, PROBLEM_ERROR, f->file, line, name, NULL,
             section == SECTION_CONTAINER ? "name the file NAME.container"
             : section == SECTION_VOLUME  ? "name the file NAME.volume"
+            : section == SECTION_IMAGE   ? "name the file NAME.image"
                                          : "leave it out",
             "this section has no place in a %s", suffix);
     for (size_t i = 0; i < ARRAY_SIZE(foreign_sections); i++)

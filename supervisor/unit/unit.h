@@ -23,11 +23,11 @@ enum unit_type {
     UNIT_SERVICE,
     UNIT_VOLUME,
     UNIT_TARGET,
+    UNIT_IMAGE,
     /* recognised, and answered with a problem that says from which issue on they run or that davit does not
        run them */
     UNIT_POD,
     UNIT_NETWORK,
-    UNIT_IMAGE,
     UNIT_TIMER,
     UNIT_SOCKET,
     UNIT_KUBE,
@@ -211,6 +211,12 @@ struct ulimit {
     uint64_t soft, hard; /* UINT64_MAX = infinity */
 };
 
+struct pull_section {   /* how an image is fetched, in [Container] and [Image] */
+    int policy;         /* enum pull_policy (image/pull-policy.h), whose order that of the words is */
+    unsigned retry;     /* after the first attempt */
+    usec_t retry_delay; /* 0 = growing */
+};
+
 struct container_section { /* [Container] */
     char *image, *rootfs;  /* exactly one; rootfs may have podman's ":O"/":idmap" suffix options, removed */
     char *container_name;
@@ -241,6 +247,7 @@ struct container_section { /* [Container] */
     char **add_host; /* "name:ip" */
     char **dns, **dns_search, **dns_option;
     char **labels, **annotations; /* key=value */
+    struct pull_section pull;
 };
 
 struct volume_section { /* [Volume] */
@@ -248,6 +255,14 @@ struct volume_section { /* [Volume] */
     uint32_t uid, gid; /* UINT32_MAX = unset */
     bool copy;
     char **labels;
+};
+
+struct image_section { /* [Image] */
+    char *image, *image_tag;
+    char *arch, *os, *variant; /* NULL = this machine's */
+    char *auth_file, *cert_dir, *creds;
+    bool all_tags, tls_verify;
+    struct pull_section pull;
 };
 
 struct install_section { /* [Install] */
@@ -271,6 +286,7 @@ struct unit {
     struct resource_section resources;
     struct container_section *container; /* UNIT_CONTAINER only */
     struct volume_section *volume;       /* UNIT_VOLUME only */
+    struct image_section *image;         /* UNIT_IMAGE only */
     struct install_section install;
 };
 

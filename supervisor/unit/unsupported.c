@@ -73,9 +73,6 @@ static const struct {
     {SECTION_CONTAINER, IGNORED, "Health*",
         "WatchdogSec= in [Service] with Notify=yes restarts a program that hangs"},
     {SECTION_CONTAINER, IGNORED, "AutoUpdate", NULL},
-    {SECTION_CONTAINER, IGNORED, "Pull", "images are not pulled yet"},
-    {SECTION_CONTAINER, IGNORED, "Retry", "images are not pulled yet"},
-    {SECTION_CONTAINER, IGNORED, "RetryDelay", "images are not pulled yet"},
     {SECTION_CONTAINER, IGNORED, "LogDriver", "davit.conf chooses where logs go"},
     {SECTION_CONTAINER, IGNORED, "LogOpt", "davit.conf chooses where logs go"},
     {SECTION_CONTAINER, IGNORED, "ServiceName", "the unit is called after its file"},
@@ -190,6 +187,14 @@ static const struct {
     {SECTION_VOLUME, REFUSED, "PodmanArgs", "davit does not run podman"},
     {SECTION_VOLUME, IGNORED, "GlobalArgs", "davit does not run podman"},
     {SECTION_VOLUME, IGNORED, "ContainersConfModule", "davit does not run podman"},
+
+    /* ---- [Image] ---- */
+    {SECTION_IMAGE, REFUSED, "DecryptionKey", "davit does not decrypt layers; push the image without"},
+    {SECTION_IMAGE, IGNORED, "ServiceName", "the unit is called after its file"},
+    {SECTION_IMAGE, REFUSED, "PodmanArgs",
+        "davit does not run podman: write the key that stands for the option"},
+    {SECTION_IMAGE, IGNORED, "GlobalArgs", "davit does not run podman"},
+    {SECTION_IMAGE, IGNORED, "ContainersConfModule", "davit does not run podman"},
 
     /* ---- [Install] ---- */
     {SECTION_INSTALL, IGNORED, "Also", "enable each unit by itself"},

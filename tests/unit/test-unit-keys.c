@@ -11,6 +11,10 @@ static const char *frame(const char *section, const char **name) {
         *name = "data.volume";
         return "[Volume]\nDevice=/dev/x\n";
     }
+    if (streq(section, "Image")) {
+        *name = "web.image";
+        return "[Image]\nImage=registry.example.com/web\n";
+    }
     if (streq(section, "Service")) {
         *name = "host.service";
         return "[Service]\nExecStart=/bin/true\n";
@@ -69,6 +73,11 @@ static const struct {
 
     {"Container", "Rootfs=\nImage=debian", "Image", "debian"},
     {"Container", "Rootfs=\nImage=\"debian\"", "Image", "debian"},
+    {"Container", "Rootfs=\nImage=web.image", "Image", "web.image"},
+    {"Container", "", "Pull", "missing"},
+    {"Container", "Pull=never", "Pull", "never"},
+    {"Container", "Retry=7", "Retry", "7"},
+    {"Container", "RetryDelay=5s", "RetryDelay", "5s"},
     {"Container", "Rootfs=\nImage=/a:/b", "Image", "/a:/b"},
     {"Container", "Rootfs=/x//y/:O", "Rootfs", "/x/y"},
     {"Container", "Rootfs=/x:O:idmap", "Rootfs", "/x"},
@@ -275,6 +284,23 @@ static const struct {
     {"Volume", "Copy=no", "Copy", "no"},
     {"Volume", "Label=a=1", "Label", "a=1"},
 
+    {"Image", "", "Image", "registry.example.com/web"},
+    {"Image", "Image=docker.io/library/debian:12", "Image", "docker.io/library/debian:12"},
+    {"Image", "ImageTag=localhost/web", "ImageTag", "localhost/web"},
+    {"Image", "AllTags=yes", "AllTags", "yes"},
+    {"Image", "Arch=arm64", "Arch", "arm64"},
+    {"Image", "OS=linux", "OS", "linux"},
+    {"Image", "Variant=v8", "Variant", "v8"},
+    {"Image", "AuthFile=/etc/auth.json", "AuthFile", "/etc/auth.json"},
+    {"Image", "Creds=user:pass:word", "Creds", "user:pass:word"},
+    {"Image", "CertDir=/etc/certs", "CertDir", "/etc/certs"},
+    {"Image", "", "TLSVerify", "yes"},
+    {"Image", "TLSVerify=false", "TLSVerify", "no"},
+    {"Image", "", "Policy", "always"},
+    {"Image", "Policy=newer", "Policy", "newer"},
+    {"Image", "Retry=1", "Retry", "1"},
+    {"Image", "RetryDelay=1min", "RetryDelay", "1min"},
+
     {"Install", "WantedBy=a.target b.target\nRequiredBy=c.target", "WantedBy", "a.target|b.target"},
     {"Install", "RequiredBy=c.target", "RequiredBy", "c.target"},
     {"Install", "Alias=x.container", "Alias", "x.container"},
@@ -396,6 +422,20 @@ static void test_volume_units_are_dependencies(void **state _unused_) {
     assert_int_equal(strv_length(u->unit.dependencies[DEP_REQUIRES]), 2);
 }
 
+static void test_image_units_are_dependencies(void **state _unused_) {
+    _cleanup_(unit_freep) struct unit *u = parse("web.container", "[Container]\nImage=web.image\n");
+    check_no_problems(u);
+    assert_true(strv_contains(u->unit.dependencies[DEP_REQUIRES], "web.image"));
+    assert_true(strv_contains(u->unit.dependencies[DEP_AFTER], "web.image"));
+}
+
+static void test_image_units_are_oneshots_that_remain(void **state _unused_) {
+    _cleanup_(unit_freep) struct unit *u = parse("web.image", "[Image]\nImage=docker.io/library/x\n");
+    check_no_problems(u);
+    assert_int_equal(u->service.type, SERVICE_ONESHOT);
+    assert_true(u->service.remain_after_exit);
+}
+
 /* Quadlet: "foo@.volume" in an instance is the volume of the same instance. */
 static void test_template_volume_in_an_instance(void **state _unused_) {
     _cleanup_(unit_freep) struct unit *u =
@@ -479,6 +519,8 @@ int main(void) {
         cmocka_unit_test(test_resource_keys_in_both_sections),
         cmocka_unit_test(test_memory_shares),
         cmocka_unit_test(test_volume_units_are_dependencies),
+        cmocka_unit_test(test_image_units_are_dependencies),
+        cmocka_unit_test(test_image_units_are_oneshots_that_remain),
         cmocka_unit_test(test_template_volume_in_an_instance),
         cmocka_unit_test(test_targets_come_after_what_they_pull_in),
         cmocka_unit_test(test_stop_timeout_moves_the_service_timeout),
