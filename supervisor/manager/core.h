@@ -53,6 +53,7 @@ unit_handler_t unit_handler(enum unit_state state, enum unit_event event); /* NU
 
 /* ---- unit_start.c ---- */
 void unit_begin_start(struct managed_unit *u);
+void unit_prepare_again(struct managed_unit *u);
 void unit_on_prepared(struct managed_unit *u);
 void unit_on_prepare_failure(struct managed_unit *u);
 void unit_on_prepare_timeout(struct managed_unit *u);

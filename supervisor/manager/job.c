@@ -51,6 +51,7 @@ int jobs_new(struct manager *m) {
     list_init(&js->all);
     list_init(&js->run_queue);
     list_init(&js->slot_queue);
+    list_init(&js->prepared_queue);
     list_init(&js->followups);
     m->jobs = js;
     r = sd_event_add_defer(m->event, &js->source, on_run, m);
@@ -128,8 +129,27 @@ void jobs_slot_freed(struct manager *m) {
 }
 
 void jobs_slot_changed(struct manager *m) {
-    if (!list_empty(&m->jobs->slot_queue))
+    if (!list_empty(&m->jobs->slot_queue) || !list_empty(&m->jobs->prepared_queue))
         wake(m->jobs);
+}
+
+void unit_slot_release(struct managed_unit *u) {
+    if (!u->launching)
+        return;
+    u->launching = false;
+    jobs_slot_freed(u->manager);
+}
+
+void unit_slot_request(struct managed_unit *u) {
+    struct jobs *js = u->manager->jobs;
+
+    if (!unit_has_processes(u) || u->launching) {
+        unit_prepare_again(u);
+        return;
+    }
+    list_remove(&u->slot_link);
+    list_append(&js->prepared_queue, &u->slot_link);
+    wake(js);
 }
 
 void unit_follow_up(struct managed_unit *u, enum followup what) {

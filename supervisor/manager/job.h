@@ -56,6 +56,8 @@ enum followup {
 struct jobs {
     struct manager *manager;
     struct list all, run_queue, slot_queue, followups;
+    struct list
+        prepared_queue;      /* units that gave their slot back while they waited for an image, and go on */
     sd_event_source *source; /* defer, PRIORITY_RUN_QUEUE */
     uint32_t next_id;
     size_t count;

@@ -258,6 +258,18 @@ static void follow_up(struct managed_unit *u) {
 
 /* ---- the queues ---- */
 
+/* Who has begun goes before who has not: what it waited for is there. */
+static void resume_prepared(struct jobs *js) {
+    while (!list_empty(&js->prepared_queue) && jobs_slot_available(js->manager)) {
+        struct managed_unit *u = LIST_ENTRY(js->prepared_queue.next, struct managed_unit, slot_link);
+
+        list_remove(&u->slot_link);
+        u->launching = true;
+        js->launching++;
+        unit_prepare_again(u);
+    }
+}
+
 static void refill_from_slots(struct jobs *js) {
     struct list *l;
 
@@ -278,6 +290,7 @@ void jobs_run(struct manager *m) {
             list_remove(&u->followup_link);
             follow_up(u);
         }
+        resume_prepared(js);
         if (list_empty(&js->run_queue))
             refill_from_slots(js);
         if (list_empty(&js->run_queue))

@@ -136,6 +136,9 @@ struct managed_unit {
     bool condition_failed;        /* the last start was skipped; condition says which */
     bool recovered;               /* came from saved state, not from a start of this davitd */
     bool launching;               /* holds one of settings.start_concurrency */
+    struct list slot_link;        /* preparing, and waits for one: jobs.prepared_queue */
+    struct pull_waiter *pull;     /* pull.c: its image is being fetched; NULL = it is not */
+    char *pulled_image;           /* canonical name of what was fetched for this start; NULL = nothing was */
     bool reload_failed;
     bool prepare_waits; /* for the next attempt */
     unsigned prepare_attempts;

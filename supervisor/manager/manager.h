@@ -65,6 +65,7 @@ struct manager {
     struct schedule *schedule; /* NULL = no ending is scheduled */
     struct control *control;
     struct list save_queue, listeners;
+    struct list pulls;       /* images that are being fetched; pull.c */
     struct list event_queue; /* units with events that wait for their turn; unit_table.c */
     bool handling_events;
     int runtime_fd, state_fd; /* directories */
@@ -85,6 +86,10 @@ int manager_init_core(struct manager *m);
 /* The unit of that name, or a new one with what its files say (a stand-in if they are gone). For
  * saved_read_all(), which fills in what was saved and then calls unit_recover(). */
 int manager_add_unit(struct manager *m, const char *name, struct managed_unit **ret);
+/* For prepare.c: u gives its launch slot back while it waits for something slow, and asks for one to go on:
+ * prepare_start() is called once more then. */
+void unit_slot_release(struct managed_unit *u);
+void unit_slot_request(struct managed_unit *u);
 /* The only writer of u->state. step may change with the same state. */
 void unit_set_state(struct managed_unit *u, enum unit_state state, enum unit_step step);
 void unit_event(struct managed_unit *u, enum unit_event event);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What a start needs before anything is launched: image, id range, control group, notify socket, log FIFO,
- * upper layer, volumes. All of it local and quick, so it is done at once; each step may be repeated after a
- * crash in the middle of it.
+ * upper layer, volumes. An image that has to be fetched comes first, and takes its time (pull.c); the rest is
+ * local and quick, so it is done at once. Each step may be repeated after a crash in the middle of it.
  */
 #include <fcntl.h>
 
@@ -32,8 +32,10 @@ static int prepare_container(struct managed_unit *u, struct error *e) {
 
     error_set_step(e, "image");
     int r = spec_image(u, &image, e);
-    if (r < 0)
+    if (r < 0) {
+        error_set_step(e, "image"); /* looking in several places has replaced the error, and its step */
         return r;
+    }
     u->image_stop_signal = image->stop_signal;
 
     e->step[0] = '\0';
@@ -59,25 +61,48 @@ static int prepare(struct managed_unit *u, struct error *e) {
         return prepare_common(u, e);
     case UNIT_VOLUME:
         return volume_prepare(u, e);
+    case UNIT_IMAGE:
+        error_set_step(e, "image");
+        return u->pulled_image ? 0 : images_check(u->manager, u->config->image->image, e);
     default:
         return 0;
     }
+}
+
+void prepare_failed(struct managed_unit *u, const struct error *e) {
+    unit_set_error(u, e);
+    unit_set_status_text(u, NULL);
+    u->pending_result = RESULT_RESOURCES;
+    report_unit(u, LOG_ERR, NULL, "Cannot be prepared, step %s: %s", *e->step ? e->step : "?", e->text);
+    unit_event(u, EVENT_FAILURE);
+}
+
+/* 1: the image is being fetched, and this will be called again. */
+static int fetch_first(struct managed_unit *u, struct error *e) {
+    if (u->pulled_image || !pull_is_needed(u))
+        return 0;
+    error_set_step(e, PULL_STEP);
+    int r = pull_start(u, e);
+    if (r < 0)
+        return r;
+    unit_slot_release(u);
+    return 1;
 }
 
 void prepare_start(struct managed_unit *u) {
     struct error e = {};
 
     cleanup_cancel(u);
-    int r = prepare(u, &e);
-    unit_mark_dirty(u);
-    if (r >= 0) {
-        unit_event(u, EVENT_PREPARED);
+    int r = fetch_first(u, &e);
+    if (r > 0)
         return;
-    }
-    unit_set_error(u, &e);
-    u->pending_result = RESULT_RESOURCES;
-    report_unit(u, LOG_ERR, NULL, "Cannot be prepared, step %s: %s", *e.step ? e.step : "?", e.text);
-    unit_event(u, EVENT_FAILURE);
+    if (r == 0)
+        r = prepare(u, &e);
+    unit_mark_dirty(u);
+    if (r >= 0)
+        unit_event(u, EVENT_PREPARED);
+    else
+        prepare_failed(u, &e);
 }
 
 /* What davitd cannot see without touching a file system that may hang (a volume on NFS, say) the launcher
@@ -98,6 +123,8 @@ bool prepare_fall_back(struct managed_unit *u, const struct error *e) {
     return true;
 }
 
-/* Everything above is done when prepare_start() returns: there is nothing under way. What was made is for
- * prepare_cleanup(). */
-void prepare_cancel(_unused_ struct managed_unit *u) {}
+/* Only the fetching takes longer than prepare_start() itself. What was made is for prepare_cleanup(). */
+void prepare_cancel(struct managed_unit *u) {
+    pull_cancel(u);
+    unit_set_status_text(u, NULL);
+}

@@ -26,7 +26,26 @@ void processes_free(struct manager *m);
 /* The service's own word (MAINPID=): p goes on as another process of the same group. */
 int process_move(struct process *p, pid_t pid);
 
+/* ---- images.c ---- */
+/* The name of the image that u, a container, runs: of Image=NAME.image, what that unit calls it. -ENOENT */
+int images_name(struct managed_unit *u, const char **ret, struct error *e);
+/* Directories that images are looked for in, the one that is written to last. */
+int images_roots(struct manager *m, char ***ret);
+int images_find(struct manager *m, const char *name, struct image *ret, struct error *e);
+int images_check(struct manager *m, const char *name, struct error *e); /* is it there? */
+
+/* ---- pull.c ---- */
+/* 1 if starting u begins with asking for its image; 0: what is here is to be used. */
+int pull_is_needed(struct managed_unit *u);
+/* Begins to fetch u's image, or waits together with others for whom that is under way. When it is there
+ * u->pulled_image is set and u asks for a slot; otherwise EVENT_FAILURE. */
+int pull_start(struct managed_unit *u, struct error *e);
+/* u does not wait any more; without anybody who does the worker is ended. */
+void pull_cancel(struct managed_unit *u);
+
 /* ---- prepare.c ---- */
+/* u could not be prepared: e, whose step is set, becomes the unit's. */
+void prepare_failed(struct managed_unit *u, const struct error *e);
 /* A launch failed with e. If it may be tried again in the host's user namespace (UserNS= is unset, and
  * something cannot be id-mapped), the unit is changed to that and the answer is true. */
 bool prepare_fall_back(struct managed_unit *u, const struct error *e);

@@ -28,17 +28,12 @@ static const uint64_t default_capabilities = CAP(CAP_CHOWN) | CAP(CAP_DAC_OVERRI
 /* ---- image ---- */
 
 int spec_image(struct managed_unit *u, const struct image **ret, struct error *e) {
-    const struct container_section *c = u->config->container;
-    const char *name = c->image ? c->image : c->rootfs;
-
     if (!u->resources.image) {
-        _cleanup_strv_free_ char **roots = strv_copy(u->manager->settings.image_roots);
         struct image *image = calloc(1, sizeof(*image));
-        int r = strv_consume(&roots, strf("%s/images", u->manager->paths.state));
-        if (r < 0 || !image)
-            r = error_set(e, ENOMEM, "out of memory");
-        else
-            r = image_resolve(roots, name, image, e);
+        const char *name;
+        int r = image ? images_name(u, &name, e) : error_set(e, ENOMEM, "out of memory");
+        if (r >= 0)
+            r = images_find(u->manager, name, image, e);
         if (r < 0) {
             free(image);
             return r;

@@ -96,6 +96,9 @@ enum unit_result {
     _RESULT_COUNT,
 };
 
+/* The step of errors of fetching an image: see unit_on_prepare_failure(). */
+#define PULL_STEP "pull"
+
 const char *unit_state_name(enum unit_state s); /* "running" */
 const char *unit_active_name(
     enum unit_state s); /* systemd's ActiveState: active, inactive, activating, ... */

@@ -36,7 +36,10 @@ static struct unit *stub_new(const char *name, enum unit_type type) {
             c->container->stop_timeout = USEC_INFINITY;
     } else if (type == UNIT_VOLUME)
         c->volume = calloc(1, sizeof(*c->volume));
-    if (!c->name || (type == UNIT_CONTAINER && !c->container) || (type == UNIT_VOLUME && !c->volume)) {
+    else if (type == UNIT_IMAGE)
+        c->image = calloc(1, sizeof(*c->image));
+    if (!c->name || (type == UNIT_CONTAINER && !c->container) || (type == UNIT_VOLUME && !c->volume) ||
+        (type == UNIT_IMAGE && !c->image)) {
         unit_free(c);
         return NULL;
     }
@@ -68,6 +71,7 @@ struct managed_unit *managed_unit_new(struct manager *m, const char *name) {
     list_init(&u->event_link);
     list_init(&u->followup_link);
     list_init(&u->dependency_queue);
+    list_init(&u->slot_link);
     if (!u->name || hashmap_put(m->units, u->name, u) < 0) {
         free(u->name);
         free(u);
@@ -93,12 +97,14 @@ void managed_unit_free(struct managed_unit *u) {
     list_remove(&u->followup_link);
     list_remove(&u->dependency_queue);
     list_remove(&u->save_queue);
+    list_remove(&u->slot_link);
     graph_remove(u);
     unit_free(u->config);
     unit_free(u->next_config);
     problems_free(u->load_problems);
     free(u->status_text);
     free(u->condition);
+    free(u->pulled_image);
     free(u->error);
     free(u->cgroup_problems);
     resources_free(u);
@@ -116,6 +122,7 @@ int manager_init_core(struct manager *m) {
         return -ENOMEM;
     list_init(&m->save_queue);
     list_init(&m->listeners);
+    list_init(&m->pulls);
     list_init(&m->event_queue);
     m->handling_events = false;
     m->started_at = now_realtime();

@@ -108,6 +108,7 @@ static void forget_last_run(struct managed_unit *u) {
     u->watchdog_usec = u->config->service.watchdog;
     u->prepare_attempts = 0;
     u->prepare_waits = false;
+    free(TAKE_PTR(u->pulled_image));
     u->poll_delay = 0;
 }
 
@@ -172,8 +173,10 @@ void unit_begin_start(struct managed_unit *u) {
             unit_event(u, EVENT_PREPARED);
         return;
     }
-    u->launching = true;
-    u->manager->jobs->launching++;
+    if (unit_has_processes(u)) {
+        u->launching = true;
+        u->manager->jobs->launching++;
+    }
     u->prepare_deadline = u->config->service.timeout_prepare == 0
                               ? USEC_INFINITY
                               : usec_add(core_now(), u->config->service.timeout_prepare);
@@ -185,6 +188,7 @@ void unit_begin_start(struct managed_unit *u) {
 
 enum { PREPARE_ATTEMPTS = 3 };
 #define PREPARE_RETRY_DELAY (500 * USEC_PER_MSEC)
+#define PREPARE_RETRY_MAX (30 * USEC_PER_SEC)
 
 /* What may be gone in a moment; a missing image is not. */
 static bool failure_is_transient(int number) {
@@ -203,20 +207,42 @@ static bool failure_is_transient(int number) {
     }
 }
 
+/* A registry that cannot be reached: at boot the network often comes later than we do, so there is no number
+ * of attempts but the time-out. */
+static bool failure_is_of_network(const struct error *e) {
+    static const int numbers[] = {
+        EHOSTUNREACH, ENETUNREACH, ECONNREFUSED, ECONNRESET, ETIMEDOUT, EREMOTEIO, EIO, EBUSY};
+
+    if (!streq(e->step, PULL_STEP))
+        return false;
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+        if (e->number == numbers[i])
+            return true;
+    return false;
+}
+
 void unit_on_prepare_failure(struct managed_unit *u) {
-    usec_t again;
+    const struct error *e = unit_error(u);
+    usec_t delay;
 
     u->prepare_attempts++;
-    again = usec_add(core_now(), PREPARE_RETRY_DELAY << u->prepare_attempts);
-    if (failure_is_transient(unit_error(u)->number) && u->prepare_attempts < PREPARE_ATTEMPTS &&
-        again < u->prepare_deadline) {
+    delay = MIN(PREPARE_RETRY_DELAY << MIN(u->prepare_attempts, 8U), PREPARE_RETRY_MAX);
+    bool again = failure_is_of_network(e) ||
+                 (failure_is_transient(e->number) && u->prepare_attempts < PREPARE_ATTEMPTS);
+    if (again && usec_add(core_now(), delay) < u->prepare_deadline) {
         u->pending_result = RESULT_SUCCESS;
         u->prepare_waits = true;
-        unit_timer_set(u, TIMER_STATE, again);
+        unit_slot_release(u);
+        unit_timer_set(u, TIMER_STATE, usec_add(core_now(), delay));
         unit_mark_dirty(u);
         return;
     }
     unit_enter_cleanup(u, RESULT_RESOURCES);
+}
+
+void unit_prepare_again(struct managed_unit *u) {
+    if (u->state == STATE_PREPARING)
+        prepare(u);
 }
 
 void unit_on_prepare_timeout(struct managed_unit *u) {
@@ -224,7 +250,9 @@ void unit_on_prepare_timeout(struct managed_unit *u) {
 
     if (u->prepare_waits) {
         u->prepare_waits = false;
-        prepare(u);
+        u->timeout_at = u->prepare_deadline;
+        unit_timer_set(u, TIMER_STATE, u->timeout_at);
+        unit_slot_request(u);
         return;
     }
     prepare_cancel(u);
@@ -238,6 +266,7 @@ void unit_on_prepared(struct managed_unit *u) {
     bool failed = false;
 
     unit_set_error(u, NULL);
+    unit_set_status_text(u, NULL);
     if (!unit_has_processes(u)) {
         unit_enter_running(u);
         return;

@@ -181,6 +181,8 @@ static void cancel_what_is_unused(struct managed_unit *u) {
         if (!IN_STATES(timer_states[t], u->state))
             unit_timer_cancel(u, t);
     u->timeout_at = u->extended_until = USEC_INFINITY;
+    if (u->state != STATE_PREPARING)
+        list_remove(&u->slot_link);
     /* Both sources own their descriptors. */
     if (!IN_STATES(EMPTY_WATCH_STATES, u->state) && u->cgroup_source)
         u->cgroup_source = sd_event_source_disable_unref(u->cgroup_source);

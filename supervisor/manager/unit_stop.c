@@ -202,7 +202,7 @@ void unit_enter_cleanup(struct managed_unit *u, enum unit_result result) {
     if (u->control)
         process_abandon(TAKE_PTR(u->control));
     unit_set_state(u, STATE_STOPPING, STEP_CLEANUP);
-    if (u->config->type == UNIT_VOLUME || u->config->type == UNIT_TARGET) {
+    if (!unit_has_processes(u)) {
         unit_event(u, EVENT_CLEANED);
         return;
     }

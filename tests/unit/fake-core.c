@@ -19,6 +19,16 @@ void unit_mark_dirty(struct managed_unit *u) {
     list_remove(&u->save_queue);
     list_append(&u->manager->save_queue, &u->save_queue);
 }
+void unit_slot_release(struct managed_unit *u) {
+    (void)u;
+}
+void unit_slot_request(struct managed_unit *u) {
+    (void)u;
+}
+void unit_emit(struct manager *m, json_t *event) {
+    (void)m;
+    json_decref(event);
+}
 void unit_extend_timeout(struct managed_unit *u, usec_t usec) {
     (void)u;
     fake->extended = usec;
@@ -112,6 +122,7 @@ void fake_core_new(void) {
     m->units = hashmap_new();
     list_init(&m->save_queue);
     list_init(&m->listeners);
+    list_init(&m->pulls);
     list_init(&m->event_queue);
     assert_true(sd_event_new(&m->event) >= 0);
     assert_int_equal(keeper_new(m, &e), 0);
@@ -174,6 +185,7 @@ struct managed_unit *fake_unit(const char *name, const char *text) {
     list_init(&u->save_queue);
     list_init(&u->extra);
     list_init(&u->event_link);
+    list_init(&u->slot_link);
     if (unit_load(&env, name, &u->config, &e) < 0)
         fail_msg("%s: %s", name, e.text);
     for (const struct problem *p = u->config->problems; p; p = p->next) {
