@@ -40,6 +40,9 @@ struct cli_options {
     bool repair, dry_run;                  /* image */
     const char *from, *limit, *unused_for; /* image */
     char **config, **copy;                 /* image */
+    bool all_tags, password_stdin;
+    const char *policy, *platform, *os, *arch, *variant, *authfile, *creds, *cert_dir, *tls_verify, *retry,
+        *retry_delay, *username, *pull;
     char **properties, **env, **env_files, **volumes, **mounts, **tmpfs, **cap_add, **cap_drop, **ulimits,
         **devices;
     char **group_add, **labels, **annotations, **dns, **add_host, **sysctl, **security_opt, **unit_properties;
@@ -143,6 +146,9 @@ int verb_exec(struct cli *c, char **arguments, size_t n);
 int verb_run(struct cli *c, char **arguments, size_t n);
 int verb_launch(struct cli *c, char **arguments, size_t n);
 int verb_info(struct cli *c, char **arguments, size_t n);
+int verb_image_pull(struct cli *c, char **arguments, size_t n);
+int verb_login(struct cli *c, char **arguments, size_t n);
+int verb_logout(struct cli *c, char **arguments, size_t n);
 int verb_image_list(struct cli *c, char **arguments, size_t n);
 int verb_image_import(struct cli *c, char **arguments, size_t n);
 int verb_image_create(struct cli *c, char **arguments, size_t n);

@@ -13,6 +13,7 @@
 #include "cli/output.h"
 
 #define PROGRESS_FD 3
+#define BAR_WIDTH 20
 #define LINE_MAX_BYTES (64 * 1024)
 
 extern char **environ;
@@ -21,6 +22,7 @@ struct reports {
     struct cli *cli;
     bool terminal; /* progress is shown in one line of stderr */
     bool line;     /* and stands there now */
+    bool ids;      /* of images that were fetched IDs are printed, as podman does */
     bool failed;
 };
 
@@ -28,6 +30,22 @@ static void clear_line(struct reports *p) {
     if (p->line)
         (void)fputs("\r\033[K", stderr);
     p->line = false;
+}
+
+static void print_bar(uint64_t done, uint64_t total) {
+    char bar[BAR_WIDTH + 1];
+    size_t filled = (size_t)((double)MIN(done, total) / (double)total * BAR_WIDTH);
+
+    memset(bar, '#', filled);
+    memset(bar + filled, '.', BAR_WIDTH - filled);
+    bar[BAR_WIDTH] = '\0';
+    (void)fprintf(stderr, "[%s] ", bar);
+}
+
+static void show_image(const struct reports *p, json_t *event) {
+    const char *id = startswith(json_text(event, "id"), "sha256:");
+
+    (void)printf("%s\n", p->ids && id ? id : json_text(event, "name"));
 }
 
 static void show_progress(struct reports *p, json_t *event) {
@@ -39,6 +57,8 @@ static void show_progress(struct reports *p, json_t *event) {
         return;
     what = text_printable(json_text(event, "what"), strlen(json_text(event, "what")));
     clear_line(p);
+    if (total > 0)
+        print_bar(done, total);
     (void)fprintf(stderr, "%s: %s", what ? what : "", size_format(done, have));
     if (total > 0)
         (void)fprintf(stderr, " of %s, %" PRIu64 " %%", size_format(total, all), done * 100 / total);
@@ -72,7 +92,7 @@ static void show_event(struct reports *p, json_t *event) {
     if (streq(kind, "error"))
         show_error(p, event);
     else if (streq(kind, "image"))
-        (void)printf("%s\n", json_text(event, "name"));
+        show_image(p, event);
     else if (streq(kind, "note"))
         cli_remark(p->cli, "%s", json_text(event, "text"));
     else if (streq(kind, "freed"))
@@ -142,7 +162,9 @@ static int wait_for(pid_t pid, const struct reports *p) {
 }
 
 int image_worker_run(struct cli *c, const char *command, char *const *arguments) {
-    struct reports p = {.cli = c, .terminal = isatty(STDERR_FILENO) && !c->options.quiet && !c->options.json};
+    struct reports p = {.cli = c,
+        .terminal = isatty(STDERR_FILENO) && !c->options.quiet && !c->options.json,
+        .ids = streq(command, "pull")};
     _cleanup_free_ char *program = path_join(c->paths.libexec, "davit-image"),
                         *store = path_join(c->paths.state, "images");
     _cleanup_free_ char *option = store ? strf("--store=%s", store) : NULL;

@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 
 /* Runs davit-image COMMAND with the store and these further arguments, shows its progress on a terminal, and
- * prints what it reports: names of images a line each, or every event with --json. Returns the exit status.
+ * prints what it reports: names of images a line each (IDs of fetched ones), or every event with --json.
+ * Returns the exit status.
  */
 int image_worker_run(struct cli *c, const char *command, char *const *arguments);

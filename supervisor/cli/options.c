@@ -99,7 +99,24 @@ const struct option_info option_table[] = {
     {"stop-signal", NULL, "SIGNAL", "Signal that asks it to end", STRING(stop_signal), false},
     {"stop-timeout", NULL, "SECONDS", "Time to end before it is killed", STRING(stop_timeout), false},
     {"tz", NULL, "ZONE", "Time zone", STRING(tz), false},
+    {"pull", NULL, "POLICY", "Fetch the image: missing (default), always, newer, never", STRING(pull), false},
     {"unit-property", NULL, "KEY=VALUE", "Any other key of a .container file, or SECTION.KEY=VALUE", STRINGS(unit_properties), false},
+
+    /* image pull, login, logout */
+    {"policy", NULL, "POLICY", "always (default), missing, newer, never", STRING(policy), false},
+    {"platform", NULL, "OS/ARCH[/VARIANT]", "Which one of several: linux/arm64", STRING(platform), false},
+    {"os", NULL, "OS", "The operating system alone", STRING(os), false},
+    {"arch", NULL, "ARCH", "The architecture alone", STRING(arch), false},
+    {"variant", NULL, "VARIANT", "The variant of the architecture alone", STRING(variant), false},
+    {"all-tags", NULL, NULL, "All tags of the repository", FLAG(all_tags), false},
+    {"authfile", NULL, "FILE", "File with credentials, instead of the usual ones", STRING(authfile), false},
+    {"creds", NULL, "USER:PASSWORD", "Credentials", STRING(creds), false},
+    {"cert-dir", NULL, "DIR", "Directory of certificates for the registry", STRING(cert_dir), false},
+    {"tls-verify", NULL, "BOOL", "false: any certificate will do, and plain HTTP", STRING(tls_verify), false},
+    {"retry", NULL, "N", "How often a request is tried again (default 3)", STRING(retry), false},
+    {"retry-delay", NULL, "TIME", "Time between two tries (default: growing)", STRING(retry_delay), false},
+    {"username", "u", "USER", "Who to sign in as", STRING(username), false},
+    {"password-stdin", NULL, NULL, "The password is on standard input", FLAG(password_stdin), false},
 };
 /* clang-format on */
 const size_t n_options = ARRAY_SIZE(option_table);

@@ -202,6 +202,7 @@ static const struct {
     {"StopSignal", ONE(stop_signal)},
     {"StopTimeout", ONE(stop_timeout)},
     {"Timezone", ONE(tz)},
+    {"Pull", ONE(pull)},
     {"Mount", MANY(mounts)},
     {"Tmpfs", MANY(tmpfs)},
     {"Ulimit", MANY(ulimits)},

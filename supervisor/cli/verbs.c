@@ -11,7 +11,8 @@ enum { ANY = 100000 };
     "memory memory-swap " \
     "cpus pids-limit ulimit shm-size device cap-add cap-drop security-opt userns network dns add-host " \
     "group-add sysctl " \
-    "label annotation entrypoint read-only init stop-signal stop-timeout tz unit-property"
+    "label annotation entrypoint read-only init stop-signal stop-timeout tz pull unit-property"
+#define REGISTRY_OPTIONS "authfile cert-dir tls-verify"
 
 /* clang-format off */
 const struct verb verbs[] = {
@@ -56,6 +57,7 @@ const struct verb verbs[] = {
     {"image create", "NAME", "Make an image of a directory or another image, with files copied in", "from copy config", 1, 1, verb_image_create, false, NULL},
     {"image gc", "", "Remove what no image and no unit needs", "all limit unused-for dry-run", 0, 0, verb_image_gc, false, NULL},
     {"image fsck", "", "Verify all images, and say what is lost", "repair", 0, 0, verb_image_fsck, false, NULL},
+    {"image pull", "IMAGE...", "Fetch images from registries", "policy platform os arch variant all-tags creds retry retry-delay " REGISTRY_OPTIONS, 1, ANY, verb_image_pull, false, NULL},
     {"image exists", "IMAGE", "Exit status 0 if the image is in the store", NULL, 1, 1, verb_image_exists, false, NULL},
     {"image inspect", "IMAGE...", "Show all that is known of images, as JSON", NULL, 1, ANY, verb_image_inspect, false, NULL},
     {"image history", "IMAGE", "Show the steps that made an image", NULL, 1, 1, verb_image_history, false, NULL},
@@ -65,6 +67,8 @@ const struct verb verbs[] = {
     {"image tag", "IMAGE NAME...", "Give an image more names", NULL, 2, ANY, verb_image_tag, false, NULL},
     {"image untag", "NAME...", "Take names away", NULL, 1, ANY, verb_image_untag, false, NULL},
     {"image remove", "IMAGE...", "Remove images", "force", 1, ANY, verb_image_remove, false, NULL},
+    {"login", "REGISTRY", "Sign in to a registry", "username password-stdin " REGISTRY_OPTIONS, 1, 1, verb_login, false, NULL},
+    {"logout", "REGISTRY", "Forget the credentials for a registry", "authfile", 1, 1, verb_logout, false, NULL},
 
     {"info", "", "Show where davit keeps things and what this machine can do", NULL, 0, 0, verb_info, false, "The manager"},
     {"daemon-reexec", "", "Execute davit's own programs again, as after an upgrade", NULL, 0, 0, verb_daemon_reexec, false, NULL},
@@ -89,7 +93,7 @@ const struct verb *verb_find(const char *name) {
     } synonyms[] = {{"list-units", "list"}, {"ps", "list"}, {"ls", "list"}, {"list-jobs", "jobs"},
         {"images", "image list"}, {"image ls", "image list"}, {"image rm", "image remove"},
         {"rmi", "image remove"}, {"save", "image save"}, {"tag", "image tag"}, {"untag", "image untag"},
-        {"history", "image history"}};
+        {"pull", "image pull"}, {"history", "image history"}};
 
     for (size_t i = 0; i < ARRAY_SIZE(synonyms); i++)
         if (streq(name, synonyms[i].other))
