@@ -1,0 +1,244 @@
+#!/usr/bin/env bats
+# Units whose image has to be fetched first: the state preparing, one download for many, and what happens when one of the parts is
+# killed or the registry is not there.
+
+# shellcheck source=tests/integration/registry.bash
+. "$BATS_TEST_DIRNAME/registry.bash"
+
+setup_file() {
+    registry_setup
+    configure
+    # What goes through it can be held back: "hold" in $D/gate stops blobs until it is gone.
+    fake_start gate --proxy "$(port plain)" --gate "$D/gate"
+    printf 'log_sink = "file";\nstart_concurrency = 1;\nregistries = { search = []; registry = (\n  { prefix = "127.0.0.1:%s"; plain_http = true; },\n  { prefix = "gate.test"; location = "127.0.0.1:%s"; plain_http = true; },\n  { prefix = "away.test"; location = "127.0.0.1:1"; plain_http = true; } ); };\n' \
+        "$(port plain)" "$(port gate)" >"$D/davit.conf"
+    unit 'plain.container' <<<"[Container]
+Image=127.0.0.1:$(port plain)/team/web:1
+Exec=/bin/sh -c 'cat /web; exec sleep 1000'
+StopSignal=SIGKILL"
+    for name in one two; do
+        unit "$name.container" <<<"[Container]
+Image=gate.test/team/big:1
+Exec=/bin/sleep 1000
+StopSignal=SIGKILL"
+    done
+    unit quick.container <<<"[Container]
+Image=busybox
+Exec=/bin/sleep 1000
+StopSignal=SIGKILL"
+    davit_image
+    davit_start
+    echo "$DAVIT_PID" >"$D/pid"
+}
+teardown_file() {
+    DAVIT_PID=$(cat "$D/pid" 2>/dev/null || true)
+    registry_teardown
+}
+setup() { rm -f "$D/gate"; }
+hold() { echo hold >"$D/gate"; : >"$D/gate.requests"; }
+go_on() { rm -f "$D/gate"; }
+# Everything that is in the store goes, and what runs is stopped.
+empty() {
+    davit stop plain one two 2>/dev/null || true
+    rm -rf "$D"/state/images/{blobs,layers,references,work,uses,lock}
+}
+blob_requests() { grep -c '^GET .*/blobs/' "$D/gate.requests" || true; }
+is_fetching() { says "$(davit status "$1")" 'Fetching'; }
+workers() { pgrep -f "^$DAVIT_BUILD/davit-image .*--store=$D/" || true; }
+no_workers() { [ -z "$(workers)" ]; }
+
+@test 'from cold to running: the image is fetched, and the container runs from it' {
+    empty
+    davit start plain
+    is_state plain running
+    wait_for 10 has_line plain web
+    davit stop plain
+    # The second start asks nobody.
+    : >"$D/plain.log"
+    davit start plain
+    davit stop plain
+}
+
+@test 'preparing: seen in the status, others start meanwhile, and a stop ends it' {
+    empty
+    hold
+    davit start --no-block one
+    wait_for 20 is_state one preparing
+    wait_for 20 is_fetching one
+    # start_concurrency is 1: a fetch must not hold the one slot.
+    timeout 20 "$DAVIT_BUILD/davit" start quick
+    davit stop quick
+    davit stop one
+    is_state one inactive
+    wait_for 20 no_workers
+    go_on
+    davit start one
+    davit stop one
+}
+
+@test 'two units, one image: one download' {
+    empty
+    hold
+    davit start --no-block one two
+    wait_for 20 is_fetching one
+    wait_for 20 is_fetching two
+    [ "$(workers | wc -l)" = 1 ]
+    go_on
+    davit start one two
+    is_state one running
+    is_state two running
+    # configuration and two layers, each once
+    [ "$(blob_requests)" = 3 ]
+    davit stop one two
+}
+
+@test 'a worker that is killed: the unit goes on with another, where the first one was' {
+    empty
+    hold
+    davit start --no-block one
+    wait_for 20 is_fetching one
+    wait_for 20 test -n "$(workers)"
+    # shellcheck disable=SC2046 # one word a process
+    kill -KILL $(workers)
+    go_on
+    davit start one
+    is_state one running
+    no_leftovers
+    davit stop one
+}
+
+@test 'davitd is killed while an image is fetched: it is not fetched twice, and the unit runs' {
+    empty
+    hold
+    davit start --no-block one
+    wait_for 20 is_fetching one
+    first=$(workers)
+    kill -KILL "$(manager_pid)"
+    wait_for 20 is_state one preparing
+    kill -0 "$first"
+    go_on
+    wait_for 30 is_state one running
+    [ "$(blob_requests)" = 3 ]
+    wait_for 20 no_workers
+    no_leftovers
+    davit stop one
+}
+
+@test 'Pull=never, an image that is nowhere, and a name that is none: failures that say so' {
+    unit never.container <<<"[Container]
+Image=127.0.0.1:$(port plain)/team/other:1
+Pull=never"
+    unit nowhere.container <<<"[Container]
+Image=127.0.0.1:$(port plain)/team/nowhere:1"
+    unit odd.container <<<"[Container]
+Image=127.0.0.1:$(port plain)/BAD"
+    davit daemon-reload
+    run -1 davit start never
+    has_result never resources
+    says "$(davit status never || true)" 'no image'
+    run -1 davit start nowhere
+    says "$(davit status nowhere || true)" 'does not have it'
+    run -1 davit start odd
+}
+
+@test 'no network: tried again until TimeoutPrepareSec= is over' {
+    unit away.container <<<"[Container]
+Image=away.test/team/web:1
+Retry=0
+[Service]
+TimeoutPrepareSec=4s"
+    davit daemon-reload
+    davit start --no-block away
+    wait_for 20 is_state away preparing
+    wait_for 20 says_failure away 'Failed to connect'
+    wait_for 20 is_state away failed
+    says "$(davit status away || true)" 'Failed to connect'
+}
+says_failure() { says "$(davit status "$1" || true)" "$2"; }
+
+@test 'a registry that comes up late: the unit starts by itself' {
+    empty
+    late=$(free_port)
+    unit late.container <<<"[Container]
+Image=late.test/team/web:1
+Exec=/bin/sleep 1000
+Retry=0
+StopSignal=SIGKILL"
+    sed -i "s|{ prefix = \"away|{ prefix = \"late.test\"; location = \"127.0.0.1:$late\"; plain_http = true; },\n { prefix = \"away|" "$D/davit.conf"
+    davit daemon-reload
+    davit start --no-block late
+    wait_for 20 says_failure late 'Failed to connect'
+    fake_start later --proxy "$(port plain)" --port "$late"
+    wait_for 30 is_state late running
+    davit stop late
+}
+
+@test 'an .image unit: fetched once, before the container that names it' {
+    empty
+    unit base.image <<<"[Image]
+Image=127.0.0.1:$(port plain)/team/web:1"
+    unit based.container <<<"[Container]
+Image=base.image
+Exec=/bin/sh -c 'cat /web; exec sleep 1000'
+StopSignal=SIGKILL"
+    davit daemon-reload
+    davit start based
+    is_state base.image running
+    is_state based running
+    wait_for 10 has_line based web
+    davit stop based base.image
+    # Policy=always: without a registry it fails, and takes the container along; missing does not.
+    unit gone.image <<<"[Image]
+Image=away.test/team/web:1
+Retry=0
+[Service]
+TimeoutPrepareSec=2s"
+    unit needs.container <<<"[Container]
+Image=gone.image"
+    unit kept.image <<<"[Image]
+Image=127.0.0.1:$(port plain)/team/web:1
+Policy=missing
+ImageTag=127.0.0.1:$(port plain)/team/web:1"
+    davit daemon-reload
+    run -1 davit start needs
+    has_result needs dependency
+    davit start kept.image
+    davit stop kept.image
+}
+
+@test 'what the image says holds where the unit says nothing' {
+    unit defaults.container <<<"[Container]
+Image=127.0.0.1:$(port plain)/team/defaults:1
+StopTimeout=1"
+    unit overrides.container <<<"[Container]
+Image=127.0.0.1:$(port plain)/team/defaults:1
+User=33
+WorkingDir=/tmp
+Environment=FROM=unit
+Volume=/etc:/data:ro
+Exec=\"pwd; id -u; env; ls /data/hostname; exec sleep 1000\"
+StopSignal=SIGKILL"
+    davit daemon-reload
+    davit start defaults
+    wait_for 10 has_line defaults kept
+    text=$(text_of defaults)
+    for word in image /made/by/image www audio FROM=image HOME=/tmp; do says "$text" "$word"; done
+    # The volume is one of its own, filled from the image, and gone with the container.
+    volume=$(find "$D/state/volumes" -name from-image)
+    says "$volume" "$D/state/volumes/"
+    davit stop defaults
+    [ ! -e "$volume" ]
+    # StopSignal=SIGUSR1 of the image: sh has no handler, pid 1 ignores it; it went out all the same.
+    davit start overrides
+    wait_for 10 has_line overrides /data/hostname
+    text=$(text_of overrides)
+    for word in /tmp 33 FROM=unit; do says "$text" "$word"; done
+    davit stop overrides
+}
+
+@test 'davit run fetches as well' {
+    empty
+    run -0 davit run --rm "127.0.0.1:$(port plain)/team/web:1" cat /web
+    [ "${lines[-1]}" = web ]
+    run -125 davit run --rm --pull never "127.0.0.1:$(port plain)/team/other:1" cat /other
+}
