@@ -129,17 +129,24 @@ part_is_new() { local pid; pid=$(part_pid "$1") && [ "$pid" != "$2" ]; }
     [ "$(sd sh -c 'ls /var/lib/davit/containers/web.container 2>/dev/null')" = '' ]
 }
 
-@test "with the drop-in keep-containers.conf, systemctl stop leaves the containers running" {
+@test "with the drop-in keep-containers.conf, a stop and the death of davit-init leave the containers running" {
     sd sh -c 'cp /usr/share/doc/davit/examples/keep-containers.conf /etc/systemd/system/davit.service.d/ && systemctl daemon-reload'
     pid=$(fleet web pid)
     sd systemctl stop davit
     has_property davit ActiveState inactive
     run ! sd pgrep -x davitd
     sd kill -0 "$pid"
-    sd rm /etc/systemd/system/davit.service.d/keep-containers.conf
-    sd systemctl daemon-reload
     sd systemctl start davit
     wait_for 20 unit_is web running
-    # There is one of it, whichever.
+    [ "$(fleet web pid)" = "$pid" ]
+
+    main=$(main_pid davit)
+    sd kill -KILL "$main"
+    wait_for 20 has_property davit NRestarts 1
+    wait_for 20 has_active davit active
+    [ "$(main_pid davit)" != "$main" ]
+    wait_for 20 unit_is web running
+    [ "$(fleet web pid)" = "$pid" ]
     [ "$(sd pgrep -f '^/bin/sh -c trap' | wc -l)" = 1 ]
+    sd rm /etc/systemd/system/davit.service.d/keep-containers.conf
 }

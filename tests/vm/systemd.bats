@@ -33,8 +33,8 @@ U
 result() { echo "$1 $2" >>/var/lib/result; }
 check() { local name=$1; shift; if "$@"; then result ok "$name"; else result 'not ok' "$name: $*"; fi; }
 property() { systemctl show --value -p "$2" "$1"; }
-has() { local n; for n in $(seq 100); do [[ $(property "$1" "$2") == $3 ]] && return; sleep 0.2; done; property "$1" "$2" >>/var/lib/result; return 1; }
-unit_has() { local n; for n in $(seq 100); do [ "$(davit status --json "$1" | jq -r "(if type == \"array\" then .[0] else . end) | .$2")" = "$3" ] && return; sleep 0.2; done; return 1; }
+has() { local n; for n in $(seq 40); do [[ $(property "$1" "$2") == $3 ]] && return; sleep 0.5; done; property "$1" "$2" >>/var/lib/result; return 1; }
+unit_has() { local n; for n in $(seq 40); do [ "$(davit status --json "$1" | jq -r "(if type == \"array\" then .[0] else . end) | .$2")" = "$3" ] && return; sleep 0.5; done; return 1; }
 S
         cat
         echo 'result end end; sync'
@@ -77,8 +77,8 @@ check 'stopped result' has davit Result success
 S
     printf '[Container]\nImage=busybox\nExec=/bin/sh -c '\''trap "exit 0" TERM; while :; do sleep 1; done'\''\n[Install]\nWantedBy=multi-user.target\n' | vm_unit web.container
     # Memory that counts and needs no program of its own: a file in /dev/shm.
-    printf '[Container]\nImage=busybox\nMemory=16M\nExec=/bin/sh -c "dd if=/dev/zero of=/dev/shm/x bs=1M count=60; sleep 1000"\n[Service]\nRestart=no\n' | vm_unit eater.container
-    printf '[Container]\nImage=busybox\nMemory=16M\nExec=/bin/sh -c "dd if=/dev/zero of=/dev/shm/x bs=1M count=60; sleep 1000"\n' | vm_unit hungry.container
+    printf '[Container]\nImage=busybox\nMemory=16M\nExec=/bin/dd if=/dev/zero of=/dev/shm/x bs=1M count=60\n[Service]\nRestart=no\n' | vm_unit eater.container
+    printf '[Container]\nImage=busybox\nMemory=16M\nExec=/bin/dd if=/dev/zero of=/dev/shm/x bs=1M count=60\n' | vm_unit hungry.container
     vm_file '/etc/systemd/system/davit-container@hungry.service.d/once.conf' <<<$'[Service]\nRestart=no'
     printf '[Container]\nImage=busybox\nPidsLimit=77\nExec=/bin/sleep 1000\n' | vm_unit calm.container
     vm_file /etc/davit/systemd/generated.container <<<$'[Container]\nImage=busybox\nMemory=48M\nExec=/bin/sleep 1000\n[Install]\nWantedBy=multi-user.target'
