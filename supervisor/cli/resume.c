@@ -66,6 +66,18 @@ int resume_start(struct cli *c, const char *unit, int *ret_status, struct error 
     return r < 0 ? r : ask_for_end(c, unit, ret_status);
 }
 
+int resume_exec(struct cli *c, const char *unit, int64_t pid, struct error *e) {
+    json_t *p = unit_parameters(unit, "pid", json_integer((json_int_t)pid));
+
+    client_free(TAKE_PTR(c->client));
+    int r = open_next(c, e);
+    if (r < 0) {
+        json_decref(p);
+        return r;
+    }
+    return client_send(c->client, "io.davit.Unit.Attach", p, CLIENT_MORE, NULL, 0, e);
+}
+
 int resume_reply(struct cli *c, const char *unit, const struct client_reply *r, int *ret_status) {
     json_t *event = json_object_get(r->parameters, "event");
     const char *new = json_text(event, "new");

@@ -30,7 +30,9 @@ struct output {
 struct session {
     struct cli *c;
     const char *method;
-    char *id, *unit; /* known with the first reply; unit: of a run */
+    char *id, *unit;       /* known with the first reply; unit: of a run */
+    const char *exec_unit; /* of an exec */
+    int64_t pid;           /* known with the first reply, 0 = not yet */
     int passed[4];
     size_t n_passed;
     struct output outputs[2];
@@ -253,6 +255,7 @@ static int handle_reply(struct session *s, const struct client_reply *r) {
         return status_of_failure(s, r) + 1;
     if (!s->id)
         s->id = strdup(json_text(r->parameters, "session"));
+    s->pid = json_number(r->parameters, "pid", s->pid);
     if (!s->unit && *json_text(r->parameters, "unit"))
         s->unit = strdup(json_text(r->parameters, "unit"));
     if (r->continues)
@@ -266,11 +269,15 @@ static int handle_reply(struct session *s, const struct client_reply *r) {
 static int handle_loss(struct session *s, const struct error *why) {
     struct error e = *why;
     int status, r = -ENOTCONN;
-    if (s->unit)
+    if (s->unit) {
         r = resume_start(s->c, s->unit, &status, &e);
-    if (r > 0)
-        return status + 1;
-    s->resumed = r == 0;
+        if (r > 0)
+            return status + 1;
+        s->resumed = r == 0;
+    } else if (s->exec_unit && s->pid > 0) {
+        free(TAKE_PTR(s->id)); /* the next one has its own */
+        r = resume_exec(s->c, s->exec_unit, s->pid, &e);
+    }
     s->lost = r < 0;
     if (s->lost)
         cli_error("%s; the program goes on, but its exit status cannot be told", e.text);
@@ -367,8 +374,13 @@ static int session_start(struct session *s, json_t *parameters, struct error *e)
 }
 
 int session_run(struct cli *c, const char *method, json_t *parameters) {
-    struct session s = {
-        .c = c, .method = method, .input_from = -1, .input_to = -1, .master = -1, .signals = -1};
+    struct session s = {.c = c,
+        .method = method,
+        .exec_unit = json_string_value(json_object_get(parameters, "unit")),
+        .input_from = -1,
+        .input_to = -1,
+        .master = -1,
+        .signals = -1};
     struct error e = {};
     int status = EXIT_DAVIT_FAILED;
 

@@ -46,6 +46,7 @@ static const struct parameter {
     {"keep", PARAMETER_BOOLEAN, FIELD(keep), 0, 0},
     {"privileged", PARAMETER_BOOLEAN, FIELD(privileged), 0, 0},
     {"signal", PARAMETER_NUMBER, FIELD(signal), 1, 64},
+    {"pid", PARAMETER_NUMBER, FIELD(pid), 1, INT32_MAX},
     {"status", PARAMETER_NUMBER, FIELD(status), 0, 255},
     {"stdin", PARAMETER_NUMBER, FIELD(stdio[0]), 0, VARLINK_FDS_MAX - 1},
     {"stdout", PARAMETER_NUMBER, FIELD(stdio[1]), 0, VARLINK_FDS_MAX - 1},

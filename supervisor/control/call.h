@@ -20,7 +20,7 @@ struct arguments {
     uint64_t when;
     char **argv, **environment;
     bool wait, keep, privileged;
-    int signal, status;
+    int signal, status, pid;
     int stdio[3], terminal; /* positions of descriptors, -1 = none */
 };
 

@@ -92,6 +92,29 @@ int method_exec(struct call *c, struct managed_unit *u, struct error *e) {
     return r;
 }
 
+int method_attach(struct call *c, struct managed_unit *u, struct error *e) {
+    struct manager *m = c->connection->control->manager;
+    struct process_end end;
+
+    id128_random(c->session);
+    c->attached = true;
+    int r = api_exec_attach(m, u, c->arguments.pid, on_exited, c, &end, e);
+    if (r < 0)
+        c->attached = false;
+    if (r == -ESRCH) {
+        call_error(c, "io.davit.Unit.NoSuchSession", json_pack("{ss}", "session", c->session));
+        return 0;
+    }
+    if (r < 0)
+        return r;
+    on_started(c, c->arguments.pid, NULL);
+    if (r > 0) {
+        c->attached = false;
+        on_exited(c, end.code, end.status);
+    }
+    return 0;
+}
+
 int method_run(struct call *c, struct managed_unit *u _unused_, struct error *e) {
     const struct arguments *a = &c->arguments;
     struct manager *m = c->connection->control->manager;

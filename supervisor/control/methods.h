@@ -31,5 +31,6 @@ const char *interface_name(size_t i);
 const char *interface_text(const char *name);
 
 int method_exec(struct call *c, struct managed_unit *u, struct error *e);
+int method_attach(struct call *c, struct managed_unit *u, struct error *e);
 int method_run(struct call *c, struct managed_unit *u, struct error *e);
 int method_signal(struct call *c, struct managed_unit *u, struct error *e);

@@ -93,6 +93,14 @@ struct exec_request {
 int api_exec(struct manager *m, struct managed_unit *u, const struct exec_request *r, exec_started_t started,
     exec_exited_t exited, void *userdata, struct error *e);
 
+/* To a command that api_exec() of an earlier davitd has started: 0, and exited is called; 1 with *ret_end if
+ * it has ended meanwhile; -ESRCH if nothing is known of it. */
+struct process_end {
+    int code, status; /* as in siginfo_t */
+};
+int api_exec_attach(struct manager *m, struct managed_unit *u, pid_t pid, exec_exited_t exited,
+    void *userdata, struct process_end *ret_end, struct error *e);
+
 /* A one-off container, `davit run`: a transient unit made from unit text, so that every key, default and
  * check is the unit language's own. Its stdio is the client's. The unit is gone when it has ended. */
 struct run_request {

@@ -99,6 +99,28 @@ int api_exec(struct manager *m, struct managed_unit *u, const struct exec_reques
     return 0;
 }
 
+int api_exec_attach(struct manager *m, struct managed_unit *u, pid_t pid, exec_exited_t exited,
+    void *userdata, struct process_end *ret_end, struct error *e) {
+    struct process_exit x;
+
+    if (process_take_unclaimed(m, pid, &x)) {
+        *ret_end = (struct process_end){x.code, x.status};
+        return 1;
+    }
+    struct exec_session *s = calloc(1, sizeof(*s));
+    if (!s)
+        return error_set_errno(e, ENOMEM, "exec");
+    *s = (struct exec_session){.exited = exited, .userdata = userdata};
+    list_init(&s->link);
+    int r = process_attach(m, u, PROCESS_EXEC, pid, &session_callbacks, s, &s->process);
+    if (r < 0) {
+        free(s);
+        return error_set_errno(e, r, "process %d", pid);
+    }
+    list_append(&u->sessions, &s->link);
+    return 0;
+}
+
 /* ---- run ---- */
 
 struct run_session {

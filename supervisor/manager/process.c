@@ -390,6 +390,16 @@ int process_adopt(struct manager *m, struct managed_unit *unit, enum process_rol
     return 0;
 }
 
+int process_attach(struct manager *m, struct managed_unit *unit, enum process_role role, pid_t pid,
+    const struct process_callbacks *callbacks, void *userdata, struct process **ret) {
+    struct processes *ps = m->processes;
+
+    if (process_by_pid(ps, pid) || !is_child_of_keeper(pid) ||
+        cgroup_has_pid(m->cgroups, unit->name, pid) <= 0)
+        return -ESRCH;
+    return process_adopt(m, unit, role, ps->next_request, pid, PROCESS_STARTED, callbacks, userdata, ret);
+}
+
 int process_move(struct process *p, pid_t pid) {
     if (p->pid == pid)
         return 0;

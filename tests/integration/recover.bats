@@ -60,6 +60,46 @@ part_pid() { # davitd, davit-launch, davit-logd: a child of davit-init by name
     [ "$(show leaves exit.status)" -eq 42 ]
 }
 
+# The davitd that runs dies, and the next one answers.
+replace_davitd() {
+    local old
+    old=$(manager_pid)
+    kill -9 "$old"
+    wait_for 10 sh -c "[ \"\$($DAVIT_BUILD/davit status --json | jq -r .pid)\" != $old ]"
+}
+
+@test 'davit exec goes on when davitd dies: output, signals and exit status are those of the command' {
+    mkfifo "$D/go"
+    { davit exec -i steady sh -c 'echo begun; head -n 1; exit 7' <"$D/go" >"$D/exec-out" && echo 0 >"$D/exec-status" || echo $? >"$D/exec-status"; } 3>&- &
+    exec 9>"$D/go"
+    wait_for 10 grep -q begun "$D/exec-out"
+    replace_davitd
+    replace_davitd
+    echo word >&9
+    exec 9>&-
+    wait_for 10 test -s "$D/exec-status"
+    [ "$(cat "$D/exec-status")" = 7 ]
+    [ "$(cat "$D/exec-out")" = $'begun\nword' ]
+
+    { davit exec steady sh -c 'trap "exit 9" TERM; echo waiting; while :; do sleep 0.1; done' >"$D/exec-out" && echo 0 >"$D/exec-status2" || echo $? >"$D/exec-status2"; } 3>&- &
+    wait_for 10 grep -q waiting "$D/exec-out"
+    replace_davitd
+    # Signals that come before the new davitd knows it end the client; so it is asked until it has reached the command.
+    wait_for 10 sh -c "pkill -TERM -P $! -x davit; sleep 0.2; test -s '$D/exec-status2'"
+    [ "$(cat "$D/exec-status2")" = 9 ]
+}
+
+@test 'davit exec: the end of the command while no davitd is there is learned' {
+    { davit exec steady sh -c 'echo begun; sleep 1; exit 5' >"$D/exec-out" && echo 0 >"$D/exec-status3" || echo $? >"$D/exec-status3"; } 3>&- &
+    wait_for 10 grep -q begun "$D/exec-out"
+    kill -STOP "$(cat "$D/pid")" # davit-init cannot start a new one meanwhile
+    kill -9 "$(part_pid davitd)"
+    sleep 1.5
+    kill -CONT "$(cat "$D/pid")"
+    wait_for 10 test -s "$D/exec-status3"
+    [ "$(cat "$D/exec-status3")" = 5 ]
+}
+
 @test 'kill -9 of the launchers: starts go on' {
     for n in 1 2 3; do : "$n"
         wait_for 5 part_pid davit-launch

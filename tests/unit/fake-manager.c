@@ -98,6 +98,15 @@ int process_start(struct manager *m _unused_, struct managed_unit *unit, enum pr
     return 0;
 }
 
+int process_attach(struct manager *m _unused_, struct managed_unit *unit _unused_,
+    enum process_role role _unused_, pid_t pid _unused_, const struct process_callbacks *callbacks _unused_,
+    void *userdata _unused_, struct process **ret _unused_) {
+    return -ESRCH;
+}
+bool process_take_unclaimed(
+    struct manager *m _unused_, pid_t pid _unused_, struct process_exit *ret _unused_) {
+    return false;
+}
 int process_adopt(struct manager *m _unused_, struct managed_unit *unit, enum process_role role,
     uint64_t request, pid_t pid, enum process_stage stage, const struct process_callbacks *callbacks,
     void *userdata, struct process **ret) {

@@ -349,6 +349,24 @@ static void exec_tells_pid_then_status_and_takes_signals(void **state _unused_) 
     harness_end(&h);
 }
 
+static void attach_tells_pid_then_status_or_that_there_is_none(void **state _unused_) {
+    struct harness h = harness_new();
+    harness_start(&h);
+    json_t *r = ask(&h, h.client,
+        "{\"method\":\"io.davit.Unit.Attach\",\"more\":true,\"parameters\":{\"unit\":\"web\",\"pid\":4242}}");
+    assert_int_equal(json_integer_value(reply_get(r, "pid")), 4242);
+    assert_true(json_is_true(json_object_get(r, "continues")));
+    json_decref(r);
+    r = harness_hear(&h, h.client);
+    assert_string_equal(reply_string(r, "code"), "exited");
+    assert_int_equal(json_integer_value(reply_get(r, "status")), 3);
+    assert_null(json_object_get(r, "continues"));
+    json_decref(r);
+    expect_error(
+        &h, h.client, UNIT("Attach", "\"unit\":\"web\",\"pid\":4243"), "io.davit.Unit.NoSuchSession");
+    harness_end(&h);
+}
+
 static void a_failed_exec_says_step_and_number(void **state _unused_) {
     struct harness h = harness_new();
     struct error e = {};
@@ -559,6 +577,7 @@ int main(void) {
         cmocka_unit_test(small_methods_reach_the_manager),
         cmocka_unit_test(events_are_streamed_until_the_client_leaves),
         cmocka_unit_test(exec_tells_pid_then_status_and_takes_signals),
+        cmocka_unit_test(attach_tells_pid_then_status_or_that_there_is_none),
         cmocka_unit_test(a_failed_exec_says_step_and_number),
         cmocka_unit_test(an_exec_whose_client_leaves_is_given_back),
         cmocka_unit_test(a_detached_run_outlives_its_call_an_attached_one_is_given_back),
