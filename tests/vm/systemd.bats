@@ -17,7 +17,7 @@ After=davit.service
 Type=oneshot
 ExecStart=/check
 ExecStopPost=/bin/systemctl poweroff --no-block
-TimeoutStartSec=150
+TimeoutStartSec=infinity
 U
     mkdir -p "$V/root/etc/systemd/system/multi-user.target.wants"
     ln -s /etc/systemd/system/check.service "$V/root/etc/systemd/system/multi-user.target.wants/"
@@ -76,13 +76,13 @@ check stopped has davit ActiveState inactive
 check 'stopped result' has davit Result success
 S
     printf '[Container]\nImage=busybox\nExec=/bin/sh -c '\''trap "exit 0" TERM; while :; do sleep 1; done'\''\n[Install]\nWantedBy=multi-user.target\n' | vm_unit web.container
-    # Memory that counts and needs no program of its own: a file in /dev/shm.
+    # dd as pid 1: what is killed for memory is the container. Memory that counts and needs no program of its own: a file in /dev/shm.
     printf '[Container]\nImage=busybox\nMemory=16M\nExec=/bin/dd if=/dev/zero of=/dev/shm/x bs=1M count=60\n[Service]\nRestart=no\n' | vm_unit eater.container
     printf '[Container]\nImage=busybox\nMemory=16M\nExec=/bin/dd if=/dev/zero of=/dev/shm/x bs=1M count=60\n' | vm_unit hungry.container
     vm_file '/etc/systemd/system/davit-container@hungry.service.d/once.conf' <<<$'[Service]\nRestart=no'
     printf '[Container]\nImage=busybox\nPidsLimit=77\nExec=/bin/sleep 1000\n' | vm_unit calm.container
     vm_file /etc/davit/systemd/generated.container <<<$'[Container]\nImage=busybox\nMemory=48M\nExec=/bin/sleep 1000\n[Install]\nWantedBy=multi-user.target'
-    vm_boot --init /sbin/init --memory 768 --timeout 240
+    vm_boot --init /sbin/init --memory 768 --timeout 500
     vm_get /var/lib/result
     vm_ended poweroff
     [ "$(vm_get /var/lib/result | grep -c '^ok ')" = 16 ]
