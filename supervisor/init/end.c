@@ -13,6 +13,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "init/reexec.h"
 #include "init/run.h"
 
 /* For sync(2) without davit-shutdown: a disk that has not written by then is not going to. */
@@ -52,10 +53,19 @@ static void tell_manager(enum ending_kind kind) {
 
 /* ---- davit-shutdown ---- */
 
+/* The next davit-init is to find what this one has found: it is what containers start from. */
+static void give_back(const struct keeper *k) {
+    _cleanup_close_ int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+    if (fd >= 0 && *k->context.oom_score_adj)
+        (void)!write(fd, k->context.oom_score_adj, strlen(k->context.oom_score_adj));
+    (void)setrlimit(RLIMIT_NOFILE, &k->context.files);
+}
+
 /* Everything that davit-shutdown needs is an argument; the watchdog's descriptor is the only one it inherits.
  */
 static int execute_shutdown(struct keeper *k) {
-    static char path[4096], argument[ENDING_ARGUMENT_MAX + 32], watchdog[64];
+    static char path[4096], program[4096], argument[ENDING_ARGUMENT_MAX + 32], watchdog[64], status[32];
     const char *arguments[8] = {"davit-shutdown", ending_name(k->ending.kind)};
     size_t n = 2;
     sigset_t none;
@@ -70,8 +80,16 @@ static int execute_shutdown(struct keeper *k) {
         (void)snprintf(watchdog, sizeof watchdog, "--watchdog-fd=%d", watchdog_fd);
         arguments[n++] = watchdog;
     }
-    if (init_role() == ROLE_CONTAINER)
+    if (k->ending.kind == ENDING_SOFT_REBOOT) {
+        (void)snprintf(program, sizeof program, "--init=%s", reexec_program());
+        arguments[n++] = program;
+        give_back(k);
+    }
+    if (init_role() == ROLE_CONTAINER) {
+        (void)snprintf(status, sizeof status, "--status=%d", exit_status(k));
         arguments[n++] = "--container";
+        arguments[n++] = status;
+    }
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)execv(path, (char *const *)arguments);

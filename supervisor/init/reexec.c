@@ -33,6 +33,10 @@ void reexec_note_program(char *argv0) {
         program.path[0] = '\0';
 }
 
+const char *reexec_program(void) {
+    return program.path;
+}
+
 /* ---- the check ---- */
 
 static _noreturn_ void run_checker(int state_fd) {

@@ -31,6 +31,8 @@ struct reexec {
 
 /* First of all in main(), before the working directory changes: where the program file is. argv0 lives on. */
 void reexec_note_program(char *argv0);
+/* That path; "" if it could not be found out. */
+const char *reexec_program(void);
 /* Replaces launchers and davit-logd, and davit-init itself if its file can go on. davitd replaces itself. */
 void keeper_request_reexec(struct keeper *k);
 /* The checker is a zombie: takes it away. */

@@ -14,7 +14,6 @@ static void usage(void) {
                "VERB is halt, poweroff, reboot, kexec or soft-reboot.\n\n"
                "  --argument=TEXT        for the reboot command\n"
                "  --watchdog-fd=N        hardware watchdog, open\n"
-               "  --watchdog-usec=N      its time-out from now on\n"
                "  --init=PATH            what a soft-reboot executes\n"
                "  --container            nothing but processes is ours to end\n"
                "  --status=N             exit status where reboot(2) is forbidden");
@@ -23,7 +22,7 @@ static void usage(void) {
 enum {
     OPTION_ARGUMENT = 256,
     OPTION_WATCHDOG_FD,
-    OPTION_WATCHDOG_USEC,
+
     OPTION_INIT,
     OPTION_CONTAINER,
     OPTION_STATUS
@@ -49,8 +48,6 @@ static int take_option(struct shutdown *s, int option) {
         return -EINVAL;
     if (option == OPTION_WATCHDOG_FD)
         s->watchdog_fd = (int)n;
-    else if (option == OPTION_WATCHDOG_USEC)
-        s->watchdog_usec = n;
     else
         s->status = (int)(n & 0xff);
     return 0;
@@ -60,7 +57,6 @@ static int parse_arguments(int argc, char **argv, struct shutdown *s) {
     static const struct option options[] = {
         {"argument", required_argument, NULL, OPTION_ARGUMENT},
         {"watchdog-fd", required_argument, NULL, OPTION_WATCHDOG_FD},
-        {"watchdog-usec", required_argument, NULL, OPTION_WATCHDOG_USEC},
         {"init", required_argument, NULL, OPTION_INIT},
         {"container", no_argument, NULL, OPTION_CONTAINER},
         {"status", required_argument, NULL, OPTION_STATUS},

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the next boot wants to know from this one: 512 bytes of randomness, and what time it was (a machine
- * without a battery for its clock starts no earlier than that). Files of /var/lib/davit; on a machine whose
- * /var is read-only or gone there is nothing to save, and nothing is said.
+ * What the next boot wants to have from this one: 512 bytes of randomness. The time of the file is of use as
+ * well: a machine without a battery for its clock starts no earlier than that (boot/clock.c). Where /var is
+ * read-only or gone there is nowhere to save it, and nothing is said.
  */
 #include <fcntl.h>
 #include <sys/random.h>
@@ -17,17 +17,13 @@
 
 static int save(_unused_ void *context, _unused_ size_t i) {
     unsigned char seed[SEED_BYTES];
-    char text[32];
     _cleanup_close_ int directory = open(STATE_DIRECTORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (directory < 0)
         return 0;
-    int r = 0;
+    int r = -EAGAIN;
     if (getrandom(seed, sizeof seed, GRND_NONBLOCK) == (ssize_t)sizeof seed)
         r = file_write_atomic(directory, "random-seed", seed, sizeof seed, 0600, false);
-    int n = snprintf(text, sizeof text, "%llu\n", (unsigned long long)now_realtime());
-    int r2 = file_write_atomic(directory, "clock", text, (size_t)n, 0644, false);
-    r = r < 0 ? r : r2;
     return r == -EROFS ? 0 : r;
 }
 
@@ -35,5 +31,5 @@ void save_for_next_boot(void) {
     int r = bounded_call(save, NULL, SAVE_USEC);
 
     if (r < 0)
-        (void)log_errno(LOG_WARNING, r, "cannot save random seed and clock in " STATE_DIRECTORY);
+        (void)log_errno(LOG_WARNING, r, "cannot save a random seed in " STATE_DIRECTORY);
 }

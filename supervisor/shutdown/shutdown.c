@@ -29,7 +29,7 @@ static void settle(const struct shutdown *s) {
     (void)!chdir("/");
     if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0)
         (void)log_errno(LOG_WARNING, errno, "mlockall");
-    watchdog_arm(s->watchdog_fd, s->watchdog_usec);
+    watchdog_take(s->watchdog_fd);
     if (s->container)
         return;
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)

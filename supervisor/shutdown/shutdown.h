@@ -6,7 +6,7 @@
  *
  *   settle       descriptors, signals, memory, private mounts, the hardware watchdog
  *   kill         SIGTERM, then SIGKILL, to everything that is left                        (kill.c)
- *   save         random seed and clock, for the next boot                                 (save.c)
+ *   save         a random seed, for the next boot                                         (save.c)
  *   sync         as long as it makes progress                                             (sync.c)
  *   take apart   unmount, swapoff, loop, device-mapper, md: again and again while
  *                something goes; then say what is left, and who holds it   (mounts.c, devices.c, holders.c)
@@ -31,9 +31,8 @@ struct shutdown {
     const char *argument; /* for reboot(2); NULL = none */
     const char *init;     /* soft-reboot: what is executed */
     bool container;
-    int status; /* exit status where reboot(2) is forbidden */
-    int watchdog_fd;
-    usec_t watchdog_usec; /* time-out while this runs; 0 = as it was */
+    int status;      /* exit status where reboot(2) is forbidden */
+    int watchdog_fd; /* open, its time-out set by davit-init; -1 = none */
 };
 
 /* All of the above. Does not return on a machine; else the exit status. */
@@ -52,8 +51,8 @@ int bounded_call(int (*function)(void *context, size_t i), void *context, usec_t
 void bounded_pause(usec_t usec);
 
 /* ---- watchdog.c ---- */
-/* From here on bounded_pause() pings it. -1 = none. */
-void watchdog_arm(int fd, usec_t timeout);
+/* From here on every loop that waits pings it. -1 = none. */
+void watchdog_take(int fd);
 void watchdog_keepalive(void);
 
 /* ---- kill.c ---- */
