@@ -13,7 +13,6 @@
  */
 #include <fcntl.h>
 #include <malloc.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -22,6 +21,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "control/server.h"
+#include "control/signals.h"
 #include "init/keeper.h"
 #include "manager/manager.h"
 #include "manager/rooms.h"
@@ -53,72 +53,6 @@ static void raise_fd_limit(void) {
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
         (void)log_errno(LOG_WARNING, errno, "Raising the limit of open files");
-}
-
-/* ---- signals ---- */
-
-static void reload_done(void *userdata, unsigned units, unsigned problems, const struct error *e) {
-    (void)userdata;
-    if (e)
-        log_error("Reload: %s", e->text);
-    else
-        log_info("Reloaded: %u units, %u problems", units, problems);
-}
-
-static int on_terminate(sd_event_source *s, const struct signalfd_siginfo *info, void *userdata) {
-    struct manager *m = userdata;
-
-    (void)s;
-    log_notice("Signal %u from process %u: stopping everything", info->ssi_signo, info->ssi_pid);
-    int r = manager_stop_all(m);
-    if (r < 0)
-        (void)log_errno(LOG_ERR, r, "Stopping");
-    return 0;
-}
-
-static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *info, void *userdata) {
-    struct error e = {};
-
-    (void)s;
-    (void)info;
-    if (api_reload(userdata, reload_done, NULL, &e) < 0)
-        log_error("Reload: %s", e.text);
-    return 0;
-}
-
-static int on_reexecute(sd_event_source *s, const struct signalfd_siginfo *info, void *userdata) {
-    struct error e = {};
-
-    (void)s;
-    (void)info;
-    if (api_reexecute(userdata, &e) < 0)
-        log_error("Cannot be replaced: %s", e.text);
-    return 0;
-}
-
-/* All of them now and never again: sd-event 252 aborts when signal sources change later (libraries.md 3.2).
- */
-static int watch_signals(struct manager *m) {
-    const struct {
-        int number;
-        sd_event_signal_handler_t handler;
-    } table[] = {
-        {SIGRTMIN + 25, on_reexecute},
-        {SIGTERM, on_terminate},
-        {SIGINT, on_terminate},
-        {SIGHUP, on_hangup},
-    };
-    sigset_t set;
-    int r = 0;
-
-    (void)signal(SIGPIPE, SIG_IGN);
-    (void)sigemptyset(&set);
-    for (size_t i = 0; i < ARRAY_SIZE(table); i++)
-        (void)sigaddset(&set, table[i].number);
-    (void)sigprocmask(SIG_BLOCK, &set, NULL);
-    for (size_t i = 0; i < ARRAY_SIZE(table) && r >= 0; i++)
-        r = sd_event_add_signal(m->event, NULL, table[i].number, table[i].handler, m);
-    return r;
 }
 
 /* ---- directories ---- */
@@ -166,7 +100,7 @@ static int set_up(struct manager *m, struct error *e) {
         return error_set_errno(e, r, "DAVIT_* directories in the environment");
     r = sd_event_default(&m->event);
     if (r >= 0)
-        r = watch_signals(m);
+        r = signals_watch(m);
     if (r >= 0)
         r = manager_init_core(m);
     if (r < 0)

@@ -1,0 +1,300 @@
+#!/usr/bin/env bats
+# The end of a machine: in order, by force, and with everything in the way that can be.
+bats_require_minimum_version 1.5.0
+load lib
+
+# machine: a busybox machine with the helper, whose script on standard input runs as a unit after the boot
+machine() {
+    vm_new
+    gcc -static -O1 -o "$V/root/usr/bin/helper" "$VM_SOURCE/helper.c"
+    mkdir -p "$V/root/data"
+    {
+        printf '#!/bin/sh\nexport PATH=/usr/sbin:/usr/bin\n'
+        cat
+    } | vm_file /script 755
+    vm_unit script.service <<'U'
+[Unit]
+Description=What the test does
+[Service]
+Type=oneshot
+ExecStart=/script
+[Install]
+WantedBy=multi-user.target
+U
+    vm_enable script.service
+}
+
+# is_clean DISK: no journal is left to be replayed
+is_clean() {
+    local features
+    features=$(debugfs -R 'show_super_stats -h' "$(vm_part "$1")" 2>/dev/null | grep '^Filesystem features:')
+    [[ $features == *has_journal* && $features != *needs_recovery* ]]
+}
+
+# stubborn: a unit that does not end by being asked, and has all the time in the world
+stubborn() {
+    vm_unit stubborn.service <<'U'
+[Service]
+Type=exec
+ExecStart=/bin/sh -c 'trap "" TERM; while :; do sleep 1; done'
+TimeoutStopSec=infinity
+[Install]
+WantedBy=multi-user.target
+U
+    vm_enable stubborn.service
+}
+
+@test 'power-off in order: units, file systems, the seed for the next boot' {
+    machine <<'S'
+mount LABEL=data /data
+echo kept >/data/file
+davit poweroff --message "for tea"
+S
+    vm_disk data 64M
+    vm_unit db.service <<'U'
+[Service]
+Type=exec
+ExecStart=/bin/sh -c 'trap "echo db-stops >/dev/console; exit 0" TERM; while :; do sleep 0.1; done'
+[Install]
+WantedBy=multi-user.target
+U
+    vm_unit web.service <<'U'
+[Unit]
+After=db.service
+[Service]
+Type=exec
+ExecStart=/bin/sh -c 'trap "sleep 0.5; echo web-stops >/dev/console; exit 0" TERM; while :; do sleep 0.1; done'
+[Install]
+WantedBy=multi-user.target
+U
+    vm_enable db.service web.service
+    vm_boot --preinit
+    vm_ended poweroff
+    [ "$(vm_console | grep -oE '(db|web)-stops' | tr '\n' ' ')" = 'web-stops db-stops ' ]
+    vm_said 'davit-shutdown: poweroff'
+    vm_said 'all file systems are unmounted'
+    [ "$(vm_get /file data)" = kept ]
+    # Unmounted, and not only written.
+    is_clean data
+    is_clean root
+    vm_list /var/lib/davit | grep -qx random-seed
+}
+
+@test 'halt, and reboot with one more hook than works' {
+    machine <<'S'
+if grep -q way=halt /proc/cmdline; then davit halt; else davit reboot; fi
+S
+    vm_file /usr/lib/davit/shutdown.d/10-says 755 <<'H'
+#!/bin/sh
+echo "hook says $1" >/dev/console
+H
+    vm_file /usr/lib/davit/shutdown.d/20-fails 755 <<'H'
+#!/bin/sh
+exit 3
+H
+    vm_boot --preinit --append way=halt
+    vm_ended halt
+    vm_said 'hook says halt'
+    vm_said '20-fails ended with status 3'
+    is_clean root
+    vm_boot --preinit --append way=reboot
+    vm_ended reboot
+    vm_said 'hook says reboot'
+}
+
+@test 'kexec into the kernel that was loaded; without one it is a reboot, and says so' {
+    machine <<'S'
+grep -q try=second /proc/cmdline && { echo 'second kernel' >/dev/console; davit poweroff; exit; }
+if grep -q way=load /proc/cmdline; then helper kexec-load /vmlinuz "$(cat /proc/cmdline) try=second" >/dev/console 2>&1; fi
+davit kexec
+S
+    cp "$DAVIT_VM_CACHE/kernel-$VM_KERNEL/vmlinuz" "$V/root/vmlinuz"
+    vm_boot --preinit --append way=load
+    vm_said 'davit-shutdown: kexec'
+    vm_said 'second kernel'
+    vm_ended poweroff
+    vm_boot --preinit
+    vm_ended reboot
+    vm_said 'no kernel is loaded for kexec.*rebooting instead'
+}
+
+@test 'soft-reboot: the same kernel, a new userspace, in the next root' {
+    machine <<'S'
+echo boot >>/var/lib/boots
+case $(wc -l </var/lib/boots) in
+1) echo "before $(cat /proc/sys/kernel/random/boot_id) $(cat /proc/1/oom_score_adj)" >/dev/console
+   sleep 1000 & # belongs to no unit
+   davit soft-reboot ;;
+2) echo "between $(cat /proc/sys/kernel/random/boot_id) $(cat /proc/1/oom_score_adj)" >/dev/console
+   pidof sleep >/dev/null && echo 'somebody is left' >/dev/console
+   mkdir -p /run/nextroot
+   mount LABEL=next /run/nextroot
+   davit soft-reboot ;;
+*) davit reboot ;;
+esac
+S
+    # The next root is another file system, with the same programs and another script.
+    cp -a "$V/root" "$V/next"
+    { echo '#!/bin/sh'; echo 'PATH=/usr/sbin:/usr/bin'
+      # shellcheck disable=SC2016 # for the machine
+      echo 'echo "after $(cat /proc/sys/kernel/random/boot_id), root $(mountpoint -d /)" >/dev/console; davit poweroff'; } >"$V/next/script"
+    vm_disk next 200M "$V/next"
+    rm -rf "$V/next"
+    vm_boot --preinit
+    vm_ended poweroff
+    local boots
+    boots=$(vm_console | grep -oE '^(before|between|after) [0-9a-f-]{36}')
+    [ "$(wc -l <<<"$boots")" = 3 ]
+    [ "$(cut -d' ' -f2 <<<"$boots" | sort -u | wc -l)" = 1 ]
+    vm_said 'the next root is /run/nextroot'
+    run ! vm_said 'somebody is left'
+    # What containers start from is what the first davit-init has found.
+    [ "$(vm_console | grep -E '^(before|between) ' | awk '{print $3}' | sort -u | wc -l)" = 1 ]
+    is_clean next
+    is_clean root
+}
+
+@test 'five thousand mounts are taken apart' {
+    machine <<'S'
+mkdir /data/m
+mount -t tmpfs -o nr_inodes=100k tmpfs /data/m
+helper mounts 5000 /data/m
+echo "mounts: $(wc -l </proc/self/mountinfo)" >/dev/console
+davit poweroff
+S
+    vm_boot --preinit --memory 768
+    vm_ended poweroff
+    [ "$(vm_console | grep -oE '^mounts: [0-9]+' | cut -d' ' -f2)" -gt 5000 ]
+    vm_said 'all file systems are unmounted'
+    is_clean root
+}
+
+@test 'a busy file system names its holder, and the machine ends all the same' {
+    machine <<'S'
+mount LABEL=data /data
+# As a program that the root file system lives on marks itself: it is not killed.
+setsid helper hold @holder /data/file 1000 &
+while ! [ -e /data/file ]; do sleep 0.1; done
+davit reboot
+S
+    # Not a child of the unit, or it would be stopped with it.
+    vm_unit script.service <<'U'
+[Service]
+Type=oneshot
+KillMode=process
+ExecStart=/script
+[Install]
+WantedBy=multi-user.target
+U
+    vm_disk data 64M
+    vm_boot --preinit
+    vm_ended reboot
+    vm_said 'left: /data \(ext4\)'
+    vm_said 'held by process [0-9]+ \(exe\): has open /data/file'
+}
+
+@test 'a unit that hangs: the time for all is over, and it is killed' {
+    machine <<'S'
+davit poweroff
+S
+    stubborn
+    echo 'shutdown_timeout = "2s";' | vm_file /etc/davit/davit.conf
+    vm_boot --preinit
+    vm_ended poweroff
+    is_clean root
+}
+
+@test 'asked seven times within two seconds: nothing is waited for any more' {
+    machine <<'S'
+(
+    for i in 1 2 3 4 5 6 7; do kill -INT 1; sleep 0.1; done
+) &
+sleep 1000
+S
+    stubborn
+    vm_boot --preinit
+    vm_ended reboot
+    is_clean root
+}
+
+@test 'without davitd: davit-init is asked by signal, and forced twice is at once' {
+    machine <<'S'
+chmod 0 /usr/lib/davit/davitd
+kill -KILL $(pidof davitd)
+sleep 0.3
+if grep -q way=twice /proc/cmdline; then davit reboot --force --force; else davit poweroff --force; fi
+S
+    stubborn
+    vm_boot --preinit
+    vm_ended poweroff
+    vm_said 'davit-shutdown: poweroff'
+    is_clean root
+    vm_boot --preinit --append way=twice
+    vm_ended reboot
+    run ! vm_said 'davit-shutdown:'
+}
+
+@test 'FailureAction=, and an action that waits for nothing' {
+    machine <<'S'
+if grep -q way=now /proc/cmdline; then davit start now.service; else davit start fails.service; fi
+S
+    vm_unit fails.service <<'U'
+[Unit]
+FailureAction=reboot-force
+[Service]
+ExecStart=/bin/sh -c 'sleep 0.2; exit 1'
+U
+    vm_unit now.service <<'U'
+[Unit]
+SuccessAction=poweroff-immediate
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'sync'
+U
+    stubborn
+    vm_boot --preinit
+    vm_ended reboot
+    vm_said 'davit-shutdown: reboot'
+    vm_boot --preinit --append way=now
+    vm_ended poweroff
+    run ! vm_said 'davit-shutdown:'
+}
+
+# bats test_tags=long
+@test 'a frozen file system, with a writer that cannot be killed, ends in an explained state' {
+    machine <<'S'
+mount LABEL=data /data
+helper freeze /data
+setsid sh -c 'echo x >/data/file' &
+setsid dd if=/dev/zero of=/data/big bs=1M count=8 &
+sleep 0.5
+davit poweroff
+S
+    vm_disk data 64M
+    vm_boot --preinit --timeout 300
+    vm_ended poweroff
+    vm_said 'sync: no progress'
+    vm_said 'left: /data'
+    is_clean root
+}
+
+# bats test_tags=long
+@test 'back into the initramfs: its own shutdown program has the last word' {
+    machine <<'S'
+mkdir -p /run/initramfs/bin
+cp /usr/bin/busybox /run/initramfs/bin/busybox
+cat >/run/initramfs/shutdown <<'I'
+#!/bin/busybox sh
+/bin/busybox echo "initramfs: $1, old root is $(/bin/busybox ls /oldroot | /bin/busybox grep -c script)" >/dev/console
+/bin/busybox umount /oldroot && /bin/busybox echo 'the root is unmounted' >/dev/console
+/bin/busybox reboot -f
+I
+chmod 755 /run/initramfs/shutdown
+mkdir -p /run/initramfs/bin && ln -s busybox /run/initramfs/bin/sh
+davit reboot
+S
+    vm_boot --preinit
+    vm_ended reboot
+    vm_said 'returning to the initramfs'
+    vm_said 'initramfs: reboot, old root is 1'
+}
