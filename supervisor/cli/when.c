@@ -6,12 +6,12 @@
 /* "23:15": today, or tomorrow where that has passed. In local time, over a change of the clock as well. */
 static int parse_clock(const char *s, usec_t now, usec_t *ret) {
     time_t seconds = (time_t)(now / USEC_PER_SEC);
-    unsigned hour, minute;
+    _cleanup_free_ char *text = strdup(s);
+    char *minutes = text, *hours = strsep(&minutes, ":");
+    uint64_t hour, minute;
     struct tm tm;
-    int n = 0;
 
-    if (sscanf(s, "%2u:%2u%n", &hour, &minute, &n) != 2 || s[n] || hour > 23 || minute > 59 || *s < '0' ||
-        *s > '9')
+    if (!minutes || parse_uint(hours, 0, 23, &hour) < 0 || parse_uint(minutes, 0, 59, &minute) < 0)
         return -EINVAL;
     for (int day = 0; day < 3; day++) {
         if (!localtime_r(&seconds, &tm))

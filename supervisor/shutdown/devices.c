@@ -12,6 +12,7 @@
 
 #include "base/fs.h"
 #include "base/log.h"
+#include "shutdown/mounts.h"
 #include "shutdown/shutdown.h"
 
 #define DETACH_USEC (30 * USEC_PER_SEC)
@@ -103,7 +104,7 @@ static int take_mapping(const char *name) {
     struct dm_ioctl dm = {.version = {DM_VERSION_MAJOR, 0, 0}, .data_size = sizeof dm};
     unsigned major, minor;
 
-    if (!path || file_read_line(AT_FDCWD, path, &number) < 0 || sscanf(number, "%u:%u", &major, &minor) != 2)
+    if (!path || file_read_line(AT_FDCWD, path, &number) < 0 || !device_number_parse(number, &major, &minor))
         return -ENODEV;
     /* As the kernel packs it on this border: 12 bits of major between the minor's two parts. */
     dm.dev = (minor & 0xff) | (major << 8) | ((__u64)(minor & ~0xffU) << 12);

@@ -9,6 +9,8 @@
 #include "shutdown/shutdown.h"
 
 #define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
+/* Numbers of proc(5)'s stat; the name, field 2, ends with a bracket. */
+enum { FIELD_STATE = 3, FIELD_FLAGS = 9 };
 #define LOOK_USEC (50 * USEC_PER_MSEC)
 #define NAMED_MAX 20 /* so many of those who are left are named */
 
@@ -31,18 +33,25 @@ static int read_stat(int proc, pid_t pid, char *ret_state, unsigned *ret_flags) 
 
     if (r < 0)
         return r;
-    const char *behind = strrchr(text, ')');
-    return behind && sscanf(behind + 1, " %c %*d %*d %*d %*d %*d %u", ret_state, ret_flags) == 2 ? 0
-                                                                                                 : -EBADMSG;
+    char *rest = strrchr(text, ')'), *word;
+    if (!rest)
+        return -EBADMSG;
+    for (int field = FIELD_STATE - 1; (word = strsep(&rest, " ")); field++)
+        if (field == FIELD_STATE)
+            *ret_state = *word;
+        else if (field == FIELD_FLAGS) {
+            *ret_flags = (unsigned)strtoul(word, NULL, 10);
+            return 0;
+        }
+    return -EBADMSG;
 }
 
 /* The real user id. Not the owner of /proc/PID: that is root for everybody who is not dumpable. */
 static uid_t read_uid(int proc, pid_t pid) {
     _cleanup_free_ char *text = NULL;
     const char *line = read_proc(proc, pid, "status", &text) < 0 ? NULL : strstr(text, "\nUid:");
-    unsigned uid;
 
-    return line && sscanf(line, " Uid: %u", &uid) == 1 ? uid : (uid_t)-1;
+    return line ? (uid_t)strtoul(line + strlen("\nUid:"), NULL, 10) : (uid_t)-1;
 }
 
 static bool is_marked(int proc, pid_t pid) {
@@ -56,8 +65,8 @@ static bool is_marked(int proc, pid_t pid) {
 /* -ESRCH: it is gone, or a zombie, which needs no signal and holds nothing. */
 static int read_facts(int proc, const char *name, struct process_facts *ret) {
     uint64_t number;
-    unsigned flags;
-    char state;
+    unsigned flags = 0;
+    char state = '?';
 
     if (parse_uint(name, 1, INT32_MAX, &number) < 0)
         return -EINVAL;

@@ -16,6 +16,20 @@
 
 /* ---- reading ---- */
 
+bool device_number_parse(const char *s, unsigned *ret_major, unsigned *ret_minor) {
+    char *colon, *end;
+    unsigned long major = strtoul(s, &colon, 10);
+
+    if (colon == s || *colon != ':')
+        return false;
+    unsigned long minor = strtoul(colon + 1, &end, 10);
+    if (end == colon + 1 || *end != '\0' || major > UINT32_MAX || minor > UINT32_MAX)
+        return false;
+    *ret_major = (unsigned)major;
+    *ret_minor = (unsigned)minor;
+    return true;
+}
+
 /* proc(5): blank, tab, newline and backslash are written as \ooo. In place. */
 static void unescape(char *s) {
     char *to = s;
@@ -77,7 +91,7 @@ static bool parse_line(char *line, struct mount_point *ret) {
         if (!(fields[i] = strsep(&rest, " ")))
             return false;
     char *separator = !rest ? NULL : startswith(rest, "- ") ? rest : strstr(rest, " - ");
-    if (!separator || sscanf(fields[2], "%u:%u", &ret->major, &ret->minor) != 2)
+    if (!separator || !device_number_parse(fields[2], &ret->major, &ret->minor))
         return false;
     rest = strchr(separator, '-') + 2; /* before it: optional fields, perhaps none */
     char *type = strsep(&rest, " ");

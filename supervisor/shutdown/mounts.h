@@ -23,6 +23,8 @@ struct mount_list {
     size_t n;
 };
 
+/* "8:1", as the kernel writes device numbers. */
+bool device_number_parse(const char *s, unsigned *ret_major, unsigned *ret_minor);
 /* A /proc/PID/mountinfo (text is cut up). Last mounted comes first. Lines that make no sense are left out. 0,
  * -ENOMEM. Pure. */
 int mount_list_parse(char *text, struct mount_list *ret);

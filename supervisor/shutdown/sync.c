@@ -13,9 +13,8 @@ static uint64_t field_of(const char *meminfo, const char *name) {
     for (const char *line = meminfo; line && *line;
          line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
         const char *value = startswith(line, name);
-        unsigned long long n;
-        if (value && sscanf(value, "%llu", &n) == 1)
-            return n;
+        if (value)
+            return strtoull(value, NULL, 10);
     }
     return 0;
 }

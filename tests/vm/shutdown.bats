@@ -24,6 +24,14 @@ U
     vm_enable script.service
 }
 
+# patient_script: what the script has started is not stopped with it
+patient_script() {
+    vm_file /etc/davit/units/script.service.d/patient.conf <<'U'
+[Service]
+KillMode=process
+U
+}
+
 # is_clean DISK: no journal is left to be replayed
 is_clean() {
     local features
@@ -68,7 +76,7 @@ ExecStart=/bin/sh -c 'trap "sleep 0.5; echo web-stops >/dev/console; exit 0" TER
 WantedBy=multi-user.target
 U
     vm_enable db.service web.service
-    vm_boot --preinit
+    vm_boot
     vm_ended poweroff
     [ "$(vm_console | grep -oE '(db|web)-stops' | tr '\n' ' ')" = 'web-stops db-stops ' ]
     vm_said 'davit-shutdown: poweroff'
@@ -92,12 +100,12 @@ H
 #!/bin/sh
 exit 3
 H
-    vm_boot --preinit --append way=halt
+    vm_boot --append way=halt
     vm_ended halt
     vm_said 'hook says halt'
     vm_said '20-fails ended with status 3'
     is_clean root
-    vm_boot --preinit --append way=reboot
+    vm_boot --append way=reboot
     vm_ended reboot
     vm_said 'hook says reboot'
 }
@@ -109,11 +117,11 @@ if grep -q way=load /proc/cmdline; then helper kexec-load /vmlinuz "$(cat /proc/
 davit kexec
 S
     cp "$DAVIT_VM_CACHE/kernel-$VM_KERNEL/vmlinuz" "$V/root/vmlinuz"
-    vm_boot --preinit --append way=load
+    vm_boot --append way=load
     vm_said 'davit-shutdown: kexec'
     vm_said 'second kernel'
     vm_ended poweroff
-    vm_boot --preinit
+    vm_boot
     vm_ended reboot
     vm_said 'no kernel is loaded for kexec.*rebooting instead'
 }
@@ -140,7 +148,7 @@ S
       echo 'echo "after $(cat /proc/sys/kernel/random/boot_id), root $(mountpoint -d /)" >/dev/console; davit poweroff'; } >"$V/next/script"
     vm_disk next 200M "$V/next"
     rm -rf "$V/next"
-    vm_boot --preinit
+    vm_boot
     vm_ended poweroff
     local boots
     boots=$(vm_console | grep -oE '^(before|between|after) [0-9a-f-]{36}')
@@ -162,7 +170,7 @@ helper mounts 5000 /data/m
 echo "mounts: $(wc -l </proc/self/mountinfo)" >/dev/console
 davit poweroff
 S
-    vm_boot --preinit --memory 768
+    vm_boot --memory 768
     vm_ended poweroff
     [ "$(vm_console | grep -oE '^mounts: [0-9]+' | cut -d' ' -f2)" -gt 5000 ]
     vm_said 'all file systems are unmounted'
@@ -177,17 +185,9 @@ setsid helper hold @holder /data/file 1000 &
 while ! [ -e /data/file ]; do sleep 0.1; done
 davit reboot
 S
-    # Not a child of the unit, or it would be stopped with it.
-    vm_unit script.service <<'U'
-[Service]
-Type=oneshot
-KillMode=process
-ExecStart=/script
-[Install]
-WantedBy=multi-user.target
-U
+    patient_script
     vm_disk data 64M
-    vm_boot --preinit
+    vm_boot
     vm_ended reboot
     vm_said 'left: /data \(ext4\)'
     vm_said 'held by process [0-9]+ \(exe\): has open /data/file'
@@ -199,37 +199,36 @@ davit poweroff
 S
     stubborn
     echo 'shutdown_timeout = "2s";' | vm_file /etc/davit/davit.conf
-    vm_boot --preinit
+    vm_boot
     vm_ended poweroff
     is_clean root
 }
 
 @test 'asked seven times within two seconds: nothing is waited for any more' {
     machine <<'S'
-(
-    for i in 1 2 3 4 5 6 7; do kill -INT 1; sleep 0.1; done
-) &
+setsid sh -c 'for i in 1 2 3 4 5 6 7; do kill -INT 1; sleep 0.1; done' &
 sleep 1000
 S
+    patient_script
     stubborn
-    vm_boot --preinit
+    vm_boot
     vm_ended reboot
     is_clean root
 }
 
 @test 'without davitd: davit-init is asked by signal, and forced twice is at once' {
     machine <<'S'
-chmod 0 /usr/lib/davit/davitd
+mount --bind /dev/null /usr/lib/davit/davitd
 kill -KILL $(pidof davitd)
 sleep 0.3
 if grep -q way=twice /proc/cmdline; then davit reboot --force --force; else davit poweroff --force; fi
 S
     stubborn
-    vm_boot --preinit
+    vm_boot
     vm_ended poweroff
     vm_said 'davit-shutdown: poweroff'
     is_clean root
-    vm_boot --preinit --append way=twice
+    vm_boot --append way=twice
     vm_ended reboot
     run ! vm_said 'davit-shutdown:'
 }
@@ -252,10 +251,10 @@ Type=oneshot
 ExecStart=/bin/sh -c 'sync'
 U
     stubborn
-    vm_boot --preinit
+    vm_boot
     vm_ended reboot
     vm_said 'davit-shutdown: reboot'
-    vm_boot --preinit --append way=now
+    vm_boot --append way=now
     vm_ended poweroff
     run ! vm_said 'davit-shutdown:'
 }
@@ -271,7 +270,7 @@ sleep 0.5
 davit poweroff
 S
     vm_disk data 64M
-    vm_boot --preinit --timeout 300
+    vm_boot --timeout 300
     vm_ended poweroff
     vm_said 'sync: no progress'
     vm_said 'left: /data'
@@ -293,7 +292,7 @@ chmod 755 /run/initramfs/shutdown
 mkdir -p /run/initramfs/bin && ln -s busybox /run/initramfs/bin/sh
 davit reboot
 S
-    vm_boot --preinit
+    vm_boot
     vm_ended reboot
     vm_said 'returning to the initramfs'
     vm_said 'initramfs: reboot, old root is 1'
