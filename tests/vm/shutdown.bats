@@ -9,7 +9,12 @@ machine() {
     gcc -static -O1 -o "$V/root/usr/bin/helper" "$VM_SOURCE/helper.c"
     mkdir -p "$V/root/data"
     {
-        printf '#!/bin/sh\nexport PATH=/usr/sbin:/usr/bin\n'
+        cat <<'S'
+#!/bin/sh
+export PATH=/usr/sbin:/usr/bin
+# What belongs to no unit, and so is stopped by none.
+outside() { setsid sh -c 'echo $$ >/sys/fs/cgroup/cgroup.procs; exec "$@"' outside "$@" & }
+S
         cat
     } | vm_file /script 755
     vm_unit script.service <<'U'
@@ -22,14 +27,6 @@ ExecStart=/script
 WantedBy=multi-user.target
 U
     vm_enable script.service
-}
-
-# patient_script: what the script has started is not stopped with it
-patient_script() {
-    vm_file /etc/davit/units/script.service.d/patient.conf <<'U'
-[Service]
-KillMode=process
-U
 }
 
 # is_clean DISK: no journal is left to be replayed
@@ -131,7 +128,7 @@ S
 echo boot >>/var/lib/boots
 case $(wc -l </var/lib/boots) in
 1) echo "before $(cat /proc/sys/kernel/random/boot_id) $(cat /proc/1/oom_score_adj)" >/dev/console
-   sleep 1000 & # belongs to no unit
+   outside sleep 1000
    davit soft-reboot ;;
 2) echo "between $(cat /proc/sys/kernel/random/boot_id) $(cat /proc/1/oom_score_adj)" >/dev/console
    pidof sleep >/dev/null && echo 'somebody is left' >/dev/console
@@ -181,11 +178,10 @@ S
     machine <<'S'
 mount LABEL=data /data
 # As a program that the root file system lives on marks itself: it is not killed.
-setsid helper hold @holder /data/file 1000 &
+outside helper hold @holder /data/file 1000
 while ! [ -e /data/file ]; do sleep 0.1; done
 davit reboot
 S
-    patient_script
     vm_disk data 64M
     vm_boot
     vm_ended reboot
@@ -206,10 +202,9 @@ S
 
 @test 'asked seven times within two seconds: nothing is waited for any more' {
     machine <<'S'
-setsid sh -c 'for i in 1 2 3 4 5 6 7; do kill -INT 1; sleep 0.1; done' &
+outside sh -c 'for i in 1 2 3 4 5 6 7; do kill -INT 1; sleep 0.1; done'
 sleep 1000
 S
-    patient_script
     stubborn
     vm_boot
     vm_ended reboot
@@ -264,8 +259,8 @@ U
     machine <<'S'
 mount LABEL=data /data
 helper freeze /data
-setsid sh -c 'echo x >/data/file' &
-setsid dd if=/dev/zero of=/data/big bs=1M count=8 &
+outside sh -c 'echo x >/data/file'
+outside dd if=/dev/zero of=/data/big bs=1M count=8
 sleep 0.5
 davit poweroff
 S
