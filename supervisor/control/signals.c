@@ -20,11 +20,15 @@ static void reload_done(_unused_ void *userdata, unsigned units, unsigned proble
         log_info("Reloaded: %u units, %u problems", units, problems);
 }
 
-static void on_hangup(struct manager *m, _unused_ const char *argument) {
+void reload_and_log(struct manager *m) {
     struct error e = {};
 
     if (api_reload(m, reload_done, NULL, &e) < 0)
         log_error("Reload: %s", e.text);
+}
+
+static void on_hangup(struct manager *m, _unused_ const char *argument) {
+    reload_and_log(m);
 }
 
 static void on_reexecute(struct manager *m, _unused_ const char *argument) {

@@ -187,11 +187,8 @@ static void on_first_config(struct manager *m, const struct error *e, void *user
 /* Taking over does not wait for davit.conf. If the settings that were saved are of another version of davitd,
  * it is read right afterwards. */
 static void read_settings_later(struct manager *m) {
-    struct error failure = {};
-
     log_notice("The settings of the davitd before are not known: reading davit.conf again");
-    if (api_reload(m, reload_done, NULL, &failure) < 0)
-        log_error("Reload: %s", failure.text);
+    reload_and_log(m);
 }
 
 static int begin(struct manager *m, struct error *e) {

@@ -267,8 +267,8 @@ S
     vm_disk data 64M
     vm_boot --timeout 300
     vm_ended poweroff
-    vm_said 'sync: no progress'
-    vm_said 'left: /data'
+    vm_said 'left: process [0-9]+ \(dd\)'
+    vm_said 'left: /data \(ext4\)'
     is_clean root
 }
 
