@@ -158,7 +158,7 @@ endef
 $(foreach t,$(TEST_SOURCES),$(eval $(call test_program,$(t))))
 
 .PHONY: test-programs unit-programs
-test-programs: $(TEST_PROGRAMS) $(O)/tests/demo/payload
+test-programs: $(TEST_PROGRAMS) $(O)/tests/demo/payload $(O)/tests/soak/die-at
 unit-programs: $(UNIT_PROGRAMS)
 
 .PHONY: check check-unit check-integration check-sanitize
@@ -171,14 +171,17 @@ check-vm: programs test-programs ## every test in a booted machine, and the inte
 
 .PHONY: soak
 SOAK := --kills 10000 --logd 1000 --launch 1000 --replace 200 --containers 50
-soak: programs $(O)/tests/demo/payload ## 10,000 kills of davitd, 1,000 of davit-logd, among 50 containers (some 10 minutes)
+soak: programs $(O)/tests/demo/payload $(O)/tests/soak/die-at ## 10,000 kills of davitd, 1,000 of davit-logd; a kill at each system call (some 30 minutes)
 	tests/soak/soak --build $(O) $(SOAK)
+	tests/soak/die-at --build $(O) davitd
+	tests/soak/die-at --build $(O) init --last 600
+	tests/soak/die-at --build $(O) errors --last 80
 
 # ---- quality ---------------------------------------------------------------------------------------------------------
 
 C_FILES = $(shell git ls-files '*.c' '*.h' 2>/dev/null || find supervisor tests -name '*.[ch]')
 SHELL_FILES = .ci/run tests/check tests/run tests/vm/run tests/vm/fetch tests/vm/base $(wildcard tests/vm/*.bash tests/vm/*.bats tests/vm/guest/* supervisor/control/embed.sh packaging/completions/davit tests/demo/demo \
-	tests/bench/run tests/soak/soak tests/lib.bash tests/integration/*.bash tests/integration/*.bats)
+	tests/bench/run tests/soak/soak tests/soak/die-at tests/lib.bash tests/integration/*.bash tests/integration/*.bats)
 
 .PHONY: format lint lint-format lint-tidy lint-cppcheck lint-shell
 format: ## bring all C files into the house format
@@ -244,7 +247,7 @@ demo: deps programs $(O)/tests/demo/payload ## a small fleet on this machine, wh
 	tests/demo/demo $(O)
 bench: programs $(O)/tests/bench/floor $(O)/tests/demo/payload ## davit beside the kernel's floor and its peers
 	tests/bench/run $(O)
-$(O)/tests/bench/floor $(O)/tests/demo/payload: %: %.o
+$(O)/tests/bench/floor $(O)/tests/demo/payload $(O)/tests/soak/die-at: %: %.o
 	$(CC) $(CFLAGS_ALL) -static $(LDFLAGS_ALL) -o $@ $^
 
 PACKAGES := gcc make git pkg-config libsystemd-dev libinih-dev libconfig-dev libjansson-dev libarchive-dev libcurl4-openssl-dev nettle-dev libseccomp-dev libcmocka-dev scdoc bats \

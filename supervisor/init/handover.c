@@ -222,7 +222,14 @@ int handover_write(struct keeper *k) {
     return r < 0 ? r : TAKE_FD(fd);
 }
 
-/* ---- reading ---- */
+/* ---- reading ----
+ *
+ * What fails for want of memory or descriptors is tried until it succeeds: without its state davit-init could
+ * not go on, and it cannot go back. */
+
+static void wait_a_little(void) {
+    (void)usleep(50 * 1000);
+}
 
 struct reader {
     struct keeper *keeper;
@@ -329,6 +336,18 @@ static int read_field(struct keeper *k, const struct field *f, const char *value
     return r < 0 ? -EBADMSG : 0;
 }
 
+/* Whoever expects our reports would take their absence for a hang. */
+static int open_up(struct keeper *k, const char *value) {
+    int r;
+
+    while ((r = notify_target_open(&k->up, value)) < 0) {
+        if (r == -EINVAL || r == -ENAMETOOLONG)
+            return -EBADMSG;
+        wait_a_little();
+    }
+    return 0;
+}
+
 static int read_line(struct reader *r, char *line) {
     struct keeper *k = r->keeper;
     char *value = strchr(line, '=');
@@ -350,7 +369,7 @@ static int read_line(struct reader *r, char *line) {
     if (label)
         return read_part(k, label, value);
     if (streq(line, "up"))
-        return notify_target_open(&k->up, value) < 0 ? -EBADMSG : 0;
+        return open_up(k, value);
     if (streq(line, "ending"))
         return streq(value, "none") || ending_parse(value, &k->ending) >= 0 ? 0 : -EBADMSG;
     if (streq(line, "stop-request")) {
@@ -399,9 +418,9 @@ static int read_from(int fd, struct reader *r) {
     int seals = fcntl(fd, F_GET_SEALS);
     if (seals < 0 || (seals & SEALS) != SEALS)
         return -EBADMSG;
-    char *text = map_text(fd, &size);
-    if (!text)
-        return negative_errno();
+    char *text;
+    while (!(text = map_text(fd, &size)))
+        wait_a_little();
     int result = read_text(r, text, size - 1);
     (void)munmap(text, size);
     return result;

@@ -20,6 +20,7 @@
 #define REAP_TURN 2048
 /* davitd died so often while it was to stop the units: go on without it. */
 #define STOP_DEATHS_MAX 5
+#define LOCK_PATIENCE_USEC (USEC_PER_SEC / 2)
 /* Whoever asked to stop is waiting. */
 #define STOP_RESTART_DELAY_MAX (500 * USEC_PER_MSEC)
 /* After the last event: one wake-up after each burst, none while nothing happens. */
@@ -351,6 +352,18 @@ static void turn(struct keeper *k) {
 
 /* ---- start ---- */
 
+/* A child that a killed davit-init has just forked holds the lock as well, until it sees that it is alone. */
+static int lock_runtime(struct keeper *k) {
+    usec_t end = usec_add(now_monotonic(), LOCK_PATIENCE_USEC);
+
+    while (flock(k->runtime_fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK || now_monotonic() >= end)
+            return log_errno(LOG_ERR, errno, "another davit-init runs in %s", k->runtime);
+        (void)usleep(10 * 1000);
+    }
+    return 0;
+}
+
 /* A directory of ours, open to nobody else for writing or listing; others pass through it to the status
  * socket and to their own notify socket, and what else is in it is closed to them. The lock on it makes sure
  * that there is one davit-init for it. */
@@ -367,9 +380,7 @@ static int open_runtime(struct keeper *k) {
         log_error("%s belongs to somebody else, or others may write to it", k->runtime);
         return -EPERM;
     }
-    if (flock(k->runtime_fd, LOCK_EX | LOCK_NB) < 0)
-        return log_errno(LOG_ERR, errno, "another davit-init runs in %s", k->runtime);
-    return 0;
+    return lock_runtime(k);
 }
 
 /* Whoever started us may have left signals ignored (nohup, a careless parent): an ignored SIGCHLD would take
@@ -553,13 +564,10 @@ static int resume_all(struct keeper *k, int state_fd) {
     return 0;
 }
 
-/* The state cannot be read, though the check has said it could. Everything begins anew, as after a start, but
- * with the children: the parts see the ends of their channels and leave, davitd takes over by saved state. */
-static void start_over(struct keeper *k, int error) {
+static void start_over_once(struct keeper *k) {
     const char *runtime = k->runtime, *libexec = k->context.libexec;
     struct boot boot = k->boot;
 
-    (void)log_errno(LOG_CRIT, error, "cannot read the state of the davit-init before: starting anew");
     (void)close_range(STDERR_FILENO + 1, ~0U, 0);
     memset(k, 0, sizeof *k);
     keeper_init(k, runtime, libexec);
@@ -571,6 +579,17 @@ static void start_over(struct keeper *k, int error) {
     (void)hardware_watchdog_open(&k->boot.watchdog);
     /* Greater than all numbers that a davitd can have saved. */
     k->feed.sequence = clock_usec(CLOCK_BOOTTIME);
+}
+
+/* The state cannot be read, though the check has said it could. Everything begins anew, as after a start, but
+ * with the children: the parts see the ends of their channels and leave, davitd takes over by saved state. */
+static void start_over(struct keeper *k, int error) {
+    (void)log_errno(LOG_CRIT, error, "cannot read the state of the davit-init before: starting anew");
+    start_over_once(k);
+    while (open_all(k) < 0) {
+        (void)usleep(100 * 1000);
+        start_over_once(k);
+    }
 }
 
 int keeper_check_state(int fd) {
@@ -586,16 +605,15 @@ int keeper_check_state(int fd) {
 
 int keeper_run(const char *runtime, const char *libexec, const struct boot *boot, int resume_fd) {
     static struct keeper k;
-    int r = -ENOENT;
 
     keeper_init(&k, runtime, libexec);
     k.boot = *boot;
     if (resume_fd >= 0) {
-        r = resume_all(&k, resume_fd);
+        int r = resume_all(&k, resume_fd);
         if (r < 0)
             start_over(&k, r);
     }
-    if (r < 0 && open_all(&k) < 0)
+    if (resume_fd < 0 && open_all(&k) < 0)
         return KEEPER_EXIT_SETUP;
     if (resume_fd < 0)
         begin_boot(&k);

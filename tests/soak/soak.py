@@ -163,7 +163,9 @@ def storm(options, units):
     once = [name for _, kind, name in units if kind == "once"]
     every = {name: options.kills / max(n, 1) for name, n in
              (("davit-logd", options.logd), ("davit-launch", options.launch), ("replaced", options.replace)) if n}
-    for n in range(1, options.kills + 1):
+    n = 0
+    while killed["davitd"] < options.kills:
+        n += 1
         pid, alive = next_manager(options.init, pid)
         if n % 5 == 0:
             kicks.ask(random.choice(("start", "start", "stop", "restart")), "--no-block", random.choice(once))

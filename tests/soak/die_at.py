@@ -1,0 +1,218 @@
+#!/usr/bin/env python3
+"""The body of tests/soak/die-at: a process of davit ends at its N-th system call, for N = 1, 1 + stride, ... to the last.
+
+  davitd   one life: it comes up and takes over a container that runs, starts another, sees it run, and stops it. It is killed
+           at N, and the next one goes on. Each N must have: one run, one end with the right status, each line once, and the
+           container that ran before undisturbed.
+  init     davit-init while all programs are replaced in place (as no PID 1). It is killed at N, and the next one takes over:
+           the container is the same process, and there is no second.
+  errors   the same, but its N-th call fails with ENOMEM: whatever comes of the replacement, davit-init is the same process and
+           works.
+"""
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import soak  # noqa: E402
+
+ENOMEM = 12
+PROGRAM = (
+    "n=$$(($$(cat /data/n 2>/dev/null || echo 0) + 1)); "
+    'trap "echo run $$n stopped; exit 77" TERM; echo run $$n line 1; echo run $$n line 2; echo $$n > /data/n; '
+    "while :; do sleep 0.05; done"
+)
+
+
+def write_units(directory):
+    for name in ("steady", "life"):
+        with open(f"{directory}/units/{name}.container", "w", encoding="ascii") as f:
+            f.write("[Unit]\nStartLimitIntervalSec=0\n[Container]\nImage=busybox\nStopTimeout=60\n"
+                    f"Volume={name}:/data\nExec=/bin/sh -c '{PROGRAM}'\n[Service]\n"
+                    f"ExecStopPost=/bin/sh -c 'echo $$EXIT_CODE $$EXIT_STATUS >> {directory}/ends'\n")
+
+
+def fail(n, text):
+    sys.exit(f"at {n}: {text}")
+
+
+def read(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as f:
+            return f.read()
+    except FileNotFoundError:
+        return ""
+
+
+def wait_until(n, what, condition):
+    end = time.monotonic() + 60
+    while not condition():
+        if time.monotonic() > end:
+            fail(n, "not within a minute: " + what)
+        time.sleep(0.002)
+
+
+class Fleet:
+    def __init__(self, options):
+        self.directory, self.init = options.directory, options.init
+        self.steady = None
+
+    def ask(self, n, *arguments):
+        r = soak.davit(*arguments)
+        if r.returncode != 0:
+            fail(n, f"davit {' '.join(arguments)}: {r.stderr.decode()}")
+
+    def count(self):
+        return int(read(f"{self.directory}/state/volumes/life/_data/n") or 0)
+
+    def life(self, n):
+        """Starts it, and stops it once it can be told."""
+        before = self.count()
+        self.ask(n, "start", "life")
+        wait_until(n, "the program", lambda: self.count() > before)
+        self.ask(n, "stop", "life")
+
+    def check_steady(self, n):
+        unit = soak.describe()["steady"]
+        if self.steady is None:
+            self.steady = unit["pid"]
+        if unit["state"] != "running" or unit.get("pid") != self.steady or unit["restarts"]:
+            fail(n, f"the container that runs is disturbed: {unit}")
+
+    def manager(self):
+        return next(iter(soak.parts(self.init)["davitd"]), None)
+
+    def start_init(self):
+        log = open(f"{self.directory}/init.log", "ab")
+        p = subprocess.Popen([os.environ["DAVIT_BUILD"] + "/davit-init"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        log.close()
+        self.init = p.pid
+        with open(f"{self.directory}/pid", "w", encoding="ascii") as f:
+            f.write(str(p.pid))
+        return p
+
+
+def one_davitd(fleet, n, runs):
+    """True if a davitd was killed at n."""
+    at = f"{fleet.directory}/die-at"
+    with open(at + ".new", "w", encoding="ascii") as f:
+        f.write(str(n))
+    os.rename(at + ".new", at)
+    old = fleet.manager()
+    if old:
+        soak.kill(old, signal.SIGKILL)
+    wait_until(n, "a davitd that is watched", lambda: not os.path.exists(at))
+    fleet.life(n)
+    hit = os.path.exists(at + ".hit")
+    if hit:
+        os.unlink(at + ".hit")
+
+    if fleet.count() != runs:
+        fail(n, f"{fleet.count()} runs, not {runs}")
+    ends = read(f"{fleet.directory}/ends").splitlines()
+    if len(ends) != runs or ends[-1] != "exited 77":
+        fail(n, f"{runs} runs and {len(ends)} ends: {ends[-4:]}")
+    fleet.check_steady(n)
+    return hit
+
+
+def check_lines(fleet, runs):
+    text = soak.log_lines(fleet.directory, "life")
+    for run in range(1, runs + 1):
+        wanted = [f"run {run} line 1", f"run {run} line 2", f"run {run} stopped"]
+        found = [line for line in text if line.startswith(f"run {run} ")]
+        if found != wanted:
+            fail(run, f"run {run} has the lines {found}")
+
+
+def scan_davitd(fleet, options):
+    runs, last = 0, 0
+    for n in range(options.first, options.last + 1, options.stride):
+        runs += 1
+        if not one_davitd(fleet, n, runs):
+            break
+        last = n
+    time.sleep(1)
+    check_lines(fleet, runs)
+    print(f"die-at: davitd killed at {runs} of its stops at system calls, up to number {last}: "
+          f"{runs} runs, ends and all lines once, nobody disturbed")
+
+
+def tracer(fleet, n, *more):
+    p = subprocess.Popen([f"{os.environ['DAVIT_BUILD']}/tests/soak/die-at", str(fleet.init), str(n), *more],
+                         stdout=subprocess.PIPE, text=True)
+    if p.stdout.readline() != "ready\n":
+        sys.exit(p.wait())
+    return p
+
+
+def scan_init(fleet, options):
+    """The replacement has no end that could be seen: it is over when `last` is."""
+    process, killed = None, 0
+    os.kill(fleet.init, signal.SIGKILL)  # the shell's child; the next ones are ours
+    process = fleet.start_init()
+    for n in range(options.first, options.last + 1, options.stride):
+        fleet.check_steady(n)
+        t = tracer(fleet, n)
+        soak.kill(fleet.init, signal.SIGRTMIN + 25)
+        try:
+            process.wait(options.patience)
+            killed += 1
+        except subprocess.TimeoutExpired:  # it sleeps: there are no n calls to make
+            t.kill()
+            t.wait()
+            soak.kill(fleet.init, signal.SIGKILL)
+            process.wait()
+        t.wait()
+        process = fleet.start_init()
+    fleet.check_steady(options.last)
+    print(f"die-at: davit-init killed at {killed} of its stops while it was replaced, "
+          "each time the next one had the same container")
+
+
+def scan_errors(fleet, options):
+    failed = 0
+    for n in range(options.first, options.last + 1, options.stride):
+        fleet.check_steady(n)
+        old = fleet.manager()
+        t = tracer(fleet, n, str(ENOMEM))
+        soak.kill(fleet.init, signal.SIGRTMIN + 25)
+        try:
+            t.wait(options.patience)
+            failed += t.stdout.read() == "hit\n"
+        except subprocess.TimeoutExpired:
+            t.kill()
+            t.wait()
+        wait_until(n, "another davitd", lambda: fleet.manager() not in (None, old))
+        fleet.life(n)
+    fleet.check_steady(options.last)
+    if not failed:
+        sys.exit("no call was made to fail")
+    print(f"die-at: {failed} system calls of davit-init failed while it was replaced: it goes on each time")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("units", "davitd", "init", "errors"))
+    parser.add_argument("directory")
+    parser.add_argument("--init", type=int)
+    parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--last", type=int, default=100000)
+    parser.add_argument("--stride", type=int, default=1)
+    parser.add_argument("--patience", type=float, default=0.5)
+    options = parser.parse_args()
+    if options.what == "units":
+        write_units(options.directory)
+        return 0
+    fleet = Fleet(options)
+    fleet.ask(0, "start", "steady")
+    fleet.check_steady(0)
+    {"davitd": scan_davitd, "init": scan_init, "errors": scan_errors}[options.what](fleet, options)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
