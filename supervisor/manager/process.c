@@ -223,13 +223,7 @@ static void has_started(struct process *p) {
         p->callbacks->started(p);
 }
 
-void process_read_status(struct process *p) {
-    struct error e;
-
-    ssize_t n = read(p->status_fd, &e, sizeof(e));
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    close_status(p);
+static void act_on_status(struct process *p, ssize_t n, struct error e) {
     if (n == 0) {
         has_started(p);
         return;
@@ -241,6 +235,26 @@ void process_read_status(struct process *p) {
     e.step[sizeof(e.step) - 1] = '\0';
     e.text[sizeof(e.text) - 1] = '\0';
     process_has_failed(p, &e);
+}
+
+void process_read_status(struct process *p) {
+    struct manager *m = p->manager;
+    bool stored = is_stored(p);
+    char name[KEEPER_NAME_MAX];
+    struct error e = {};
+
+    ssize_t n = read(p->status_fd, &e, sizeof(e));
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    drop_source(p, SOURCE_STATUS);
+    close_and_reset(&p->status_fd);
+    (void)store_name(p, 's', name);
+    act_on_status(p, n, e); /* p may be gone */
+    /* Saved, and only then forgotten: a davitd that finds neither the pipe nor what it said would wait for it
+     * until the start times out. */
+    saved_flush(m);
+    if (stored)
+        keeper_unstore(m, name);
 }
 
 void process_has_exited(struct process *p, const struct process_exit *x) {
