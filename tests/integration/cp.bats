@@ -101,7 +101,7 @@ inside() { davit exec box "$@"; }
     davit daemon-reload
     davit start swap
     echo overwritten >"$D/host/target"
-    for i in $(seq 60); do
+    for i in $(seq 60); do : "$i"
         davit cp -q "$D/host/target" swap:/d/target 2>/dev/null || true
         davit cp -q swap:/d/target "$D/host/got" 2>/dev/null || true
         [ "$(cat "$D/prey/target")" = safe ]
