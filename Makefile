@@ -224,12 +224,14 @@ $(O)/fuzz/$(1): $(O)/fuzz/obj/tests/fuzz/fuzz-$(1).o \
 endef
 $(foreach t,$(FUZZ_TARGETS),$(eval $(call fuzz_program,$(t))))
 
-.PHONY: fuzz
-fuzz: $(FUZZ_TARGETS:%=$(O)/fuzz/%) ## run each fuzz target for FUZZ_SECONDS
-	@for t in $(FUZZ_TARGETS); do mkdir -p $(O)/fuzz/work-$$t; \
-		$(O)/fuzz/$$t -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=5 -artifact_prefix=$(O)/fuzz/crash-$$t- \
-			$(O)/fuzz/work-$$t tests/fuzz/corpus/$$t > $(O)/fuzz/$$t.log 2>&1 || { tail -60 $(O)/fuzz/$$t.log; exit 1; }; \
-		printf 'fuzz %s: %s\n' $$t "$$(grep -E '^(Done|#.*DONE)' $(O)/fuzz/$$t.log | tail -1)"; done
+# One rule a target, so that -j runs several at once.
+.PHONY: fuzz $(FUZZ_TARGETS:%=fuzz-run-%)
+fuzz: $(FUZZ_TARGETS:%=fuzz-run-%) ## run each fuzz target for FUZZ_SECONDS
+$(FUZZ_TARGETS:%=fuzz-run-%): fuzz-run-%: $(O)/fuzz/%
+	@mkdir -p $(O)/fuzz/work-$*
+	@$< -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=5 -artifact_prefix=$(O)/fuzz/crash-$*- \
+		$(O)/fuzz/work-$* tests/fuzz/corpus/$* > $(O)/fuzz/$*.log 2>&1 || { tail -60 $(O)/fuzz/$*.log; exit 1; }
+	@printf 'fuzz %s: %s\n' $* "$$(grep -E '^(Done|#.*DONE)' $(O)/fuzz/$*.log | tail -1)"
 
 # ---- coverage --------------------------------------------------------------------------------------------------------
 
