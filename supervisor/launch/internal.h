@@ -128,6 +128,8 @@ int fds_new(size_t n, int **ret);
 void fds_free(int *fds, size_t n);
 
 /* The parts of it, one file each. "h": called in the host's mount namespace. */
+/* Mounts a file system image, detached and read-only (layer-image.c). */
+int layer_image_mount(const char *path, struct error *e);
 int layers_open(struct prepared *p, struct error *e);     /* h: overlay.c */
 int upper_make(struct prepared *p, struct error *e);      /* h: overlay.c */
 int init_layer_make(struct prepared *p, struct error *e); /* init-layer.c */

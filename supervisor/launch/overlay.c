@@ -19,20 +19,30 @@
 
 /* ---- opening layers ---- */
 
-/* Length of the longest directory prefix that all paths share. */
-static size_t common_directory(char *const *paths) {
-    size_t n = strlen(paths[0]);
+/* Length of the longest directory prefix that the paths of all layers share that are directories. */
+static size_t common_directory(const struct prepared *p, const char **ret_first) {
+    const char *first = NULL;
+    size_t n = 0;
 
-    STRV_FOREACH (p, paths) {
+    for (size_t k = 0; k < p->n_layer_fds; k++) {
+        const char *path = p->spec->layers[k];
         size_t i = 0;
-        while (i < n && (*p)[i] == paths[0][i])
+
+        if (p->layer_fds[k] < 0)
+            continue;
+        if (!first) {
+            first = path;
+            n = strlen(path);
+        }
+        while (i < n && path[i] == first[i])
             i++;
         /* Back to a whole component on both sides. */
-        bool whole = ((*p)[i] == '\0' || (*p)[i] == '/') && (paths[0][i] == '\0' || paths[0][i] == '/');
-        while (!whole && i > 0 && paths[0][i] != '/')
+        bool whole = (path[i] == '\0' || path[i] == '/') && (first[i] == '\0' || first[i] == '/');
+        while (!whole && i > 0 && first[i] != '/')
             i--;
         n = i;
     }
+    *ret_first = first;
     return n;
 }
 
@@ -75,37 +85,71 @@ static int map_layer(struct prepared *p, size_t i, size_t common, struct error *
     return 0;
 }
 
-int layers_open(struct prepared *p, struct error *e) {
-    char *const *layers = p->spec->layers;
-    bool clone = p->userns_fd >= 0 || p->launcher->overlay != OVERLAY_DETACHED;
-    char parent[PATH_MAX];
+/* Opens the layers that are directories; those that are files keep -1. */
+static int open_directories(struct prepared *p, struct error *e) {
+    struct stat st;
 
-    p->n_layer_fds = strv_length(layers);
+    for (size_t i = 0; i < p->n_layer_fds; i++) {
+        const char *layer = p->spec->layers[i];
+        p->layer_fds[i] = open(layer, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (p->layer_fds[i] < 0 && !(errno == ENOTDIR && stat(layer, &st) == 0 && S_ISREG(st.st_mode)))
+            return error_set_errno(e, errno, "open layer %s", layer);
+    }
+    return 0;
+}
+
+/* Layers that are files with a file system in them are mounts of their own. */
+static int mount_files(struct prepared *p, struct error *e) {
+    for (size_t i = 0; i < p->n_layer_fds; i++) {
+        if (p->layer_fds[i] >= 0)
+            continue;
+        int fd = layer_image_mount(p->spec->layers[i], e);
+        if (fd < 0)
+            return fd;
+        p->extra_clones[p->n_extra_clones++] = fd;
+        int r = mount_set(fd, false, 0, 0, MS_PRIVATE, p->userns_fd);
+        if (r == -EINVAL || r == -EPERM)
+            return error_set(
+                e, EOPNOTSUPP, "%s: its file system cannot be id-mapped on this kernel", p->spec->layers[i]);
+        if (r < 0)
+            return error_set_errno(e, r, "mount_setattr %s", p->spec->layers[i]);
+        p->layer_fds[i] = openat(fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (p->layer_fds[i] < 0)
+            return error_set_errno(e, errno, "open layer %s", p->spec->layers[i]);
+    }
+    return 0;
+}
+
+static int map_directories(struct prepared *p, struct error *e) {
+    char parent[PATH_MAX];
+    const char *first;
+
+    size_t common = common_directory(p, &first);
+    if (!first)
+        return 0;
+    snprintf(parent, sizeof(parent), "%.*s", common > 0 ? (int)common : 1, first);
+    p->layers_clone = clone_idmapped(parent, p->userns_fd, e);
+    if (p->layers_clone < 0)
+        return p->layers_clone;
+    for (size_t i = 0; i < p->n_layer_fds; i++) {
+        int r = p->layer_fds[i] >= 0 ? map_layer(p, i, common, e) : 0;
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int layers_open(struct prepared *p, struct error *e) {
+    p->n_layer_fds = strv_length(p->spec->layers);
     int r = fds_new(p->n_layer_fds, &p->layer_fds);
     if (r >= 0)
         r = fds_new(p->n_layer_fds, &p->extra_clones);
     if (r < 0)
         return error_set(e, -r, "out of memory");
-
-    for (size_t i = 0; i < p->n_layer_fds; i++) {
-        p->layer_fds[i] = open(layers[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (p->layer_fds[i] < 0)
-            return error_set_errno(e, errno, "open layer %s", layers[i]);
-    }
-    if (!clone)
-        return 0;
-
-    size_t common = common_directory(layers);
-    snprintf(parent, sizeof(parent), "%.*s", common > 0 ? (int)common : 1, layers[0]);
-    p->layers_clone = clone_idmapped(parent, p->userns_fd, e);
-    if (p->layers_clone < 0)
-        return p->layers_clone;
-    for (size_t i = 0; i < p->n_layer_fds; i++) {
-        r = map_layer(p, i, common, e);
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    r = open_directories(p, e);
+    if (r >= 0 && (p->userns_fd >= 0 || p->launcher->overlay != OVERLAY_DETACHED))
+        r = map_directories(p, e);
+    return r < 0 ? r : mount_files(p, e);
 }
 
 /* ---- the upper directory ---- */

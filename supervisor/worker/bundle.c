@@ -27,6 +27,8 @@ static char *resolve_link(const char *name, const char *target) {
     const char *slash = strrchr(name, '/');
     _cleanup_free_ char *directory = strndup(name, slash ? (size_t)(slash - name) : 0);
 
+    while (startswith(target, "./"))
+        target += 2;
     if (!directory)
         return NULL;
     while (startswith(target, "../")) {
@@ -61,9 +63,15 @@ static int add_file(
         b->files = grown;
     }
     file.name = TAKE_PTR(n.path);
-    if (hard || soft)
-        file.link = hard ? strdup(hard) : resolve_link(file.name, soft);
-    else {
+    if (hard || soft) {
+        file.link = resolve_link(hard ? "" : file.name, hard ? hard : soft);
+        /* A file that was put in twice is a link to itself the second time. */
+        if (!file.link || streq(file.link, file.name)) {
+            free(file.link);
+            free(file.name);
+            return 0;
+        }
+    } else {
         /* The headers have been consumed and the data has not. */
         file.offset = (uint64_t)archive_filter_bytes(a, 0);
         file.size = (uint64_t)archive_entry_size(entry);
