@@ -343,7 +343,7 @@ END
     refused 'trusted.overlay.opaque is not for images to set' "$D/overlay.tar"
     refused 'entry a: user 4294967295' "$D/owner.tar"
     head -c 1000000 "$D/root.tar" >"$D/short.tar"
-    refused 'damaged' "$D/short.tar"
+    refused 'Truncated tar archive' "$D/short.tar"
     head -c 5000 /dev/urandom >"$D/noise"
     refused 'neither a directory, a tar archive' "$D/noise"
     [ "$(cat "$D/canary/file")" = safe ]
