@@ -66,7 +66,7 @@ LIBS_MANAGER = $(LIBS_INIH) $(LIBS_CONFIG) $(LIBS_JANSSON) $(LIBS_SYSTEMD)
 # ---- what is built ---------------------------------------------------------------------------------------------------
 
 FOLDERS := base cgroup unit image worker launch log manager control cli generator init boot shutdown
-PROGRAMS := davit-init davit-boot davit-shutdown davit-launch davit-logd davitd davit davit-image davit-generator
+PROGRAMS := davit-init davit-initramfs davit-boot davit-shutdown davit-launch davit-logd davitd davit davit-image davit-generator
 TOOLS := davit-keys
 
 sources = $(wildcard supervisor/$(1)/*.c)
@@ -108,6 +108,8 @@ $(foreach f,$(FOLDERS),$(eval $(call library,$(f))))
 $(O)/davit-init: $(O)/supervisor/main/davit-init.o $(call lib,init base)
 	$(CC) $(CFLAGS_ALL) $(STATIC) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $^
 $(O)/davit-boot: $(O)/supervisor/main/davit-boot.o $(call lib,boot init base)
+	$(CC) $(CFLAGS_ALL) $(STATIC) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $^
+$(O)/davit-initramfs: $(O)/supervisor/main/davit-initramfs.o $(call lib,boot init base)
 	$(CC) $(CFLAGS_ALL) $(STATIC) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $^
 $(O)/davit-shutdown: $(O)/supervisor/main/davit-shutdown.o $(call lib,shutdown base)
 	$(CC) $(CFLAGS_ALL) $(STATIC) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $^
@@ -180,7 +182,7 @@ soak: programs $(O)/tests/demo/payload $(O)/tests/soak/die-at ## 10,000 kills of
 # ---- quality ---------------------------------------------------------------------------------------------------------
 
 C_FILES = $(shell git ls-files '*.c' '*.h' 2>/dev/null || find supervisor tests -name '*.[ch]')
-SHELL_FILES = .ci/run tests/check tests/run tests/vm/run tests/vm/fetch tests/vm/base $(wildcard tests/vm/*.bash tests/vm/*.bats tests/vm/guest/* supervisor/control/embed.sh packaging/completions/davit tests/demo/demo \
+SHELL_FILES = .ci/run tests/check tests/run tests/vm/run tests/vm/fetch tests/vm/base $(wildcard packaging/appliance/* tests/vm/*.bash tests/vm/*.bats tests/vm/guest/* supervisor/control/embed.sh packaging/completions/davit tests/demo/demo \
 	tests/bench/run tests/soak/soak tests/soak/die-at tests/lib.bash tests/integration/*.bash tests/integration/*.bats)
 
 .PHONY: format lint lint-format lint-tidy lint-cppcheck lint-shell
@@ -260,17 +262,27 @@ deps: ## install the Debian packages that building and testing need
 	if [ -n "$$missing" ]; then echo "installing:$$missing"; \
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; } >/dev/null || exit 1; fi
 
+# ---- appliance -------------------------------------------------------------------------------------------------------
+
+APPLIANCE_OUT = $(or $(OUT),$(O)/appliance)
+.PHONY: appliance appliance-run
+appliance: programs ## a bootable machine: UNITS=dir [ROOTFS="[name=]dir-or-tar..."] [OUT=dir]; prints size and boot time
+	packaging/appliance/build --build $(O) --out $(APPLIANCE_OUT) --units '$(UNITS)' $(foreach r,$(ROOTFS),--rootfs '$(r)')
+	packaging/appliance/run --time $(APPLIANCE_OUT)
+appliance-run: ## boots it under QEMU, with its console here (Ctrl-A x ends it)
+	packaging/appliance/run $(APPLIANCE_OUT)
+
 # ---- install ---------------------------------------------------------------------------------------------------------
 
 .PHONY: install install-programs install-pages uninstall
-INSTALLED := $(LIBEXECDIR)/davitd $(LIBEXECDIR)/davit-boot $(LIBEXECDIR)/davit-shutdown $(LIBEXECDIR)/davit-launch $(LIBEXECDIR)/davit-logd $(LIBEXECDIR)/davit-image $(PREFIX)/sbin/davit-init $(PREFIX)/bin/davit \
+INSTALLED := $(LIBEXECDIR)/davitd $(LIBEXECDIR)/davit-initramfs $(LIBEXECDIR)/davit-boot $(LIBEXECDIR)/davit-shutdown $(LIBEXECDIR)/davit-launch $(LIBEXECDIR)/davit-logd $(LIBEXECDIR)/davit-image $(PREFIX)/sbin/davit-init $(PREFIX)/bin/davit \
 	$(COMPLETIONDIR)/davit $(SYSTEMDDIR)/system/davit.service $(SYSTEMDDIR)/system/davit-container@.service $(SYSTEMDDIR)/system-generators/davit-generator \
 	$(PREFIX)/lib/sysusers.d/davit.conf $(PREFIX)/lib/tmpfiles.d/davit.conf
 install: all ## install below DESTDIR and PREFIX
 	@$(MAKE) --no-print-directory install-programs install-pages
 # Without building anything: for trees that tests and the appliance make of what has been built.
 install-programs:
-	install -Dm755 -t $(DESTDIR)$(LIBEXECDIR) $(O)/davitd $(O)/davit-boot $(O)/davit-launch $(O)/davit-logd $(O)/davit-image $(O)/davit-shutdown
+	install -Dm755 -t $(DESTDIR)$(LIBEXECDIR) $(O)/davitd $(O)/davit-boot $(O)/davit-initramfs $(O)/davit-launch $(O)/davit-logd $(O)/davit-image $(O)/davit-shutdown
 	install -Dm755 -t $(DESTDIR)$(PREFIX)/sbin $(O)/davit-init
 	install -Dm755 -t $(DESTDIR)$(PREFIX)/bin $(O)/davit
 	install -Dm644 packaging/completions/davit $(DESTDIR)$(COMPLETIONDIR)/davit

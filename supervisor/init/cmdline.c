@@ -147,8 +147,14 @@ static int take_machine_id(struct boot_options *o, const char *value) {
     return take_text(o->machine_id, sizeof o->machine_id, value);
 }
 
+/* A device as fstab names it. */
+static bool is_device_name(const char *value) {
+    return value[0] == '/' || startswith(value, "UUID=") || startswith(value, "LABEL=") ||
+           startswith(value, "PARTUUID=") || startswith(value, "PARTLABEL=");
+}
+
 static int take_var(struct boot_options *o, const char *value) {
-    if (!value || (!streq(value, "tmpfs") && value[0] != '/'))
+    if (!value || (!streq(value, "tmpfs") && !is_device_name(value)))
         return -EINVAL;
     return take_text(o->var, sizeof o->var, value);
 }

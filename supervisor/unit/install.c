@@ -74,6 +74,15 @@ static int remove_link(struct change *c, const char *path) {
     return strv_consume(c->changes, strf("removed %s", path));
 }
 
+/* What has been told to be enabled or disabled is so after a power cut too. One call for all directories. */
+static int make_durable(const struct change *c) {
+    _cleanup_close_ int fd = open(c->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || syncfs(fd) < 0)
+        return error_set_errno(
+            c->error, negative_errno(), "links in %s may not outlive a power cut", c->root);
+    return 0;
+}
+
 /* ROOT/X.KIND/NAME for every X. */
 static int link_all(
     struct change *c, char *const *whos, const char *kind, const char *name, const char *target) {
@@ -132,6 +141,8 @@ int unit_enable(const struct unit_environment *env, const char *name, char ***re
     if (!installs_something(u))
         return error_set(e, ENOENT, "%s has no [Install] section that says what should start it", u->name);
     r = enable_unit(&c, u, enabled);
+    if (r == 0)
+        r = make_durable(&c);
     return r == -ENOMEM ? error_set(e, ENOMEM, "out of memory") : r;
 }
 
@@ -209,7 +220,9 @@ int unit_disable(const struct unit_environment *env, const char *name, char ***r
         r = mask_install(&c, u);
     if (r == -ENOMEM)
         return error_set(e, ENOMEM, "out of memory");
-    if (r < 0 || strv_length(*ret_changes) > before)
+    if (r == 0 && strv_length(*ret_changes) > before)
+        return make_durable(&c);
+    if (r < 0)
         return r;
     if (!u)
         return -ENOENT; /* *e says so already */

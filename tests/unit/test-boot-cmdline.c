@@ -52,6 +52,18 @@ static void our_words_are_taken(void **state) {
     assert_int_equal(o.boot_timeout, 60 * USEC_PER_SEC);
 }
 
+static void var_is_a_device_as_fstab_names_it(void **state) {
+    (void)state;
+    static const char *const names[] = {
+        "/dev/vdb", "UUID=ab", "LABEL=var", "PARTUUID=12-02", "PARTLABEL=var"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        _cleanup_free_ char *line = strf("davit.var=%s\n", names[i]);
+        struct boot_options o = parse(line);
+        assert_string_equal(o.var, names[i]);
+    }
+}
+
 static void the_words_of_all_inits_name_a_target(void **state) {
     (void)state;
     static const struct {
@@ -143,6 +155,7 @@ static void an_empty_command_line_is_fine(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(our_words_are_taken),
+        cmocka_unit_test(var_is_a_device_as_fstab_names_it),
         cmocka_unit_test(the_words_of_all_inits_name_a_target),
         cmocka_unit_test(words_of_others_are_passed_over),
         cmocka_unit_test(values_without_sense_change_nothing),

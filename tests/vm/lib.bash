@@ -20,6 +20,14 @@ vm_new() {
     cp -a "$DAVIT_BUILD/vm/tree-$kind" "$V/root"
 }
 
+# vm_adopt IMAGE NAME:OFFSET...: a machine whose disk has been made elsewhere, with these file systems at these bytes
+vm_adopt() {
+    "$VM_SOURCE/fetch" "$VM_KERNEL"
+    V=$(mktemp -d "${BATS_TEST_TMPDIR:-${TMPDIR:-/tmp}}/vm-XXXXXX")
+    cp --sparse=always "$1" "$V/disk.img"
+    VM_DISKS=() VM_OFFSETS=("${@:2}")
+}
+
 # vm_file PATH [MODE]: that file of the machine, from standard input. Before the first boot, and between boots.
 vm_file() {
     if [ -d "$V/root" ]; then
@@ -39,7 +47,8 @@ vm_file() {
 # vm_unit NAME: that unit file. vm_enable NAME...: as `davit enable` on the machine, before the first boot
 vm_unit() { vm_file "/etc/davit/units/$1"; }
 vm_enable() {
-    DAVIT_UNIT_PATH=$V/root/etc/davit/units:$V/root/usr/lib/davit/units "$DAVIT_BUILD/davit" enable "$@" >/dev/null
+    DAVIT_UNIT_PATH=$V/root/etc/davit/units:$V/root/usr/lib/davit/units "$DAVIT_BUILD/davit" enable "$@" >/dev/null 2>"$V/enable.log" ||
+        { cat "$V/enable.log" >&2; return 1; }
     # The links were made on this machine, for that one.
     find "$V/root/etc/davit/units" -type l -lname "$V/root/*" | while read -r link; do
         ln -sfn "$(readlink "$link" | sed "s|^$V/root||")" "$link"
@@ -72,7 +81,7 @@ vm_make_disk() {
         VM_OFFSETS+=("$name:$start")
         start=$((start + size))
     done
-    sfdisk -q --no-reread --no-tell-kernel --wipe never --wipe-partitions never "$V/disk.img" <<<"$table"
+    sfdisk -q --no-reread --no-tell-kernel "$V/disk.img" <<<"$table" >/dev/null 2>&1
     rm -rf "$V/trees"
 }
 # vm_part NAME [IMAGE]: as e2fsprogs call that file system
@@ -118,7 +127,8 @@ vm_boot() {
     "$VM_SOURCE/fetch" "$kernel"
     vm_make_disk "$kernel"
     [ ! -e "$V/console" ] || mv "$V/console" "$V/console.$(find "$V" -name 'console*' | wc -l)"
-    rm -f "$V"/{result,pid,monitor,serial}
+    rm -f "$V"/{result,pid,monitor,input}
+    mkfifo "$V/input"
     local disk=(-blockdev "driver=file,node-name=file,filename=$V/disk.img,discard=unmap")
     if [ -n "$record" ]; then
         cp --sparse=always "$V/disk.img" "$V/start.img"
@@ -131,7 +141,6 @@ vm_boot() {
     # some hosts that offer it.
     setpriv --pdeathsig TERM "$VM_SOURCE/machine" "$V" "$limit" qemu-system-x86_64 -accel tcg,thread=single -M q35 -cpu max -smp "$smp" \
         -m "$memory" -nodefaults -no-user-config -display none -no-reboot \
-        -chardev "socket,id=con,path=$V/serial,server=on,wait=off,logfile=$V/console" -serial chardev:con \
         -monitor "unix:$V/monitor,server=on,wait=off" \
         -kernel "$DAVIT_VM_CACHE/kernel-$kernel/vmlinux" "${initrd[@]}" "${extra[@]}" \
         "${disk[@]}" -device nvme,serial=davit,drive=disk \
@@ -172,9 +181,34 @@ vm_ended() {
 }
 
 # vm_type TEXT: to the serial console, with a line end. vm_key KEYS: QEMU's sendkey, as ctrl-alt-delete. vm_monitor COMMAND
-vm_type() { printf '%s\n' "$1" | socat -t0.1 - "UNIX-CONNECT:$V/serial"; }
+vm_type() { printf '%s\n' "$1" >"$V/input"; }
 vm_monitor() { printf '%s\n' "$1" | socat -t0.2 - "UNIX-CONNECT:$V/monitor"; }
 vm_key() { vm_monitor "sendkey $1" >/dev/null; }
+
+# vm_agent: the machine has a unit that runs what vm_run says. vm_run COMMAND: runs it on the machine that is up (a line of
+# shell, 120 s), prints what it says, and returns its status
+vm_agent() {
+    vm_unit vm-agent.service <<'U'
+[Unit]
+Description=Runs commands for the test
+[Service]
+ExecStart=/usr/sbin/vm-agent
+Restart=always
+RestartSec=0
+[Install]
+WantedBy=multi-user.target
+U
+    vm_enable vm-agent.service
+}
+vm_run() {
+    local id
+    vm_wait_said '^VM-AGENT' || return
+    id=$(($(vm_console | grep -c '^VM-END' || true) + 1))
+    vm_type "$id $1"
+    vm_wait_said "^VM-END $id [0-9]+" || return
+    vm_console | sed -n "s/^VM-OUT $id //p"
+    return "$(vm_console | sed -n "s/^VM-END $id //p")"
+}
 
 # vm_kill: the power is cut. The disk has what had reached it.
 vm_kill() {
