@@ -9,10 +9,10 @@
 #pragma once
 
 #include "cli/cli.h"
+#include "image/image.h"
 #include "image/store.h"
 
 /* The store that is written to, <state>/images, and the read-only one that came with the system. */
-#define IMAGES_PRELOADED "/usr/share/davit/images"
 enum { IMAGES_STORES_MAX = 2 };
 
 struct images {

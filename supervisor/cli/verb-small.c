@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/output.h"
+#include "cli/storage.h"
 #include "unit/unit.h"
 
 /* How long a davitd may take to end, and the next one to come up. */
@@ -231,9 +232,12 @@ int verb_info(struct cli *c, char **arguments _unused_, size_t n _unused_) {
 
     if (cli_connect(c, true) < 0 || cli_call(c, "io.davit.Manager.GetStatus", NULL, &reply) < 0)
         return EXIT_FAILURE;
-    if (c->options.json)
+    json_t *storage = storage_describe(json_text(reply.parameters, "state_dir"));
+    if (c->options.json) {
+        if (storage)
+            (void)json_object_set(reply.parameters, "storage", storage);
         json_print(reply.parameters);
-    else {
+    } else {
         for (i = 0; i < ARRAY_SIZE(rows); i++)
             if (*json_text(reply.parameters, rows[i].field))
                 (void)printf("%18s: %s\n", rows[i].title, json_text(reply.parameters, rows[i].field));
@@ -241,7 +245,10 @@ int verb_info(struct cli *c, char **arguments _unused_, size_t n _unused_) {
         JSON_ARRAY_FOREACH (i, directory, json_object_get(reply.parameters, "unit_path"))
             (void)printf("%18s%s %s\n", i == 0 ? "Unit path" : "", i == 0 ? ":" : " ",
                 json_string_value(directory) ?: "");
+        if (storage)
+            storage_print(storage);
     }
+    json_decref(storage);
     client_reply_done(&reply);
     return EXIT_SUCCESS;
 }

@@ -35,6 +35,8 @@ struct image {
     struct oci_healthcheck healthcheck;
 };
 #define IMAGE_MAX_LAYERS 500
+/* The last image root: images that came with the system, which nobody writes to. */
+#define IMAGES_PRELOADED "/usr/share/davit/images"
 
 /* Paths below the root that davit itself makes in every container: the files of the init layer and mount
  * points. They are never part of an image that is made from a container. NULL at the end. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Which image a unit means, and where images are. */
 #include "image/image.h"
+#include "image/store.h"
 #include "manager/rooms.h"
 
 int images_name(struct managed_unit *u, const char **ret, struct error *e) {
@@ -30,6 +31,8 @@ int images_roots(struct manager *m, char ***ret) {
     if (r >= 0)
         r = strv_consume(&roots, strf("%s/images", m->paths.state));
     if (r >= 0)
+        r = strv_append(&roots, IMAGES_PRELOADED);
+    if (r >= 0)
         *ret = TAKE_PTR(roots);
     return r;
 }
@@ -46,4 +49,13 @@ int images_check(struct manager *m, const char *name, struct error *e) {
     _cleanup_(image_done) struct image image = {0};
 
     return images_find(m, name, &image, e);
+}
+
+void images_note_use(struct managed_unit *u, const struct image *image) {
+    _cleanup_(store_done) struct store s = {.fd = -1};
+
+    if (!image->root || streq(image->root, IMAGES_PRELOADED) || store_open(image->root, false, &s, NULL) < 0)
+        return;
+    /* Without it gc may take an image that a rollback would have needed: no reason not to start. */
+    (void)store_use_set(&s, u->name, image->manifest, NULL);
 }

@@ -37,6 +37,7 @@ static int prepare_container(struct managed_unit *u, struct error *e) {
         return r;
     }
     u->image_stop_signal = image->stop_signal;
+    images_note_use(u, image);
 
     e->step[0] = '\0';
     r = prepare_common(u, e);

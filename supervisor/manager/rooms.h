@@ -33,6 +33,8 @@ int images_name(struct managed_unit *u, const char **ret, struct error *e);
 int images_roots(struct manager *m, char ***ret);
 int images_find(struct manager *m, const char *name, struct image *ret, struct error *e);
 int images_check(struct manager *m, const char *name, struct error *e); /* is it there? */
+/* For gc of the image store: what the unit runs now, and what it ran before. */
+void images_note_use(struct managed_unit *u, const struct image *image);
 
 /* ---- pull.c ---- */
 /* 1 if starting u begins with asking for its image; 0: what is here is to be used. */

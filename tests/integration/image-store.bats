@@ -405,3 +405,35 @@ END
     tree_of stacked "$D/ours"
     [ "$(awk '{print $1}' "$D/ours" | sort | tr -d "b'" | tr '\n' ' ')" = '. aufs dir dir/new gone gone/y ' ]
 }
+
+@test "a unit's image, and the one it ran before, stay in the store" {
+    unit rolling.container <<'END'
+[Container]
+Image=rolling
+Exec=/bin/busybox sleep 1000
+END
+    davit image import "$D/layout" rolling
+    davit daemon-reload
+    davit start rolling
+    before=$(manifest_of rolling)
+    davit image create rolling --from rolling --copy "$D/make.log:/second"
+    davit restart rolling
+    after=$(manifest_of rolling)
+    [ "$before" != "$after" ]
+    grep -qx "current $after" "$(STORE)/uses/rolling.container"
+    grep -qx "previous $before" "$(STORE)/uses/rolling.container"
+    davit image gc --all --unused-for 0s
+    davit image fsck
+    [ -e "$(STORE)/blobs/sha256/${before#sha256:}" ]
+    [ -e "$(STORE)/blobs/sha256/${after#sha256:}" ]
+    davit restart rolling
+    davit stop rolling
+}
+
+@test "info shows the storage driver, the kernel and free space" {
+    run davit info
+    says "$output" 'Storage driver: overlay'
+    says "$output" "$(uname -r)"
+    says "$output" 'free of'
+    [ "$(davit info --json | jq -r .storage.driver)" = overlay ]
+}
