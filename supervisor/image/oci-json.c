@@ -89,7 +89,7 @@ int oci_json_array(json_t *object, const char *name, size_t max, json_t **ret, s
 
 int oci_json_strings(json_t *object, const char *name, char ***ret, struct error *e) {
     _cleanup_strv_free_ char **l = NULL;
-    json_t *array, *value;
+    json_t *array = NULL, *value;
     size_t i;
 
     int r = oci_json_array(object, name, OCI_STRINGS_MAX, &array, e);
@@ -110,7 +110,7 @@ int oci_json_strings(json_t *object, const char *name, char ***ret, struct error
 
 int oci_json_names(json_t *object, const char *name, char ***ret, struct error *e) {
     _cleanup_strv_free_ char **l = NULL;
-    json_t *set, *value;
+    json_t *set = NULL, *value;
     const char *key;
 
     int r = oci_json_object(object, name, &set, e);
@@ -130,7 +130,7 @@ int oci_json_names(json_t *object, const char *name, char ***ret, struct error *
 
 int oci_json_pairs(json_t *object, const char *name, char ***ret, struct error *e) {
     _cleanup_strv_free_ char **l = NULL;
-    json_t *map, *value;
+    json_t *map = NULL, *value;
     const char *key;
 
     int r = oci_json_object(object, name, &map, e);
@@ -166,7 +166,7 @@ static int read_descriptor(json_t *object, struct oci_descriptor *d, struct erro
         r = oci_json_string(object, "digest", false, &digest, e);
     if (r < 0)
         return r;
-    if (!digest_is_valid(digest))
+    if (!digest || !digest_is_valid(digest))
         return error_set(e, EINVAL, "\"digest\" is not sha256: and 64 lower-case digits");
     memcpy(d->digest, digest, sizeof(d->digest));
     if (!json_is_integer(json_object_get(object, "size")))

@@ -124,15 +124,17 @@ static void list_done(struct list *l) {
 static int add(const struct store *s, const char *file, struct list *l, struct error *e) {
     _cleanup_free_ char *name = strdup(file);
 
+    if (!name)
+        return error_set(e, ENOMEM, "out of memory");
     if (l->n == l->room) {
         size_t room = MAX(l->room * 2, (size_t)16);
         struct store_reference *grown = reallocarray(l->items, room, sizeof(*grown));
-        if (!grown || !name)
+        if (!grown)
             return error_set(e, ENOMEM, "out of memory");
         l->items = grown;
         l->room = room;
     }
-    for (char *p = name; p && *p; p++)
+    for (char *p = name; *p; p++)
         if (*p == '+')
             *p = '/';
     int r = store_reference_get(s, name, &l->items[l->n], e);

@@ -166,9 +166,9 @@ int bundle_find(const struct bundle *b, const char *name, int *ret_fd, int *ret_
 
 int bundle_read(
     const struct bundle *b, const char *name, size_t max, char **ret, size_t *ret_size, struct error *e) {
-    uint64_t offset, size;
+    uint64_t offset = 0, size = 0;
     size_t have = 0;
-    int fd, owned = -1;
+    int fd = -1, owned = -1;
 
     int r = bundle_find(b, name, &fd, &owned, &offset, &size, e);
     if (r < 0)

@@ -77,7 +77,10 @@ static int make_room(struct create *c, size_t n, struct error *e) {
     c->layers = calloc(n, sizeof(*c->layers));
     c->digests = calloc(n, sizeof(*c->digests));
     c->media_types = calloc(n, sizeof(*c->media_types));
-    return c->layers && c->digests && c->media_types ? 0 : error_set(e, ENOMEM, "out of memory");
+    if (c->layers && c->digests && c->media_types)
+        return 0;
+    (void)error_set(e, ENOMEM, "out of memory");
+    return -ENOMEM;
 }
 
 static int add_layer(struct create *c, const char *media_type, const char *digest, uint64_t size,

@@ -91,7 +91,7 @@ static int check_blob(struct fsck *f, const char *name, struct error *e) {
 /* ---- layers ---- */
 
 static int check_tree(struct fsck *f, const char *path, const struct layer_info *info, struct error *e) {
-    uint64_t files, bytes;
+    uint64_t files = 0, bytes = 0;
 
     _cleanup_close_ int root = open_beneath(f->store->fd, path, O_RDONLY | O_DIRECTORY);
     int r = root < 0 ? error_set_errno(e, root, "%s", path) : tree_count(root, &files, &bytes, e);

@@ -61,7 +61,7 @@ static int get_layers(struct worker *w, const struct bundle *b, const struct doc
     size_t n = strv_length(i->layers);
     _cleanup_free_ struct import_layer *layers = calloc(MAX(n, (size_t)1), sizeof(*layers));
 
-    if (!layers)
+    if (!layers || !i->layers)
         return error_set(e, ENOMEM, "out of memory");
     for (size_t k = 0; k < n; k++)
         layers[k] = (struct import_layer){i->layers[k],
@@ -77,7 +77,7 @@ static int put_documents(struct worker *w, const struct bundle *b, const struct 
     _cleanup_free_ struct layer_info *infos = calloc(MAX(n, (size_t)1), sizeof(*infos));
     int r = 0;
 
-    if (!layers || !infos)
+    if (!layers || !infos || !i->layers)
         return error_set(e, ENOMEM, "out of memory");
     for (size_t k = 0; k < n && r >= 0; k++)
         r = describe(w, b, i->layers[k], c->diff_ids[k], &layers[k], &infos[k], e);

@@ -11,7 +11,7 @@ static int read_document(const struct bundle *b, const struct oci_descriptor *d,
     size_t *ret_size, struct error *e) {
     char name[sizeof("blobs/sha256/") + DIGEST_HEX], digest[DIGEST_TEXT];
     _cleanup_free_ char *text = NULL;
-    size_t n;
+    size_t n = 0;
 
     (void)snprintf(name, sizeof(name), "blobs/sha256/%s", digest_hex(d->digest));
     int r = bundle_read(b, name, max, &text, &n, e);
@@ -70,7 +70,7 @@ static int import_manifest(struct worker *w, const struct bundle *b, const struc
     _cleanup_(oci_config_done) struct oci_config c = {};
     _cleanup_free_ char *manifest = NULL, *config = NULL;
     char digest[DIGEST_TEXT];
-    size_t n, n_config;
+    size_t n = 0, n_config = 0;
 
     int r = read_document(b, d, OCI_MANIFEST_MAX, &manifest, &n, e);
     if (r >= 0)
@@ -102,7 +102,7 @@ static int follow(struct worker *w, const struct bundle *b, const struct oci_des
     _cleanup_(oci_index_done) struct oci_index index = {};
     _cleanup_free_ char *text = NULL;
     enum oci_kind kind;
-    size_t n;
+    size_t n = 0;
 
     int r = read_document(b, d, OCI_MANIFEST_MAX, &text, &n, e);
     if (r >= 0)
@@ -150,7 +150,7 @@ static bool one_image(const struct oci_index *index) {
 int import_oci(struct worker *w, const struct bundle *b, struct error *e) {
     _cleanup_(oci_index_done) struct oci_index index = {};
     _cleanup_free_ char *text = NULL;
-    size_t n;
+    size_t n = 0;
 
     int r = bundle_read(b, "index.json", OCI_MANIFEST_MAX, &text, &n, e);
     if (r >= 0)

@@ -162,7 +162,7 @@ static bool is_bundle_name(const char *name) {
 
 static int probe_archive(int fd, enum form *ret, bool *ret_compressed, struct error *e) {
     struct archive *a = archive_read_new();
-    struct archive_entry *entry;
+    struct archive_entry *entry = NULL;
     const char *name = NULL;
 
     if (!a)

@@ -125,11 +125,11 @@ int unpacked_commit(
     _cleanup_free_ struct layer_writer *writers = calloc(MAX(n, (size_t)1), sizeof(*writers));
 
     int r = writers ? settle(s, diff_ids, unpacked, n, e) : error_set(e, ENOMEM, "out of memory");
-    for (size_t k = 0; k < n && r >= 0; k++) {
+    for (size_t k = 0; writers && k < n && r >= 0; k++) {
         writers[k] = unpacked[k].writer;
         unpacked[k].writer = LAYER_WRITER_NONE;
     }
-    if (r >= 0)
+    if (writers && r >= 0)
         r = layers_commit(s, writers, n, e);
     for (size_t k = 0; k < n; k++)
         unpacked_abort(&unpacked[k]);

@@ -50,6 +50,7 @@ int name_parse(const char *text, struct name *ret, struct error *e) {
     n.path = malloc(length + 1);
     if (!n.path)
         return error_set(e, ENOMEM, "out of memory");
+    *n.path = '\0';
     int r = normalise(text, n.path, e);
     if (r < 0)
         return r;
@@ -61,7 +62,8 @@ int name_parse(const char *text, struct name *ret, struct error *e) {
         n.kind = NAME_ROOT;
     else if (startswith(n.path, AUFS_LINKS "/") && n.base == n.path + sizeof(AUFS_LINKS))
         n.kind = NAME_AUFS_LINK;
-    else if (startswith(n.path, AUFS_LINKS))
+    else if (startswith(n.path, AUFS_LINKS) ||
+             (startswith(n.base, WHITEOUT_META) && !streq(n.base, WHITEOUT_OPAQUE)))
         n.kind = NAME_IGNORED;
     else if (in_whiteout(n.path, n.base))
         return error_set(e, EINVAL, "it lies below a whiteout");
@@ -69,9 +71,7 @@ int name_parse(const char *text, struct name *ret, struct error *e) {
         n.kind = NAME_OPAQUE;
         n.path[slash ? slash - n.path : 0] = '\0';
         n.base = path_basename(n.path);
-    } else if (startswith(n.base, WHITEOUT_META))
-        n.kind = NAME_IGNORED;
-    else if (hidden) {
+    } else if (hidden) {
         if (*hidden == '\0' || streq(hidden, ".") || streq(hidden, ".."))
             return error_set(e, EINVAL, "a whiteout of no name");
         n.kind = NAME_WHITEOUT;
