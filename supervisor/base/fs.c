@@ -74,14 +74,14 @@ static int open_regular(int dirfd, const char *path, struct stat *ret_st) {
 }
 
 int file_read(int dirfd, const char *path, size_t max, char **ret, size_t *ret_size) {
-    struct stat st;
+    struct stat st = {};
 
     _cleanup_close_ int fd = open_regular(dirfd, path, &st);
     return fd < 0 ? fd : read_all(fd, &st, max, ret, ret_size);
 }
 
 int file_read_line(int dirfd, const char *path, char **ret) {
-    struct stat st;
+    struct stat st = {};
     _cleanup_close_ int fd = open_regular(dirfd, path, &st);
     _cleanup_strbuf_ struct strbuf line = {};
     char chunk[READ_FIRST];

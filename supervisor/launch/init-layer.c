@@ -5,7 +5,8 @@
  * systemd container interface promises below /run/host, and mount points that the image lacks. As a layer it
  * is seen and can be changed (by copy-up) like any file, a symbolic link of the image in the same place is
  * covered instead of followed, and a commit of the upper directory does not contain it. It goes away with the
- * overlay.
+ * last overlay of it and with its place in the launcher's cache (layer-plan.h): a start that needs the same
+ * layer gets the same one.
  *
  * A directory in it covers the image's directory of the same name, so it takes over mode and owner of that.
  */
