@@ -29,6 +29,7 @@ U
     unit no-image.container <<'U'
 [Container]
 Image=nosuchimage
+Pull=never
 Exec=/bin/true
 U
     unit no-root.container <<'U'

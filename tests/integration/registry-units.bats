@@ -7,7 +7,6 @@
 
 setup_file() {
     registry_setup
-    configure
     # What goes through it can be held back: "hold" in $D/gate stops blobs until it is gone.
     fake_start gate --proxy "$(port plain)" --gate "$D/gate"
     printf 'log_sink = "file";\nstart_concurrency = 1;\nregistries = { search = []; registry = (\n  { prefix = "127.0.0.1:%s"; plain_http = true; },\n  { prefix = "gate.test"; location = "127.0.0.1:%s"; plain_http = true; },\n  { prefix = "away.test"; location = "127.0.0.1:1"; plain_http = true; } ); };\n' \
