@@ -157,7 +157,7 @@ static size_t on_header(char *line, size_t size, size_t n, void *userdata) {
 
 /* Before the first byte of a download: is it what was asked for? */
 static int check_answer(struct http_transfer *t, long status) {
-    unsigned long long from;
+    const char *from = t->range ? startswith(t->range, "bytes ") : NULL;
 
     t->answer_checked = true;
     if (t->asked_from == 0)
@@ -166,7 +166,7 @@ static int check_answer(struct http_transfer *t, long status) {
         t->skip = t->asked_from;
         return 0;
     }
-    if (!t->range || sscanf(t->range, "bytes %llu-", &from) != 1 || from != t->asked_from)
+    if (!from || strtoull(from, NULL, 10) != t->asked_from)
         return error_set(&t->error, EBADMSG, "%s: asked for the bytes from %llu on, got \"%s\"", t->url,
             (unsigned long long)t->asked_from, t->range ? t->range : "no range");
     return 0;
@@ -578,18 +578,18 @@ int http_step(struct http *h, struct error *e) {
     return c == CURLM_OK ? 0 : error_set(e, EIO, "libcurl: %s", curl_multi_strerror(c));
 }
 
+const struct http_response *http_answer(const struct http_transfer *t) {
+    return &t->response;
+}
+
 bool http_is_done(const struct http_transfer *t) {
     return t->done;
 }
 
-int http_result(const struct http_transfer *t, const struct http_response **ret, struct error *e) {
-    if (t->error.number != 0) {
-        if (e)
-            *e = t->error;
-        return -t->error.number;
-    }
-    *ret = &t->response;
-    return 0;
+int http_result(const struct http_transfer *t, struct error *e) {
+    if (t->error.number != 0 && e)
+        *e = t->error;
+    return -t->error.number;
 }
 
 void http_transfer_free(struct http_transfer *t) {
@@ -615,7 +615,7 @@ int http_fetch(struct http *h, const struct http_request *q, struct http_transfe
     _cleanup_(http_transfer_freep) struct http_transfer *t = NULL;
     int r = http_start(h, q, &t, e);
 
-    while (r >= 0 && !http_is_done(t))
+    while (r >= 0 && t && !http_is_done(t))
         r = http_step(h, e);
     if (r >= 0)
         *ret = TAKE_PTR(t);

@@ -74,7 +74,9 @@ int http_step(struct http *h, struct error *e);
 bool http_is_done(const struct http_transfer *t);
 /* Of one that is done: 0 with an answer of any status, or -errno with *e where there was none, or none that
  * could be taken. */
-int http_result(const struct http_transfer *t, const struct http_response **ret, struct error *e);
+int http_result(const struct http_transfer *t, struct error *e);
+/* The answer of one that is done and whose result is 0. */
+const struct http_response *http_answer(const struct http_transfer *t);
 void http_transfer_free(struct http_transfer *t);
 DEFINE_CLEANUP(struct http_transfer *, http_transfer_free)
 

@@ -197,15 +197,15 @@ static int ask_for_token(
 static int set_bearer(struct registry *r, const struct registry_challenge *c, struct error *e) {
     _cleanup_(http_transfer_freep) struct http_transfer *t = NULL;
     _cleanup_free_ char *token = NULL;
-    const struct http_response *a;
     usec_t life;
 
     forget_authorization(r);
     int n = ask_for_token(r, c, &t, e);
     if (n >= 0)
-        n = http_result(t, &a, e);
+        n = http_result(t, e);
     if (n < 0)
         return error_prefix(e, "asking for a token");
+    const struct http_response *a = http_answer(t);
     if (a->status == 401 || a->status == 403) {
         _cleanup_free_ char *said = registry_error_text(a->body, a->size);
         return access_error(r, "asking for a token", said, e);
@@ -249,7 +249,7 @@ static const char *authorization_of(struct registry *r) {
 
 /* One answer of any status but 401 after signing in. */
 static int get_once(struct registry *r, const char *path, char *const *headers, size_t max,
-    struct http_transfer **ret, const struct http_response **ret_answer, struct error *e) {
+    struct http_transfer **ret, struct error *e) {
     _cleanup_free_ char *url = url_of(r, path);
     const struct http_request q = {.url = url,
         .headers = headers,
@@ -261,7 +261,7 @@ static int get_once(struct registry *r, const char *path, char *const *headers, 
     if (!url)
         return error_set_errno(e, ENOMEM, "%s", path);
     n = http_fetch(r->http, &q, ret, e);
-    return n < 0 ? n : http_result(*ret, ret_answer, e);
+    return n < 0 ? n : http_result(*ret, e);
 }
 
 /* insecure: plain HTTP where there is no TLS at all, as podman's --tls-verify=false. */
@@ -274,16 +274,16 @@ static bool falls_back_to_plain(struct registry *r, int n) {
 
 /* GET path; the answer is a 200, or there is an error. */
 static int get(struct registry *r, const char *path, const char *what, char *const *headers, size_t max,
-    struct http_transfer **ret, const struct http_response **ret_answer, struct error *e) {
+    struct http_transfer **ret, struct error *e) {
     for (unsigned tries = 0;; tries++) {
         _cleanup_(http_transfer_freep) struct http_transfer *t = NULL;
-        const struct http_response *a;
-        int n = get_once(r, path, headers, max, &t, &a, e);
+        int n = get_once(r, path, headers, max, &t, e);
 
         if (n < 0 && falls_back_to_plain(r, n))
             continue;
         if (n < 0)
             return n;
+        const struct http_response *a = http_answer(t);
         if (a->status == 401 && tries < SIGN_IN_TRIES) {
             n = tries > 0 && !credentials_set(&r->credentials) ? status_error(r, what, a, e)
                                                                : sign_in(r, what, a, e);
@@ -294,16 +294,14 @@ static int get(struct registry *r, const char *path, const char *what, char *con
         if (a->status != 200)
             return status_error(r, what, a, e);
         *ret = TAKE_PTR(t);
-        *ret_answer = a;
         return 0;
     }
 }
 
 int registry_check(struct registry *r, struct error *e) {
     _cleanup_(http_transfer_freep) struct http_transfer *t = NULL;
-    const struct http_response *a;
 
-    return get(r, "/v2/", "signing in", NULL, HTTP_ERROR_BODY_MAX, &t, &a, e);
+    return get(r, "/v2/", "signing in", NULL, HTTP_ERROR_BODY_MAX, &t, e);
 }
 
 /* ---- manifests and tags ---- */
@@ -327,13 +325,14 @@ int registry_manifest(
         strf("%s%s%s", r->repository, digest_is_valid(reference) ? "@" : ":", reference);
     _cleanup_(registry_document_done) struct registry_document d = {0};
     _cleanup_(http_transfer_freep) struct http_transfer *t = NULL;
-    const struct http_response *a;
 
     if (!path || !what)
         return error_set_errno(e, ENOMEM, "manifest");
-    int n = get(r, path, what, accept_manifests, OCI_MANIFEST_MAX, &t, &a, e);
-    if (n >= 0)
-        n = check_digest(r, reference, a, &d, e);
+    int n = get(r, path, what, accept_manifests, OCI_MANIFEST_MAX, &t, e);
+    if (n < 0)
+        return n;
+    const struct http_response *a = http_answer(t);
+    n = check_digest(r, reference, a, &d, e);
     if (n < 0)
         return n;
     d.text = malloc(a->size + 1);
@@ -382,15 +381,14 @@ int registry_tags(struct registry *r, char ***ret, struct error *e) {
 
     for (unsigned page = 0; path && page < PAGES_MAX; page++) {
         _cleanup_(http_transfer_freep) struct http_transfer *t = NULL;
-        const struct http_response *a;
-        int n = get(r, path, r->repository, NULL, TAGS_ANSWER_MAX, &t, &a, e);
+        int n = get(r, path, r->repository, NULL, TAGS_ANSWER_MAX, &t, e);
 
         if (n >= 0)
-            n = take_tags(r, a, &tags, e);
+            n = take_tags(r, http_answer(t), &tags, e);
         if (n < 0)
             return n;
         free(path);
-        path = registry_next_page(a->link);
+        path = registry_next_page(http_answer(t)->link);
         /* Only within the registry: our authorization goes along. */
         if (path && (path[0] != '/' || path[1] == '/'))
             return error_set(e, EBADMSG, "%s: the next page of tags is elsewhere", r->host);
@@ -420,11 +418,11 @@ int registry_blob_start(struct registry *r, const char *digest,
 
 int registry_blob_result(
     struct registry *r, const struct http_transfer *t, const char *digest, struct error *e) {
-    const struct http_response *a;
-    int n = http_result(t, &a, e);
+    int n = http_result(t, e);
 
     if (n < 0)
         return n;
+    const struct http_response *a = http_answer(t);
     if (a->status == 401) {
         n = sign_in(r, digest, a, e);
         return n < 0 ? n : -EAGAIN;
