@@ -7,11 +7,13 @@
 #include "cli/output.h"
 
 #define UID_MAP_MAX 4096
+#define DESCRIBE_TIMEOUT (60 * USEC_PER_SEC)
 
 void container_done(struct container *c) {
     free(c->unit);
     free(c->upper);
     free(c->image);
+    free(c->rootfs);
     json_decref(c->details);
     *c = (struct container){};
 }
@@ -33,18 +35,22 @@ static void read_ids(struct container *c) {
     }
 }
 
-static const char *setting(json_t *details, const char *key) {
-    json_t *values = json_object_get(json_object_get(details, "settings"), key);
+json_t *container_setting(const struct container *c, const char *key) {
+    return json_object_get(json_object_get(c->details, "settings"), key);
+}
 
-    return json_string_value(json_array_get(values, 0));
+static const char *first(const struct container *c, const char *key) {
+    return json_string_value(json_array_get(container_setting(c, key), 0));
 }
 
 static int take(json_t *details, struct container *ret, struct error *e) {
     _cleanup_(container_done) struct container c = {.details = json_incref(details)};
-    const char *image = setting(details, "Container.Image"), *directory = json_text(details, "upper_dir");
+    const char *directory = json_text(details, "upper_dir");
 
     c.pid = (pid_t)json_number(details, "pid", 0);
-    if (free_and_strdup(&c.unit, json_text(details, "name")) < 0 || free_and_strdup(&c.image, image) < 0 ||
+    if (free_and_strdup(&c.unit, json_text(details, "name")) < 0 ||
+        free_and_strdup(&c.image, first(&c, "Container.Image")) < 0 ||
+        free_and_strdup(&c.rootfs, first(&c, "Container.Rootfs")) < 0 ||
         (*directory && !(c.upper = path_join(directory, "upper"))))
         return error_set(e, ENOMEM, "out of memory");
     if (c.pid > 0)
@@ -54,21 +60,30 @@ static int take(json_t *details, struct container *ret, struct error *e) {
     return 0;
 }
 
-int container_open(struct cli *c, const char *name, struct container *ret) {
+int container_find(struct cli *c, const char *name, struct container *ret, struct error *e) {
     struct client_reply reply;
-    struct error e = {};
 
-    int r = cli_connect(c, true);
+    int r = c->client ? 0 : client_open(c->paths.runtime, true, &c->client, e);
     if (r >= 0)
-        r = cli_call(c, "io.davit.Unit.Describe", unit_parameter(name), &reply);
+        r = client_call(
+            c->client, "io.davit.Unit.Describe", unit_parameter(name), DESCRIBE_TIMEOUT, &reply, e);
     if (r < 0)
         return r;
     json_t *details = json_object_get(reply.parameters, "unit");
-    if (!streq(json_text(details, "type"), "container"))
-        r = error_set(&e, EINVAL, "%s is no container", json_text(details, "name"));
+    if (reply.error)
+        r = error_set(e, -cli_reply_number(&reply), "%s", client_reply_message(&reply));
+    else if (!streq(json_text(details, "type"), "container"))
+        r = error_set(e, EINVAL, "%s is no container", json_text(details, "name"));
     else
-        r = take(details, ret, &e);
+        r = take(details, ret, e);
     client_reply_done(&reply);
+    return r;
+}
+
+int container_open(struct cli *c, const char *name, struct container *ret) {
+    struct error e = {};
+
+    int r = container_find(c, name, ret, &e);
     if (r < 0)
         cli_error("%s", e.text);
     return r;

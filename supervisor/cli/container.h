@@ -14,11 +14,16 @@ struct container {
     char *unit;
     pid_t pid;                  /* 0 if it does not run */
     char *upper;                /* its upper directory on the host, NULL if it does not run or has none */
-    char *image;                /* as the unit writes it; NULL with Rootfs= */
+    char *image, *rootfs;       /* as the unit writes them, one of the two */
     uint32_t id_base, id_count; /* of its user namespace; 0, 0: the host's */
     json_t *details;            /* io.davit.Unit.Describe */
 };
-/* -ENOENT and the like have been explained. */
+/* The values of a key, "Container.Image": an array, or NULL. Borrowed. */
+json_t *container_setting(const struct container *c, const char *key);
+/* Without a word: -ENOENT (no such unit), -EINVAL (no container), -ECONNREFUSED and its kin (no manager); *e
+ * says it. */
+int container_find(struct cli *c, const char *name, struct container *ret, struct error *e);
+/* The same; what is wrong has been explained. */
 int container_open(struct cli *c, const char *name, struct container *ret);
 void container_done(struct container *c);
 /* The same, and it must run: -ESRCH (explained). */

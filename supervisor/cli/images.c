@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cli/images.h"
 
+#include "image/image.h"
+
 void images_done(struct images *i) {
     for (size_t k = 0; k < i->n; k++)
         store_done(&i->stores[k]);
@@ -91,4 +93,23 @@ const char *digest_short(const char *digest, char buffer[static 13]) {
 usec_t image_created(const struct oci_config *c) {
     usec_t t;
     return c->created && timestamp_parse(c->created, 0, &t) >= 0 ? t : 0;
+}
+
+int images_resolve(struct cli *c, const char *name, struct image *ret) {
+    _cleanup_free_ char *own = strf("%s/images", c->paths.state);
+    char preloaded[] = IMAGES_PRELOADED, *roots[] = {own, preloaded, NULL};
+    struct error e = {};
+
+    int r = own ? image_resolve(roots, name, ret, &e) : error_set(&e, ENOMEM, "out of memory");
+    if (r < 0)
+        cli_error("%s", e.text);
+    return r;
+}
+
+char *images_lower(char *const *layers) {
+    struct strbuf b = {};
+
+    for (size_t i = strv_length(layers); i-- > 0;)
+        strbuf_printf(&b, "%s%s", layers[i], i > 0 ? ":" : "");
+    return strbuf_take(&b);
 }

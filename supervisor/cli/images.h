@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "base/json.h"
 #include "cli/cli.h"
 #include "image/image.h"
 #include "image/store.h"
@@ -36,3 +37,12 @@ int image_names(const struct store *s, const char *manifest, char ***ret);
 const char *digest_short(const char *digest, char buffer[static 13]);
 /* "" in the configuration, or a time that cannot be read, gives 0. */
 usec_t image_created(const struct oci_config *c);
+/* All that is known of an image, with the members of `podman image inspect`. */
+json_t *image_inspect(const struct store *s, const struct store_image *i);
+/* What a unit's Image= or Rootfs= means now, plain directories included (image.h). -errno (explained) */
+struct image;
+int images_resolve(struct cli *c, const char *name, struct image *ret);
+/* Host directories of an image's layers, as they are named in a mount: topmost first, with colons. NULL on
+ * out of memory
+ */
+char *images_lower(char *const *layers);

@@ -172,16 +172,11 @@ static int walk(struct diff *d, int directory, const char *path, unsigned depth)
 
 /* ---- the verb ---- */
 
+/* Explains what is wrong, but for running out of memory. */
 static int open_layers(struct cli *c, const struct container *container, struct diff *d) {
-    _cleanup_free_ char *own = strf("%s/images", c->paths.state);
-    char preloaded[] = IMAGES_PRELOADED, *roots[] = {own, preloaded, NULL};
     _cleanup_(image_done) struct image image = {};
-    const char *name = container->image;
 
-    if (!name)
-        name = json_string_value(json_array_get(
-            json_object_get(json_object_get(container->details, "settings"), "Container.Rootfs"), 0));
-    int r = image_resolve(roots, name ?: "", &image, &d->error);
+    int r = images_resolve(c, container->image ?: container->rootfs ?: "", &image);
     if (r < 0)
         return r;
     size_t n = strv_length(image.layers);
@@ -219,8 +214,8 @@ int verb_diff(struct cli *c, char **arguments, size_t n _unused_) {
     int r = container_open_running(c, arguments[0], &container);
     if (r >= 0) {
         r = compare(c, &container, &d);
-        if (r < 0)
-            cli_error("%s", *d.error.text ? d.error.text : errno_text(r));
+        if (d.error.number != 0)
+            cli_error("%s", d.error.text);
     }
     if (r >= 0 && c->options.json)
         json_print(d.changes);

@@ -27,18 +27,15 @@ static json_t *texts(char *const *l) {
     return a;
 }
 
-/* Topmost first, as the option of the mount has them. */
 static json_t *lower_directories(const struct store *s, char *const *diff_ids) {
-    struct strbuf b = {};
+    _cleanup_strv_free_ char **paths = NULL;
 
-    for (size_t i = strv_length(diff_ids); i-- > 0;) {
+    STRV_FOREACH (id, diff_ids) {
         struct layer_info layer;
-        _cleanup_free_ char *path =
-            layer_find(s, diff_ids[i], &layer, NULL) < 0 ? NULL : layer_path(s, diff_ids[i], layer.kind);
-        if (path)
-            strbuf_printf(&b, "%s%s", b.length ? ":" : "", path);
+        if (layer_find(s, *id, &layer, NULL) >= 0)
+            (void)strv_consume(&paths, layer_path(s, *id, layer.kind));
     }
-    _cleanup_free_ char *text = strbuf_take(&b);
+    _cleanup_free_ char *text = images_lower(paths);
     return text ? json_string(text) : NULL;
 }
 
@@ -56,8 +53,7 @@ static json_t *digests_of(char *const *names, const char *manifest) {
     return a;
 }
 
-/* The members of `podman image inspect`, and of docker's where the two agree. */
-static json_t *inspect(const struct store *s, const struct store_image *i) {
+json_t *image_inspect(const struct store *s, const struct store_image *i) {
     json_t *config = document(s, i->manifest.config.digest, OCI_CONFIG_MAX), *o;
     json_t *manifest = document(s, i->manifest_digest, OCI_MANIFEST_MAX), *inner;
     _cleanup_strv_free_ char **names = NULL;
@@ -103,7 +99,7 @@ int verb_image_inspect(struct cli *c, char **arguments, size_t n) {
         if (images_load(&images, arguments[i], &image, &s) < 0)
             status = EXIT_FAILURE;
         else
-            (void)json_array_append_new(all, inspect(s, &image));
+            (void)json_array_append_new(all, image_inspect(s, &image));
     }
     if (status == EXIT_SUCCESS)
         json_print(all);

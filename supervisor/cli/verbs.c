@@ -42,7 +42,8 @@ const struct verb verbs[] = {
 
     {"launch", "UNIT", "Become a container: ExecStart= of a systemd service, without davitd", "no-limits stop cleanup", 1, 1, verb_launch, true, NULL},
 
-    {"diff", "UNIT", "Show what a container has changed in its root file system", NULL, 1, 1, verb_diff, false, "Files of containers"},
+    {"inspect", "UNIT|IMAGE...", "Show all that is known of containers and images, as docker does", NULL, 1, ANY, verb_inspect, false, "Files of containers"},
+    {"diff", "UNIT", "Show what a container has changed in its root file system", NULL, 1, 1, verb_diff, false, NULL},
     {"cp", "SOURCE TARGET", "Copy files into a container or out of it: one of the two is UNIT:PATH", "archive", 2, 2, verb_cp, false, NULL},
     {"commit", "UNIT IMAGE", "Make an image of a container and its changes", "config", 2, 2, verb_commit, false, NULL},
     {"export", "UNIT", "Write the root file system of a container to an archive", "output", 1, 1, verb_export, false, NULL},
@@ -63,6 +64,8 @@ const struct verb verbs[] = {
     {"image history", "IMAGE", "Show the steps that made an image", NULL, 1, 1, verb_image_history, false, NULL},
     {"image tree", "IMAGE", "Show the layers of an image", NULL, 1, 1, verb_image_tree, false, NULL},
     {"image du", "", "Show what images take on the disk, and what of it they share", NULL, 0, 0, verb_image_du, false, NULL},
+    {"image mount", "IMAGE [DIR]", "Mount an image read-only, and say where", NULL, 1, 2, verb_image_mount, false, NULL},
+    {"image unmount", "IMAGE|DIR", "Unmount it again", NULL, 1, 1, verb_image_unmount, false, NULL},
     {"image save", "IMAGE...", "Write images to an archive", "output format", 1, ANY, verb_image_save, false, NULL},
     {"image tag", "IMAGE NAME...", "Give an image more names", NULL, 2, ANY, verb_image_tag, false, NULL},
     {"image untag", "NAME...", "Take names away", NULL, 1, ANY, verb_image_untag, false, NULL},
@@ -92,8 +95,8 @@ const struct verb *verb_find(const char *name) {
         const char *other, *name;
     } synonyms[] = {{"list-units", "list"}, {"ps", "list"}, {"ls", "list"}, {"list-jobs", "jobs"},
         {"images", "image list"}, {"image ls", "image list"}, {"image rm", "image remove"},
-        {"rmi", "image remove"}, {"save", "image save"}, {"tag", "image tag"}, {"untag", "image untag"},
-        {"pull", "image pull"}, {"history", "image history"}};
+        {"image umount", "image unmount"}, {"rmi", "image remove"}, {"save", "image save"},
+        {"tag", "image tag"}, {"untag", "image untag"}, {"pull", "image pull"}, {"history", "image history"}};
 
     for (size_t i = 0; i < ARRAY_SIZE(synonyms); i++)
         if (streq(name, synonyms[i].other))

@@ -152,3 +152,33 @@ U
     [ "$(tar xOf "$D/export.tar" etc/new 2>/dev/null || tar xOf "$D/export.tar" ./etc/new)" = new ]
     davit export web | tar t >/dev/null
 }
+
+@test "inspect has what docker's readers look for" {
+    davit inspect web >"$D/inspect"
+    [ "$(jq -r '.[0].State.Status' "$D/inspect")" = running ]
+    [ "$(jq -r '.[0].State.Pid' "$D/inspect")" = "$(show web pid)" ]
+    upper=$(jq -r '.[0].GraphDriver.Data.UpperDir' "$D/inspect")
+    [ "$(cat "$upper/etc/new")" = new ]
+    [ -d "$(jq -r '.[0].GraphDriver.Data.WorkDir' "$D/inspect")" ]
+    [ "$(cat "$(jq -r '.[0].GraphDriver.Data.MergedDir' "$D/inspect")/etc/new")" = new ]
+    [ -e "$(jq -r '.[0].GraphDriver.Data.LowerDir' "$D/inspect")/etc/group" ]
+    [ "$(jq -r '.[0].Mounts[0].Destination' "$D/inspect")" = /data1 ]
+    [ "$(davit inspect box | jq -r '.[0].Id')" = "$(id_of box)" ]
+    run ! davit inspect nosuch
+}
+
+@test "an image is mounted read-only and unmounted" {
+    davit commit web layered
+    for image in box layered; do
+        where=$(davit image mount $image)
+        [ -x "$where/bin/busybox" ]
+        run ! touch "$where/x"
+        if [ $image = layered ]; then [ ! -e "$where/etc/group" ]; else [ -e "$where/etc/group" ]; fi
+        davit image unmount $image
+        [ ! -e "$where" ]
+    done
+    mkdir "$D/mnt"
+    [ "$(davit image mount box "$D/mnt")" = "$D/mnt" ]
+    davit image unmount "$D/mnt"
+    [ -z "$(ls "$D/mnt")" ]
+}
