@@ -291,6 +291,7 @@ install-programs:
 	install -Dm644 packaging/systemd/davit.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/davit.conf
 	install -Dm644 packaging/systemd/davit.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/davit.conf
 	install -Dm644 -t $(DESTDIR)$(LIBEXECDIR)/units $(wildcard units/*.target)
+	for u in $(wildcard units/*.service); do sed 's|/usr/lib/davit/|$(LIBEXECDIR)/|' $$u | install -Dm644 /dev/stdin $(DESTDIR)$(LIBEXECDIR)/$$u; done
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/davit/examples $(wildcard units/examples/*) packaging/systemd/keep-containers.conf
 	test -e $(DESTDIR)$(SYSCONFDIR)/davit/davit.conf || install -Dm644 etc/davit.conf $(DESTDIR)$(SYSCONFDIR)/davit/davit.conf
 	install -dm755 $(DESTDIR)$(SYSCONFDIR)/davit/units

@@ -1,18 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* davit-boot: run once by davit-init on a machine, before davitd (boot/boot.h). */
+/* davit-boot: run once by davit-init on a machine, before davitd (boot/boot.h); and, as the program of a
+ * service, a shell on the console (boot/shell.h). */
 #include "base/log.h"
 #include "base/str.h"
 #include "boot/boot.h"
+#include "boot/shell.h"
 
 int main(int argc, char **argv) {
     if (argc == 2 && streq(argv[1], "--version")) {
         (void)puts("davit-boot " DAVIT_VERSION);
         return EXIT_SUCCESS;
     }
-    if (argc > 1) {
-        (void)fputs("davit-boot is started by davit-init, once, when a machine boots.\n", stderr);
+    log_open("davit-boot");
+    const char *shell = argc == 2 ? startswith(argv[1], "--shell=") : NULL;
+    if (shell)
+        return shell_run(shell);
+    if (argc > 1 || getppid() != 1) {
+        (void)fputs("davit-boot is started by davit-init, once, when a machine boots.\n"
+                    "  davit-boot --shell=rescue|emergency|console   a shell on the console, for a service\n"
+                    "  davit-boot --version\n",
+            stderr);
         return EXIT_FAILURE;
     }
-    log_open("davit-boot");
     return boot_run();
 }
