@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/paths.h"
 #include "init/boot.h"
+#include "init/console.h"
 
 /* What the order is for: drivers come before the devices that fstab names; / is writable and /var is there
  * before anything is written to them; the clock is set last among what needs /var (the seed's file tells how
@@ -83,8 +84,8 @@ int boot_run(void) {
 
     boot_options_init(&c.options);
     (void)boot_options_read(&c.options, "/proc/cmdline");
-    if (c.options.log_level >= 0)
-        log_set_level(c.options.log_level);
+    console_share("davit-boot");
+    console_configure(&c.options);
     for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
         usec_t begin = now_monotonic();
         steps[i].run(&c);

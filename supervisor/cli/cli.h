@@ -141,6 +141,7 @@ int verb_check(struct cli *c, char **arguments, size_t n);
 int verb_daemon_reload(struct cli *c, char **arguments, size_t n);
 int verb_daemon_reexec(struct cli *c, char **arguments, size_t n);
 int verb_jobs(struct cli *c, char **arguments, size_t n);
+int verb_analyze(struct cli *c, char **arguments, size_t n);
 int verb_events(struct cli *c, char **arguments, size_t n);
 int verb_exec(struct cli *c, char **arguments, size_t n);
 int verb_run(struct cli *c, char **arguments, size_t n);

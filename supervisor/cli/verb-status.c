@@ -402,6 +402,7 @@ static int describe_fleet(struct cli *c) {
     title("davitd");
     (void)printf("%s, pid %lld\n", json_text(s, "version"), (long long)json_number(s, "pid", 0));
     row("CGroups", json_text(s, "cgroups"));
+    rows("Booted", json_object_get(s, "boot_reasons"));
     print_problems(json_object_get(s, "problems"));
     client_reply_done(&reply);
 

@@ -22,6 +22,7 @@ const struct verb verbs[] = {
     {"show", "[UNIT...]", "Show properties, as KEY=value", "property all", 0, ANY, verb_show, false, NULL},
     {"cat", "UNIT...", "Show the files of units", NULL, 1, ANY, verb_cat, false, NULL},
     {"events", "", "Show what happens as it happens", NULL, 0, 0, verb_events, false, NULL},
+    {"analyze", "[time|blame|critical-chain [UNIT]|plot]", "Show where the time of the boot went; plot prints an SVG", NULL, 0, 2, verb_analyze, false, NULL},
     {"jobs", "", "List jobs that wait or run", "plain", 0, 0, verb_jobs, false, NULL},
     {"is-active", "UNIT...", "Exit status 0 if one of the units is active", NULL, 1, ANY, verb_is, false, NULL},
     {"is-failed", "UNIT...", "Exit status 0 if one of the units has failed", NULL, 1, ANY, verb_is, false, NULL},

@@ -11,7 +11,6 @@
 
 #include "base/fs.h"
 #include "base/log.h"
-#include "base/parse.h"
 #include "base/str.h"
 #include "init/console.h"
 #include "init/crash.h"
@@ -209,23 +208,20 @@ void boot_take_watchdog(struct boot *b, const char *value) {
         {b->options.watchdog_kexec_usec, &b->watchdog.kexec_usec},
     };
     usec_t run_before = b->watchdog.run_usec;
-    char digits[24];
+    usec_t usec[ARRAY_SIZE(times)];
 
     for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
-        size_t n = strcspn(value, ",");
-        uint64_t usec;
-        if (n >= sizeof digits || value[n] != ',')
+        char *end;
+        usec[i] = strtoull(value, &end, 10);
+        if (end == value || *end != (i + 1 < ARRAY_SIZE(times) ? ',' : '\0'))
             return;
-        memcpy(digits, value, n);
-        digits[n] = '\0';
-        if (times[i].said == USEC_INFINITY && parse_uint(digits, 0, UINT64_MAX, &usec) >= 0)
-            *times[i].wanted = usec;
-        value += n + 1;
+        value = end + 1;
     }
-    if (!*b->options.watchdog_device && strlen(value) < sizeof b->watchdog.device)
-        (void)snprintf(b->watchdog.device, sizeof b->watchdog.device, "%s", value);
     if (!b->machine)
         return;
+    for (size_t i = 0; i < ARRAY_SIZE(times); i++)
+        if (times[i].said == USEC_INFINITY)
+            *times[i].wanted = usec[i];
     if (b->watchdog.fd >= 0 && b->watchdog.run_usec != run_before)
         (void)hardware_watchdog_set(&b->watchdog, b->watchdog.run_usec);
     open_watchdog(b, true);

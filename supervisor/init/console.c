@@ -13,6 +13,7 @@
 #define EARLY_BYTES 2048
 
 static struct {
+    const char *program;
     int kmsg_fd;
     int kernel_level;  /* the kernel shows messages below this on its console by itself */
     int console_level; /* ours: up to and including this one */
@@ -68,7 +69,7 @@ static void show(int priority, const char *text) {
     int fd = open("/dev/console", O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return;
-    size_t length = format_line(line, sizeof line, "davit-init: %s\r\n", text);
+    size_t length = format_line(line, sizeof line, "%s: %s\r\n", machine.program, text);
     (void)!write(fd, line, length);
     (void)close(fd);
 }
@@ -82,7 +83,8 @@ static void keep(const char *line, size_t length) {
 
 static void machine_write(int priority, const char *text, char *const *fields _unused_) {
     char line[LINE_BYTES];
-    size_t length = format_line(line, sizeof line, "<%d>davit-init: %s\n", LOG_DAEMON | priority, text);
+    size_t length =
+        format_line(line, sizeof line, "<%d>%s: %s\n", LOG_DAEMON | priority, machine.program, text);
 
     if (machine.kmsg_fd < 0)
         keep(line, length);
@@ -92,6 +94,7 @@ static void machine_write(int priority, const char *text, char *const *fields _u
 }
 
 void console_open_machine(void) {
+    machine.program = "davit-init";
     log_set_sink(machine_write);
     /* The kernel gave us its console, blocking; nobody is to write there by accident. Before /dev is there
      * only the numbers matter: they are taken, by descriptors that can do nothing. */
@@ -136,6 +139,13 @@ void console_connect(void) {
         line += n;
     }
     machine.early_length = 0;
+}
+
+void console_share(const char *program) {
+    machine.program = program;
+    machine.kmsg_fd = STDERR_FILENO;
+    read_kernel_level();
+    log_set_sink(machine_write);
 }
 
 void console_configure(const struct boot_options *options) {

@@ -24,5 +24,8 @@ void console_open_machine(void);
 /* /dev and /proc are there: what waited goes out, and descriptors 1 and 2 become the kernel's log, for the
  * programs that inherit them. */
 void console_connect(void);
+/* For a program that davit-init has started and that speaks as it does (davit-boot): stderr is the kernel's
+ * log. */
+void console_share(const char *program);
 /* Levels and places from the command line. */
 void console_configure(const struct boot_options *options);

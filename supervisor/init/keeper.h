@@ -61,6 +61,6 @@ enum {
  *   X_DAVIT_REEXEC=1           davit's programs were perhaps replaced on disk: davit-init executes itself
  * again, and starts launchers and davit-logd anew; davitd itself ends with MANAGER_EXIT_REEXEC
  *   X_DAVIT_FINISHED=<usec>    when the default target was reached, CLOCK_MONOTONIC
- *   X_DAVIT_WATCHDOG=<run>,<reboot>,<kexec>,<device>
- *                              hardware watchdog, from davit.conf; times in microseconds
+ *   X_DAVIT_WATCHDOG=<run>,<reboot>,<kexec>
+ *                              hardware watchdog, from davit.conf, in microseconds; 0 = off
  */

@@ -295,7 +295,8 @@ static const char *phase_word(enum manager_phase phase) {
 
 json_t *api_manager_json(struct manager *m) {
     unsigned count[_STATE_COUNT] = {};
-    json_t *o, *units = json_object(), *problems = json_array(), *path = texts(m->paths.unit_path);
+    json_t *o, *units = json_object(), *problems = json_array(), *reasons = json_array(),
+               *path = texts(m->paths.unit_path);
     struct managed_unit *u;
 
     HASHMAP_FOREACH (u, m->units)
@@ -303,13 +304,14 @@ json_t *api_manager_json(struct manager *m) {
     for (int s = 0; s < _STATE_COUNT; s++)
         set(units, unit_state_name(s), json_integer(count[s]));
     add_problems(problems, m->problems);
+    boot_add_report(m, problems, reasons);
     STRV_FOREACH (p, m->settings.unit_path)
         (void)json_array_append_new(path, json_string(*p));
-    o = json_pack("{ss si ss sI so si so ss ss ss so}", "version", DAVIT_VERSION, "pid", (int)getpid(),
+    o = json_pack("{ss si ss sI so si so ss ss ss so so}", "version", DAVIT_VERSION, "pid", (int)getpid(),
         "phase", phase_word(m->phase), "since", (json_int_t)m->started_at, "units", units, "jobs",
         (int)m->jobs->count, "unit_path", path, "runtime_dir", m->paths.runtime ? m->paths.runtime : "",
         "state_dir", m->paths.state ? m->paths.state : "", "log_dir", m->paths.log ? m->paths.log : "",
-        "problems", problems);
+        "problems", problems, "boot_reasons", reasons);
     if (!o)
         return NULL;
     if (m->settings.log_sink && !streq(m->settings.log_sink, "auto"))

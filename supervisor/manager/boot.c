@@ -58,20 +58,24 @@ static json_t *times_json(const struct manager_boot *b) {
 }
 
 /* The lines of davit-boot's report, by their first word. A small file in /run, written whole. */
-static void add_report(struct manager *m, json_t *o) {
+void boot_add_report(struct manager *m, json_t *problems, json_t *reasons) {
     static const struct {
-        const char *word, *key;
-    } kinds[] = {{"reason ", "reasons"}, {"problem ", "problems"}, {"emergency ", "emergencies"}};
+        const char *word, *level; /* level NULL: a reason */
+    } kinds[] = {{"reason ", NULL}, {"problem ", "warning"}, {"emergency ", "error"}};
     _cleanup_free_ char *text = NULL;
 
     (void)file_read(m->runtime_fd, BOOT_REPORT_NAME, REPORT_MAX, &text, NULL);
-    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-        (void)json_object_set_new(o, kinds[i].key, json_array());
     for (char *rest = text, *line; (line = strsep(&rest, "\n"));)
         for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
             const char *said = startswith(line, kinds[i].word);
-            if (said) /* what is no UTF-8 leaves the line out */
-                (void)json_array_append_new(json_object_get(o, kinds[i].key), json_string(said));
+            if (!said)
+                continue;
+            /* What is no UTF-8 leaves the line out. */
+            if (kinds[i].level)
+                (void)json_array_append_new(
+                    problems, json_pack("{ss ss}", "level", kinds[i].level, "text", said));
+            else
+                (void)json_array_append_new(reasons, json_string(said));
         }
 }
 
@@ -97,7 +101,6 @@ json_t *api_boot_json(struct manager *m) {
 
     (void)json_object_set_new(o, "target", json_string(manager_default_target(m)));
     (void)json_object_set_new(o, "times", times_json(&m->boot));
-    add_report(m, o);
     HASHMAP_FOREACH (u, m->units)
         if (u->activating_since > 0)
             (void)json_array_append_new(units, unit_json(u));

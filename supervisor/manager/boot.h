@@ -24,5 +24,7 @@ void boot_read_environment(struct manager_boot *b);
 void manager_boot_done(struct manager_boot *b);
 /* After each job: the first time that none is left the boot is over. */
 void boot_check_finished(struct manager *m);
-/* For `davit status` and `davit analyze`: NULL when out of memory. */
+/* What davit-boot could not do, as io.davit.Manager.Problem, and why the machine booted. */
+void boot_add_report(struct manager *m, json_t *problems, json_t *reasons);
+/* For `davit analyze`: NULL when out of memory. */
 json_t *api_boot_json(struct manager *m);

@@ -37,6 +37,8 @@ static void apply(struct manager *m, struct settings *s) {
     m->settings = *s;
     log_set_level(m->boot.log_level >= 0 ? m->boot.log_level : s->log_level);
     logs_settings_changed(m);
+    keeper_notify(m, "X_DAVIT_WATCHDOG=%llu,%llu,%llu", (unsigned long long)s->watchdog_timeout,
+        (unsigned long long)s->watchdog_reboot_timeout, (unsigned long long)s->watchdog_kexec_timeout);
     int r = saved_write_settings(m);
     if (r < 0)
         (void)log_errno(LOG_WARNING, r, "Saving the settings in %s/state", m->paths.runtime);

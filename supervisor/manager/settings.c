@@ -16,6 +16,7 @@ void settings_init(struct settings *s) {
         .default_timeout_start = 90 * USEC_PER_SEC,
         .default_timeout_stop = 90 * USEC_PER_SEC,
         .default_restart_sec = 100 * USEC_PER_MSEC,
+        .watchdog_reboot_timeout = 10 * 60 * USEC_PER_SEC,
         /* The range that systemd sets aside for containers: https://systemd.io/UIDS-GIDS */
         .userns_base = 524288,
         .userns_size = 65536,
@@ -57,6 +58,9 @@ int settings_encode(const struct settings *s, const struct error *e, void **ret,
         wire_put_u64(&w, s->default_timeout_stop);
         wire_put_u64(&w, s->default_restart_sec);
         wire_put_u64(&w, s->shutdown_timeout);
+        wire_put_u64(&w, s->watchdog_timeout);
+        wire_put_u64(&w, s->watchdog_reboot_timeout);
+        wire_put_u64(&w, s->watchdog_kexec_timeout);
         wire_put_u32(&w, s->userns_base);
         wire_put_u32(&w, s->userns_size);
         wire_put_u32(&w, s->userns_count);
@@ -108,6 +112,9 @@ int settings_decode(const void *data, size_t n, struct settings *ret, struct err
     s.default_timeout_stop = wire_get_u64(&r);
     s.default_restart_sec = wire_get_u64(&r);
     s.shutdown_timeout = wire_get_u64(&r);
+    s.watchdog_timeout = wire_get_u64(&r);
+    s.watchdog_reboot_timeout = wire_get_u64(&r);
+    s.watchdog_kexec_timeout = wire_get_u64(&r);
     s.userns_base = wire_get_u32(&r);
     s.userns_size = wire_get_u32(&r);
     s.userns_count = wire_get_u32(&r);

@@ -19,6 +19,7 @@ struct settings {
     bool allow_missing_limits;  /* start also where MemoryMax= and its kin cannot be applied */
     uint32_t start_concurrency; /* launches in flight; 0 = twice the CPUs */
     usec_t default_timeout_start, default_timeout_stop, default_restart_sec;
+    usec_t watchdog_timeout, watchdog_reboot_timeout, watchdog_kexec_timeout; /* of the hardware; 0 = off */
     usec_t shutdown_timeout; /* for stopping all units together; 0 = what shutdown.target says */
     bool keep_trying; /* appliance: a start limit raises an alarm and goes on at the cap instead of giving up
                        */
