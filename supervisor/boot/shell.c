@@ -73,6 +73,13 @@ static void greet(const char *name, bool returns) {
     (void)fflush(stdout);
 }
 
+/* util-linux's sulogin. The one of busybox, a link to it, knows no --force and refuses a locked root. */
+static bool opens_for_everybody(const char *path) {
+    _cleanup_free_ char *real = realpath(path, NULL);
+
+    return real && streq(path_basename(real), "sulogin");
+}
+
 static _noreturn_ void execute(const char *name) {
     static const char *const sulogins[] = {"/sbin/sulogin", "/usr/sbin/sulogin"};
     static const char *const shells[] = {"/bin/bash", "/bin/sh", "/usr/bin/sh"};
@@ -85,7 +92,8 @@ static _noreturn_ void execute(const char *name) {
     if (chdir("/root") < 0)
         (void)!chdir("/");
     for (size_t i = 0; i < ARRAY_SIZE(sulogins); i++)
-        (void)execl(sulogins[i], "sulogin", "--force", (char *)NULL);
+        if (opens_for_everybody(sulogins[i]))
+            (void)execl(sulogins[i], "sulogin", "--force", (char *)NULL);
     for (size_t i = 0; i < ARRAY_SIZE(shells); i++)
         (void)execl(shells[i], "-sh", (char *)NULL);
     (void)log_errno(LOG_ERR, errno, "no %s shell: %s", name, shells[ARRAY_SIZE(shells) - 1]);
