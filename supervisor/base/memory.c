@@ -9,6 +9,17 @@
 
 extern const ElfW(Ehdr) __ehdr_start; /* set by the linker: where this program's file is mapped */
 
+#define STACK_BYTES (256 * 1024)
+
+/* What lies below our own frame was left by deeper calls that are over. Another page stays for the calls
+ * below; where the stack has never reached there is nothing to give back. */
+static void trim_stack(void) {
+    const uintptr_t page = 4096;
+    uintptr_t end = (uintptr_t)__builtin_frame_address(0) / page * page - page;
+
+    (void)madvise((void *)(end - STACK_BYTES), STACK_BYTES, MADV_DONTNEED);
+}
+
 void memory_trim(void) {
     const uintptr_t page = 4096, start = (uintptr_t)&__ehdr_start;
     const ElfW(Phdr) *headers = (const ElfW(Phdr) *)(start + __ehdr_start.e_phoff);
@@ -25,4 +36,5 @@ void memory_trim(void) {
                   to = base + headers[i].p_vaddr + headers[i].p_memsz;
         (void)madvise((void *)from, (to - from + page - 1) / page * page, MADV_DONTNEED);
     }
+    trim_stack();
 }

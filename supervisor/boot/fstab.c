@@ -51,13 +51,35 @@ static const struct {
 };
 
 static int take_time(const char *value, usec_t *to, const char *option, struct error *e) {
-    return timespan_parse(value, to) < 0 ? error_set(e, EINVAL, "%s is no time", option) : 0;
+    return timespan_parse(value, to) < 0 ? error_set(e, EINVAL, "%s is no time", option) : 1;
+}
+
+/* For others, or said by the type already. */
+static bool is_passed_over(const struct fstab_entry *f, const char *option) {
+    return startswith(option, "x-") || startswith(option, "comment=") ||
+           (f->kind == FSTAB_SWAP && streq(option, "sw"));
+}
+
+/* 1 = taken, 0 = none of these, -EINVAL. */
+static int take_swap_option(struct fstab_entry *f, const char *option, struct error *e) {
+    const char *value = startswith(option, "pri=");
+    int64_t priority;
+
+    if (streq(option, "discard") || startswith(option, "discard=")) {
+        f->discard = true;
+        return 1;
+    }
+    if (!value)
+        return 0;
+    if (parse_int(value, 0, 32767, &priority) < 0)
+        return error_set(e, EINVAL, "%s: a priority is a number from 0 to 32767", option);
+    f->priority = (int)priority;
+    return 1;
 }
 
 /* 1 = taken, 0 = for the file system, -EINVAL. */
 static int take_option(struct fstab_entry *f, const char *option, struct error *e) {
     const char *value;
-    int64_t priority;
 
     for (size_t i = 0; i < ARRAY_SIZE(flag_options); i++)
         if (streq(option, flag_options[i].name)) {
@@ -73,26 +95,12 @@ static int take_option(struct fstab_entry *f, const char *option, struct error *
     else if (streq(option, "bind") || streq(option, "rbind")) {
         f->kind = FSTAB_BIND;
         f->recursive = option[0] == 'r';
-    } else if ((value = startswith(option, "x-systemd.device-timeout="))) {
-        if (take_time(value, &f->device_timeout, option, e) < 0)
-            return -EINVAL;
-    } else if ((value = startswith(option, "x-systemd.mount-timeout="))) {
-        if (take_time(value, &f->mount_timeout, option, e) < 0)
-            return -EINVAL;
-    } else if (streq(option, "x-mount.mkdir") || startswith(option, "x-mount.mkdir="))
-        f->make_directory = true;
-    else if (startswith(option, "x-") || startswith(option, "comment="))
-        return 1;
-    else if (f->kind == FSTAB_SWAP && (value = startswith(option, "pri="))) {
-        if (parse_int(value, 0, 32767, &priority) < 0)
-            return error_set(e, EINVAL, "%s: a priority is a number from 0 to 32767", option);
-        f->priority = (int)priority;
-    } else if (f->kind == FSTAB_SWAP && (streq(option, "discard") || startswith(option, "discard=")))
-        f->discard = true;
-    else if (f->kind == FSTAB_SWAP && (streq(option, "sw") || !*option))
-        return 1;
-    else
-        return 0;
+    } else if ((value = startswith(option, "x-systemd.device-timeout=")))
+        return take_time(value, &f->device_timeout, option, e);
+    else if ((value = startswith(option, "x-systemd.mount-timeout=")))
+        return take_time(value, &f->mount_timeout, option, e);
+    else if (!is_passed_over(f, option))
+        return f->kind == FSTAB_SWAP ? take_swap_option(f, option, e) : 0;
     return 1;
 }
 

@@ -16,7 +16,7 @@ struct fstab_entry {
     char *type;   /* "auto" where nothing is said */
     unsigned long flags; /* MS_* */
     char *data;          /* what is left for the file system; "" = nothing */
-    bool no_auto, no_fail, network, recursive, make_directory;
+    bool no_auto, no_fail, network, recursive;
     usec_t device_timeout, mount_timeout;
     int priority; /* swap; -1 = the kernel's choice */
     bool discard; /* swap */

@@ -37,7 +37,8 @@ void step_seed(struct boot_context *c) {
     random_bytes(seed, sizeof seed);
     int r = mkdir_parents(AT_FDCWD, SEED_DIRECTORY, 0700);
     if (r >= 0)
-        r = file_write_atomic(AT_FDCWD, SEED_FILE, seed, sizeof seed, 0600, true);
+        r = file_write_atomic(
+            AT_FDCWD, SEED_FILE, seed, sizeof seed, 0600, false); /* the boot waits for no disk */
     if (r < 0)
         boot_problem(c, "the seed for the next boot cannot be saved in " SEED_FILE ": %s", errno_text(r));
 }

@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "base/parse.h"
 #include "base/str.h"
+#include "init/crash.h"
 #include "init/handover.h"
 #include "init/run.h"
 
@@ -401,7 +402,10 @@ static int open_signals(struct keeper *k) {
     if (sigprocmask(SIG_SETMASK, &all, NULL) < 0)
         return log_errno(LOG_ERR, errno, "sigprocmask");
     k->signal_fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
-    return k->signal_fd < 0 ? log_errno(LOG_ERR, errno, "signalfd") : 0;
+    if (k->signal_fd < 0)
+        return log_errno(LOG_ERR, errno, "signalfd");
+    crash_handler_install(&k->boot.options);
+    return 0;
 }
 
 static int watch(struct keeper *k, int fd) {

@@ -207,7 +207,9 @@ static int begin(struct manager *m, struct error *e) {
         return r;
     }
     int r = processes_go(m, e);
-    return r < 0 ? r : config_read(m, on_first_config, NULL, e);
+    if (r < 0)
+        return r;
+    return config_says_nothing(m) ? come_up(m, false, e) : config_read(m, on_first_config, NULL, e);
 }
 
 /* ---- the loop and the end ---- */

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "manager/rooms.h"
 
+#define TEXT_MAX (1024 * 1024)
 #define ANSWER_MAX (256 * 1024)
 #define WORKER_TIMEOUT (10 * USEC_PER_SEC)
 
@@ -42,6 +43,29 @@ static void apply(struct manager *m, struct settings *s) {
     int r = saved_write_settings(m);
     if (r < 0)
         (void)log_errno(LOG_WARNING, r, "Saving the settings in %s/state", m->paths.runtime);
+}
+
+/* No line has anything but blanks and a comment to its end. */
+static bool has_comments_only(char *text) {
+    for (char *line; (line = strsep(&text, "\n"));) {
+        line = strstrip(line);
+        if (*line && *line != '#' && !startswith(line, "//"))
+            return false;
+    }
+    return true;
+}
+
+bool config_says_nothing(struct manager *m) {
+    _cleanup_free_ char *text = NULL;
+    struct settings s;
+    size_t n = 0;
+
+    int r = file_read(AT_FDCWD, m->paths.config, TEXT_MAX, &text, &n);
+    if (r != -ENOENT && (r < 0 || strlen(text) != n || !has_comments_only(text)))
+        return false;
+    settings_init(&s);
+    apply(m, &s);
+    return true;
 }
 
 static void finish(struct config_reader *c, const struct error *e) {

@@ -51,7 +51,7 @@ static void options_for_the_boot_do_not_reach_the_file_system(void **state) {
         entry("LABEL=data /data auto "
               "defaults,nofail,_netdev,x-systemd.device-timeout=5s,x-systemd.mount-timeout=1min,"
               "x-mount.mkdir,x-initrd.mount,comment=mine,user,exec,compress=zstd");
-    assert_true(f.no_fail && f.network && f.make_directory);
+    assert_true(f.no_fail && f.network);
     assert_int_equal(f.device_timeout, 5 * USEC_PER_SEC);
     assert_int_equal(f.mount_timeout, 60 * USEC_PER_SEC);
     assert_int_equal(f.flags, MS_NOSUID | MS_NODEV);

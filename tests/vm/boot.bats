@@ -170,6 +170,7 @@ S
     vm_wait_said 'davit: emergency shell'
     vm_wait_said 'cannot|/etc/fstab: /srv: /dev/no-such-disk did not appear'
     run ! vm_said 'VM-STATUS'
+    # shellcheck disable=SC2016  # the machine's shell counts
     vm_type 'echo sum is $((6 * 7)); davit is-active emergency.target'
     vm_wait_said 'sum is 42'
     vm_wait_said '^active'
@@ -212,7 +213,7 @@ S
     vm_boot
     vm_ended poweroff 0
     out check | grep -q 'no-such-type'
-    vm_boot --append davit.target=no-such.target --background
+    vm_boot --append 'davit.target=no-such.target loglevel=5' --background
     vm_wait_said 'davit: rescue shell'
     vm_said 'no-such.target: there is no such unit \(kernel command line\)'
     vm_type 'davit poweroff'
@@ -220,9 +221,9 @@ S
     vm_ended poweroff
 }
 
-@test 'a full /var: containers run, and the log says what is not written' {
+@test 'a full /var: units run, and so they do at the next boot' {
     vm_new
-    vm_disk data 8M
+    vm_disk data 16M
     echo 'LABEL=data /var ext4 defaults 0 2' | vm_file /etc/fstab
     vm_file /fill 755 <<'S'
 #!/bin/sh
@@ -255,7 +256,7 @@ S
     # once more with a disk that is full from the start
     vm_boot
     vm_ended poweroff 0
-    vm_said 'the seed for the next boot cannot be saved'
+    vm_said '^active'
 }
 
 @test 'no console, and one that only fails: the machine runs' {
@@ -311,7 +312,7 @@ echo 'PID 1 is frozen' >/dev/console
 sleep 60
 S
     vm_enable freeze.service
-    vm_boot --watchdog --append 'davit.watchdog=2 davit.log=info' --timeout 60
+    vm_boot --watchdog --append 'davit.watchdog=2 davit.log=info,console,kmsg' --timeout 60
     vm_ended watchdog
     vm_said 'hardware watchdog "i6300ESB timer", time-out 2 s'
     vm_said 'PID 1 is frozen'
