@@ -162,8 +162,8 @@ int logs_new(struct manager *m, struct error *e);
 int logs_add(struct managed_unit *u);
 void logs_remove(struct managed_unit *u, void (*done)(struct managed_unit *u)); /* drained and closed */
 /* config.c: reads davit.conf through a worker; done(m, error or NULL) */
-/* At the first start most machines have no davit.conf, or one that only has comments: then a worker, which costs
- * as much as davitd itself, has nothing to read. True: the built-in settings are in force. */
+/* At the first start most machines have no davit.conf, or one that only has comments: then a worker, which
+ * costs as much as davitd itself, has nothing to read. True: the built-in settings are in force. */
 bool config_says_nothing(struct manager *m);
 int config_read(struct manager *m, void (*done)(struct manager *m, const struct error *e, void *userdata),
     void *userdata, struct error *e);
