@@ -4,6 +4,7 @@
  * and what an answer means. An answer is peeked at, acted on, saved, and only then consumed: at whatever
  * instruction davitd dies, the next one finds it again.
  */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <sys/socket.h>
 
@@ -84,6 +85,34 @@ static void fail_withdrawn(struct processes *ps) {
     }
 }
 
+/* ---- room for the descriptors of answers ---- */
+
+static unsigned in_flight(const struct processes *ps) {
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < ps->n_launchers; i++)
+        n += ps->launchers[i].n_in_flight;
+    return n;
+}
+
+/* False when davitd has no descriptors left to learn of one more start. */
+static bool reserve_room(struct processes *ps) {
+    unsigned wanted = MIN((in_flight(ps) + 1) * BEGUN_FDS, (unsigned)RESERVED_FDS);
+
+    while (ps->n_reserved < wanted) {
+        int fd = fcntl(ps->launchers[0].fd, F_DUPFD_CLOEXEC, 3);
+        if (fd < 0)
+            return false;
+        ps->reserved[ps->n_reserved++] = fd;
+    }
+    return true;
+}
+
+static void release_room(struct processes *ps, unsigned n) {
+    for (; n > 0 && ps->n_reserved > 0; n--)
+        (void)close(ps->reserved[--ps->n_reserved]);
+}
+
 static int on_dispatch(_unused_ sd_event_source *s, void *userdata) {
     struct manager *m = userdata;
     struct processes *ps = m->processes;
@@ -98,7 +127,7 @@ static int on_dispatch(_unused_ sd_event_source *s, void *userdata) {
         if (!l)
             break;
         struct process *p = LIST_ENTRY(ps->queue.next, struct process, by_launcher);
-        int r = send_request(l, p);
+        int r = reserve_room(ps) ? send_request(l, p) : -EMFILE;
         if (r == -EAGAIN) {
             set_blocked(l, true);
         } else if (r < 0) {
@@ -239,6 +268,11 @@ static bool handle_answer(struct manager *m, struct launcher *l) {
     size_t n_fds = ARRAY_SIZE(fds);
 
     ssize_t n = socket_recv_fds(l->fd, &a, sizeof(a), fds, &n_fds, MSG_PEEK | MSG_DONTWAIT);
+    if (n == -EXFULL) {
+        release_room(m->processes, BEGUN_FDS);
+        n_fds = ARRAY_SIZE(fds);
+        n = socket_recv_fds(l->fd, &a, sizeof(a), fds, &n_fds, MSG_PEEK | MSG_DONTWAIT);
+    }
     if (n == -EAGAIN || n == -EINTR)
         return false;
     if (n == 0 || (n < 0 && n != -EMSGSIZE && n != -EXFULL)) {
@@ -428,6 +462,7 @@ int launchers_new(struct manager *m, struct error *e) {
 }
 
 void launchers_free(struct processes *ps) {
+    release_room(ps, ps->n_reserved);
     for (unsigned i = 0; i < ps->n_launchers; i++) {
         (void)sd_event_source_unref(ps->launchers[i].source);
         closep(&ps->launchers[i].fd);

@@ -13,6 +13,9 @@
  * work. */
 #define LAUNCHER_WINDOW 4
 #define MAX_ATTEMPTS 3
+/* A BEGUN brings two descriptors, and must find room for them: who began cannot be made not to have begun. */
+#define BEGUN_FDS 2
+#define RESERVED_FDS (MAX_LAUNCHERS * LAUNCHER_WINDOW * BEGUN_FDS)
 #define PID_BUCKETS 256
 #define FEED_BATCH 64
 
@@ -54,6 +57,8 @@ struct processes {
     struct list by_pid[PID_BUCKETS]; /* by_manager */
     struct list no_pid;              /* by_manager */
     uint64_t next_request;
+    int reserved[RESERVED_FDS]; /* numbers kept free for the answers to come; only as many as are needed */
+    unsigned n_reserved;
     sd_event_source *dispatch;
     unsigned probes; /* see launcher_probe() */
     struct feed feed;

@@ -14,13 +14,13 @@ die_at() {
 }
 
 @test 'davitd killed at system calls of its life: one run, one end, each line once' {
-    die_at davitd --first $((RANDOM % 97 + 1)) --stride 97
+    die_at davitd --first $((RANDOM % 197 + 1)) --stride 197
 }
 
 @test 'davit-init killed at system calls of its replacement: the next one has the same container' {
-    die_at init --first $((RANDOM % 61 + 1)) --stride 61 --last 300
+    die_at init --first $((RANDOM % 97 + 1)) --stride 97 --last 300
 }
 
 @test 'system calls fail during the replacement of davit-init: it goes on' {
-    die_at errors --last 22 --stride 2
+    die_at errors --last 22 --stride 3
 }

@@ -1,0 +1,226 @@
+#!/usr/bin/env bats
+# What should not happen: each test breaks what its name says, and davit is there afterwards.
+load common
+
+teardown() {
+    [ -n "${BATS_TEST_COMPLETED:-}" ] || { echo '--- init.log'; tail -n 40 "$D/init.log"; } 2>/dev/null
+    davit_stop
+    if [ -n "${POOL:-}" ]; then rmdir "$POOL" 2>/dev/null || true; fi
+}
+setup() { [ "$(id -u)" = 0 ] || skip 'needs root'; }
+
+steady_unit() {
+    unit "$1.container" <<'U'
+[Container]
+Image=busybox
+StopTimeout=1
+Exec=/bin/sh -c 'while :; do sleep 0.1; done'
+RunInit=yes
+U
+}
+fleet() {
+    davit_new
+    davit_image
+    steady_unit steady
+}
+part_pids() { # davitd, davit-launch, davit-logd: the children of davit-init of that name
+    local p
+    for p in $(pgrep -P "$DAVIT_PID"); do
+        if [ "$(cat "/proc/$p/comm" 2>/dev/null)" = "$1" ]; then echo "$p"; fi
+    done
+}
+undisturbed() { is_state steady running && [ "$(show steady pid)" = "$steady" ] && [ "$(show steady restarts)" -eq 0 ]; }
+
+states_unit() {
+    unit states.container <<'U'
+[Unit]
+StartLimitIntervalSec=0
+[Container]
+Image=busybox
+StopTimeout=20
+Exec=/bin/sh -c 'trap "exit 7" TERM; echo started >>/out; while :; do sleep 0.05; done'
+U
+    # Each step lasts until the test has seen it.
+    local hold="until [ -e $D/go ]; do sleep 0.02; done"
+    cat >>"$D/units/states.container" <<U
+[Service]
+ExecStartPre=/bin/sh -c '$hold'
+ExecStartPost=/bin/sh -c '$hold'
+ExecReload=/bin/sh -c '$hold'
+ExecStop=/bin/sh -c '$hold'
+ExecStopPost=/bin/sh -c '$hold; echo \$\$EXIT_CODE \$\$EXIT_STATUS >>$D/trace'
+U
+}
+# in_state SUBSTATE VERB: asks for it, and holds it there
+in_state() {
+    rm -f "$D/go"
+    davit "$2" --no-block states
+    wait_for 20 is_sub "$1"
+}
+is_sub() { [ "$(show states sub)" = "$1" ]; }
+is_over() { case $(show states state) in inactive | failed) ;; *) return 1 ;; esac; }
+
+@test 'SIGKILL of each part in each state of a unit: it comes to where it was going' {
+    fleet
+    states_unit
+    DAVIT_RESTART_USEC=1000 davit_start
+    davit start steady
+    steady=$(show steady pid)
+    for part in davitd davit-launch davit-logd; do
+        for sub in start-pre running reload stop; do
+            rm -f "$D/trace"
+            touch "$D/go"
+            case $sub in
+            start-pre) in_state start-pre start ;;
+            running) davit start states ;;
+            reload) davit start states; in_state reload reload ;;
+            stop) davit start states; in_state stop stop ;;
+            esac
+            # shellcheck disable=SC2046
+            kill -9 $(part_pids $part)
+            touch "$D/go"
+            case $sub in
+            stop) wait_for 30 is_over ;;
+            *) wait_for 30 is_sub running; davit stop states ;;
+            esac
+            is_over
+            [ "$(cat "$D/trace")" = 'exited 7' ] || { echo "$part, $sub:"; cat "$D/trace"; false; }
+        done
+    done
+    undisturbed
+}
+
+@test 'no process can be forked: the container goes on, davit says so, and comes back' {
+    fleet
+    [ -d /sys/fs/cgroup/pids ] || skip 'the limit is set in a hierarchy of version 1'
+    davit_start
+    davit start steady
+    steady=$(show steady pid)
+    POOL=/sys/fs/cgroup/pids/$DAVIT_NAME-pool
+    mkdir "$POOL"
+    echo "$DAVIT_PID" >"$POOL/cgroup.procs"
+    echo 1 >"$POOL/pids.max"
+    old=$(manager_pid)
+    kill -9 "$old"
+    wait_for 5 grep -q 'cannot fork for davitd' "$D/init.log"
+    kill -0 "$steady"
+    echo max >"$POOL/pids.max"
+    wait_for 10 manager_pid
+    undisturbed
+    davit stop steady
+    davit start steady
+}
+
+@test 'descriptors run out: what cannot start says why, the others go on' {
+    local n
+    fleet
+    for n in $(seq 40); do steady_unit "more-$n"; done
+    ulimit -Sn 90
+    ulimit -Hn 90
+    davit_start
+    davit start steady
+    steady=$(show steady pid)
+    # shellcheck disable=SC2046
+    run davit start $(seq -f 'more-%g' 40)
+    [ "$status" -ne 0 ]
+    says "$output" '*open files*'
+    undisturbed
+    for n in $(seq 10); do wait_for 20 davit stop "more-$n"; done # one connection at a time
+    davit start more-1
+    is_state more-1 running
+    undisturbed
+}
+
+@test 'writing to the console is an error: nobody minds' {
+    fleet
+    cat >"$D/console.py" <<'P'
+import os, pty, sys
+master, slave = pty.openpty()
+if os.fork() == 0:
+    os.close(master)
+    null = os.open("/dev/null", os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(slave, 1)
+    os.dup2(slave, 2)
+    os.setsid()
+    os.execv(sys.argv[1], sys.argv[1:])
+os.close(slave)
+os.read(master, 1)
+print(os.getpid(), flush=True)
+os.close(master)
+P
+    # davit-init itself is what is waited for
+    python3 "$D/console.py" "$DAVIT_BUILD/davit-init" 3>&- >/dev/null
+    wait_for 10 manager_pid
+    DAVIT_PID=$(awk '/^PPid:/ {print $2}' "/proc/$(manager_pid)/status")
+    refute sh -c "echo x >/proc/$DAVIT_PID/fd/2" # that is the error
+    davit start steady
+    steady=$(show steady pid)
+    old=$(manager_pid)
+    kill -9 "$old"
+    another() { new=$(manager_pid) && [ "$new" != "$old" ]; }
+    wait_for 10 another
+    undisturbed
+}
+
+@test 'a davitd that keeps dying: the container goes on, and it is said' {
+    fleet
+    mkdir "$D/libexec"
+    ln -s "$DAVIT_BUILD"/davit-launch "$DAVIT_BUILD"/davit-logd "$DAVIT_BUILD"/davitd "$D/libexec"
+    export DAVIT_LIBEXEC_DIR=$D/libexec
+    socat -u "UNIX-RECV:$D/up" "CREATE:$D/reports" 3>&- &
+    socat=$!
+    wait_for 5 test -S "$D/up"
+    DAVIT_RESTART_USEC=20000 NOTIFY_SOCKET=$D/up davit_start
+    davit start steady
+    steady=$(show steady pid)
+    for part in davitd davit-logd davit-launch; do
+        old=$(part_pids $part)
+        ln -sf /bin/false "$D/libexec/$part"
+        # shellcheck disable=SC2086
+        kill -9 $old
+        wait_for 20 grep -q "$part.* keeps dying" "$D/init.log"
+        wait_for 5 grep -aq "STATUS=$part.* keeps dying" "$D/reports"
+        kill -0 "$steady"
+        ln -sf "$DAVIT_BUILD/$part" "$D/libexec/$part"
+        is_back() { [ -n "$(part_pids "$part")" ]; }
+        wait_for 40 is_back
+    done
+    wait_for 10 manager_pid
+    undisturbed
+    kill $socat
+}
+
+@test 'a pid space of 400: numbers come again and again, and each end is its own' {
+    fleet
+    # Of a pid namespace since Linux 6.14; before, it would be everybody's.
+    printf '6.14\n%s\n' "$(uname -r)" | sort -VC || skip 'pid_max is the whole machine'"'"'s here'
+    unit short.container <<U
+[Unit]
+StartLimitIntervalSec=0
+[Container]
+Image=busybox
+Volume=short:/data
+Exec=/bin/sh -c 'n=\$\$((\$\$(cat /data/n 2>/dev/null || echo 0) + 1)); echo \$\$n >/data/n; for i in 1 2 3 4 5 6 7 8; do /bin/true; done; exit \$\$((n %% 100))'
+[Service]
+Restart=always
+RestartSec=1ms
+ExecStopPost=/bin/sh -c 'echo \$\$EXIT_STATUS >>$D/ends'
+U
+    cat >"$D/inside" <<I
+mount -t proc proc /proc
+echo 400 >/proc/sys/kernel/pid_max || exit 77
+exec "$DAVIT_BUILD/davit-init"
+I
+    unshare --mount --pid --fork --kill-child sh "$D/inside" >"$D/init.log" 2>&1 3>&- &
+    DAVIT_PID=$!
+    wait_for 10 manager_pid
+    davit start short
+    davit start steady
+    steady=$(show steady pid)
+    enough() { [ "$(wc -l <"$D/ends")" -ge 40 ]; }
+    wait_for 60 enough
+    undisturbed
+    davit stop short
+    awk '{ if ($1 != NR % 100) { print "run " NR " ended with " $1; bad = 1 } } END { exit bad }' <(head -n 40 "$D/ends")
+}
