@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/xattr.h>
 
 #include "base/fs.h"
 #include "base/parse.h"
@@ -246,6 +247,12 @@ static int take_defaults(struct oci_config *c, struct image *i, struct error *e)
     return take_volumes(c->volumes, i, e);
 }
 
+/* Overlay looks for the mark on every directory but the root of a layer. */
+static bool hides_all_below(const char *path) {
+    char value;
+    return lgetxattr(path, "trusted.overlay.opaque", &value, sizeof(value)) == 1 && value == 'y';
+}
+
 static int take_layers(const struct store *s, char *const *diff_ids, struct image *i, struct error *e) {
     STRV_FOREACH (id, diff_ids) {
         struct layer_info info;
@@ -257,6 +264,8 @@ static int take_layers(const struct store *s, char *const *diff_ids, struct imag
         /* The same layer twice: overlay refuses it, and below another it changes nothing. */
         if (path && strv_contains(i->layers, path))
             strv_remove(i->layers, path);
+        if (path && hides_all_below(path))
+            strv_free(TAKE_PTR(i->layers));
         if (strv_consume(&i->layers, TAKE_PTR(path)) < 0)
             return error_set(e, ENOMEM, "image layers");
     }

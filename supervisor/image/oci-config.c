@@ -149,7 +149,7 @@ static int read_config(json_t *root, struct oci_config *c, struct error *e) {
         {"variant", &c->variant},
         {"created", &c->created},
     };
-    json_t *config, *healthcheck = NULL;
+    json_t *config = NULL, *healthcheck = NULL;
 
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
         int r = oci_json_string(root, texts[i].name, false, texts[i].field, e);

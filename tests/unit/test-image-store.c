@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <sys/file.h>
+#include <sys/xattr.h>
 
 #include <cmocka.h>
 
@@ -374,6 +375,34 @@ static void an_image_resolves_to_layers_and_defaults(void **state) {
     assert_int_equal(image_resolve(roots, "blobs", &i, &e), -ENOENT);
 }
 
+/* A ".wh..wh..opq" at the top of a layer. */
+static void a_layer_whose_root_is_opaque_hides_those_below(void **state) {
+    struct place *p = *state;
+    char *roots[] = {p->directory, NULL}, *names[] = {(char *)"localhost/web:latest", NULL};
+    char low[DIGEST_TEXT], high[DIGEST_TEXT], config[DIGEST_TEXT], manifest[DIGEST_TEXT];
+    _cleanup_(image_done) struct image i = {};
+    struct error e = {};
+
+    put_layer(p, "low", low);
+    put_layer(p, "high", high);
+    _cleanup_free_ char *tree = layer_path(&p->store, high, LAYER_TREE);
+    if (setxattr(tree, "trusted.overlay.opaque", "y", 1, 0) < 0)
+        skip(); /* not root, or a file system without it */
+    _cleanup_free_ char *text =
+        strf("{\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"%s\",\"%s\"]}}", low, high);
+    assert_int_equal(blob_put(&p->store, text, strlen(text), config, NULL), 0);
+    _cleanup_free_ char *document =
+        strf("{\"schemaVersion\":2,\"config\":{\"digest\":\"%s\",\"size\":1},\"layers\":["
+             "{\"digest\":\"%s\",\"size\":1},{\"digest\":\"%s\",\"size\":1}]}",
+            config, low, high);
+    assert_int_equal(blob_put(&p->store, document, strlen(document), manifest, NULL), 0);
+    assert_int_equal(store_image_commit(&p->store, manifest, names, NULL, &e), 0);
+    if (image_resolve(roots, "web", &i, &e) < 0)
+        fail_msg("%s", e.text);
+    assert_int_equal(strv_length(i.layers), 1);
+    assert_string_equal(i.layers[0], tree);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void) {
@@ -392,6 +421,7 @@ int main(void) {
         TEST(an_image_is_found_by_what_people_write),
         TEST(an_image_without_all_its_layers_gets_no_name),
         TEST(an_image_resolves_to_layers_and_defaults),
+        TEST(a_layer_whose_root_is_opaque_hides_those_below),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
