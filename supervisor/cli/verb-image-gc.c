@@ -13,7 +13,22 @@ static int add(char ***l, const char *option, const char *value) {
     return strv_consume(l, strf("--%s=%s", option, value));
 }
 
-/* Units of files: their names, and the images that containers name. One that does not load keeps what it has
+/* What a container or an .image unit names. */
+static int add_images(const struct unit *u, char ***l) {
+    const char *named[] = {
+        u->container ? u->container->image : NULL,
+        u->image ? u->image->image : NULL,
+        u->image ? u->image->image_tag : NULL,
+    };
+    int r = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(named) && r >= 0; i++)
+        if (named[i])
+            r = add(l, "keep", named[i]);
+    return r;
+}
+
+/* Units of files: their names, and the images that they name. One that does not load keeps what it has
  * used. */
 static int add_unit_files(struct cli *c, char ***l) {
     _cleanup_strv_free_ char **names = NULL;
@@ -30,8 +45,8 @@ static int add_unit_files(struct cli *c, char ***l) {
         _cleanup_(unit_freep) struct unit *u = NULL;
 
         r = add(l, "unit", *name);
-        if (r >= 0 && unit_load(&env, *name, &u, NULL) >= 0 && u->container && u->container->image)
-            r = add(l, "keep", u->container->image);
+        if (r >= 0 && unit_load(&env, *name, &u, NULL) >= 0)
+            r = add_images(u, l);
         if (r < 0)
             return r;
     }

@@ -13,6 +13,7 @@
  *   {"event":"progress","what":"layer 2/20","done":BYTES,"total":BYTES}  some times a second at most
  *   {"event":"image","name":NAME,"manifest":DIGEST,"id":DIGEST}          an image that is in the store now
  *   {"event":"freed","images":N,"layers":N,"blobs":N,"bytes":N}          what gc took away
+ *   {"event":"lost","name":NAME,"why":TEXT}                              fsck: an image that is not whole
  *   {"event":"note","text":TEXT}                                         worth saying, not an error
  *   {"event":"error","number":ERRNO,"step":STEP,"text":TEXT}             the last line of a run that failed
  * and by its exit status: 0, or 1 with an error event (also on stderr when there is no progress descriptor).
