@@ -174,6 +174,32 @@ S
     is_clean root
 }
 
+@test 'what lies on top of each other is taken apart: swap, a file system on dm on loop on a file' {
+    machine <<'S'
+modprobe loop
+modprobe dm-mod
+mount LABEL=data /data
+dd if=/dev/zero of=/data/image bs=1M count=16
+dd if=/dev/zero of=/swap bs=1M count=8
+mkswap /swap && swapon /swap
+losetup /dev/loop3 /data/image
+node=$(helper linear /dev/loop3 stack 32768)
+mke2fs "$node"
+mkdir -p /data/stack
+mount -t ext2 "$node" /data/stack || mount -t ext4 "$node" /data/stack
+echo x >/data/stack/file
+echo "stack: $(wc -l </proc/swaps) $(cat /sys/block/loop3/loop/backing_file) $(grep -c "$node /data/stack" /proc/mounts)" >/dev/console
+davit poweroff
+S
+    vm_disk data 64M
+    vm_boot
+    vm_ended poweroff
+    vm_said 'stack: 2 /data/image 1'
+    vm_said 'all devices detached'
+    is_clean data
+    is_clean root
+}
+
 @test 'a busy file system names its holder, and the machine ends all the same' {
     machine <<'S'
 mount LABEL=data /data
@@ -252,6 +278,16 @@ U
     vm_boot --append way=now
     vm_ended poweroff
     run ! vm_said 'davit-shutdown:'
+}
+
+@test 'the hardware watchdog is handed over, with its own time-out' {
+    machine <<'S'
+davit reboot
+S
+    echo i6300esb | vm_file /etc/modules-load.d/watchdog.conf
+    vm_boot --watchdog --append 'davit.watchdog=60s'
+    vm_ended reboot
+    vm_said 'davit-shutdown: hardware watchdog: [0-9]+ s'
 }
 
 # bats test_tags=long
