@@ -266,6 +266,7 @@ int manager_start_default(struct manager *m) {
 
 void manager_set_ended(struct manager *m) {
     m->phase = PHASE_ENDED;
+    m->stop_timer = sd_event_source_disable_unref(m->stop_timer);
     unit_emit(m, json_pack("{ss sI}", "event", "exit", "timestamp", (json_int_t)now_realtime()));
 }
 

@@ -19,7 +19,7 @@
 
 /* ---- lists ---- */
 
-/* First column of /proc/swaps, the heading left out. Blanks in names are written as \040. */
+/* First column of /proc/swaps, the heading left out. */
 static char **list_swaps(void) {
     _cleanup_free_ char *text = NULL;
     char **names = NULL;
@@ -31,7 +31,7 @@ static char **list_swaps(void) {
     for (char *line; (line = strsep(&rest, "\n"));) {
         line[strcspn(line, " \t")] = '\0';
         if (*line)
-            (void)strv_append(&names, line);
+            (void)strv_append(&names, octal_unescape(line));
     }
     return names;
 }

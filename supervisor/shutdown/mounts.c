@@ -30,21 +30,6 @@ bool device_number_parse(const char *s, unsigned *ret_major, unsigned *ret_minor
     return true;
 }
 
-/* proc(5): blank, tab, newline and backslash are written as \ooo. In place. */
-static void unescape(char *s) {
-    char *to = s;
-
-    for (; *s; s++) {
-        if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' &&
-            s[3] <= '7') {
-            *to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
-            s += 3;
-        } else
-            *to++ = *s;
-    }
-    *to = '\0';
-}
-
 static bool is_network(const char *type) {
     static const char *const types[] = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "9p", "afs", "gfs2",
         "ocfs2", "glusterfs", "virtiofs", "ncpfs", "sshfs"};
@@ -98,8 +83,8 @@ static bool parse_line(char *line, struct mount_point *ret) {
     (void)strsep(&rest, " "); /* the source */
     if (!type || !rest)
         return false;
-    unescape(fields[4]);
-    unescape(type);
+    (void)octal_unescape(fields[4]);
+    (void)octal_unescape(type);
     ret->path = strdup(fields[4]);
     ret->type = strdup(type);
     ret->network = is_network(type);

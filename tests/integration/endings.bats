@@ -91,6 +91,33 @@ rt() { echo $(($(kill -l RTMIN) + $1)); }
     ended $((128 + 1))
 }
 
+# nspawn SIGNAL: the real one, with davit-init in it and nothing else; its exit status is $NSPAWN_STATUS
+nspawn() {
+    local root=$D/state/images/busybox first=''
+    cp "$DAVIT_BUILD/davit-init" "$root/bin/davit-init"
+    # Under systemd-nspawn@.service it runs with --keep-unit, and says 133 when the container is to be started again.
+    env -i PATH="$PATH" SYSTEMD_LOG_LEVEL=err systemd-nspawn --quiet --register=no --keep-unit --machine="$DAVIT_NAME" -D "$root" \
+        /bin/davit-init --libexec-dir=/bin >"$D/init.log" 2>&1 </dev/null 3>&- &
+    local outside=$!
+    wait_for 10 grep -q 'cannot start /bin/davitd' "$D/init.log"
+    first=$(pgrep -P "$outside" -x davit-init)
+    kill "-$1" "$first"
+    NSPAWN_STATUS=0
+    wait "$outside" || NSPAWN_STATUS=$?
+    rm -rf "/run/systemd/nspawn/propagate/$DAVIT_NAME" "/run/systemd/nspawn/unix-export/$DAVIT_NAME"
+}
+
+@test 'the real systemd-nspawn: its own status is 133 where the container asks for a reboot' {
+    command -v systemd-nspawn >/dev/null || skip 'no systemd-nspawn'
+    mkdir -p "$D/state/images/busybox/usr" # what it takes for the mark of an operating system
+    env -i PATH="$PATH" systemd-nspawn --quiet --register=no --keep-unit --machine="$DAVIT_NAME" -D "$D/state/images/busybox" /bin/true </dev/null 3>&- ||
+        skip 'systemd-nspawn does not work here'
+    nspawn "$(rt 15)"
+    [ "$NSPAWN_STATUS" = 133 ]
+    nspawn "$(rt 14)"
+    [ "$NSPAWN_STATUS" = 0 ]
+}
+
 @test 'where reboot(2) is forbidden the exit status says it' {
     UNPRIVILEGED=(setpriv --bounding-set=-sys_boot)
     contain container=lxc

@@ -646,6 +646,7 @@ static void manager_close(void) {
     (void)close(fake.m.runtime_fd);
     strv_free(fake.m.paths.unit_path);
     free(fake.m.paths.runtime);
+    sd_event_source_disable_unref(fake.m.stop_timer);
     sd_event_unref(fake.m.event);
     n_timers = 0;
 }
