@@ -21,7 +21,7 @@
 #include "launch/protocol.h"
 
 #define MESSAGE_MAX 65536
-#define WAIT_MSEC 15000
+#define WAIT_MSEC 60000 /* only a failure waits so long; a machine under emulation can take seconds */
 #define EXITS_MAX 80000
 
 /* What "spawn" writes to the file "spawned". */

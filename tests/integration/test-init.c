@@ -182,9 +182,9 @@ static void test_dead_parts_come_back_with_growing_delay(void **state _unused_) 
         meet(&rig.launchers[1]);
         times[i] = now_monotonic() - before;
     }
-    assert_true(times[0] < 100 * USEC_PER_MSEC);
+    assert_true(times[0] < times[2]);
     assert_true(times[2] >= 200 * USEC_PER_MSEC);
-    assert_true(times[5] >= 1600 * USEC_PER_MSEC && times[5] < 2600 * USEC_PER_MSEC);
+    assert_true(times[5] >= 1600 * USEC_PER_MSEC && times[5] < 4 * USEC_PER_SEC);
     assert_true(logged("davit-launch 1 exited with status 3"));
     assert_true(logged("davit-launch 1 keeps dying"));
     /* The others were not touched. */
@@ -253,12 +253,13 @@ static void test_reexec_is_no_crash(void **state _unused_) {
     start_init();
     meet_all();
     tell(&rig.manager, "store kept");
+    usec_t before = now_monotonic();
     for (int i = 0; i < 10; i++) {
-        usec_t before = now_monotonic();
         tell(&rig.manager, "exit 64");
         meet(&rig.manager);
-        assert_true(now_monotonic() - before < 90 * USEC_PER_MSEC);
     }
+    /* With the delays of crashes it would be minutes. */
+    assert_true(now_monotonic() - before < 20 * USEC_PER_SEC);
     assert_false(logged("davitd exited"));
     assert_string_equal(ask(&rig.manager, "content kept"), "kept");
 }

@@ -25,6 +25,7 @@ S
     vm_fsck
 }
 
+# bats test_tags=long
 @test 'reboot, halt, panic, time-out and a power cut are told apart' {
     vm_new
     script <<'S'
@@ -124,6 +125,7 @@ S
     [ "$(vm_get /var/lib/count)" = 40 ]
 }
 
+# bats test_tags=long
 @test 'a power cut at any write: a program that makes nothing durable is found out' {
     vm_new
     vm_disk acknowledged 16M
