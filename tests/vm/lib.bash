@@ -170,7 +170,7 @@ vm_wait_said() {
     local end=$((SECONDS + ${2:-120}))
     until vm_said "$1"; do
         if [ -e "$V/result" ] || [ $SECONDS -ge $end ]; then echo "the console never said: $1" >&2; return 1; fi
-        sleep 0.05
+        sleep 0.2
     done
 }
 # vm_ended WAY [STATUS]: the machine has ended so, else the test fails and shows the console
