@@ -294,7 +294,7 @@ install-programs:
 	for u in $(wildcard units/*.service); do sed 's|/usr/lib/davit/|$(LIBEXECDIR)/|' $$u | install -Dm644 /dev/stdin $(DESTDIR)$(LIBEXECDIR)/$$u; done
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/davit/examples $(wildcard units/examples/*) packaging/systemd/keep-containers.conf
 	test -e $(DESTDIR)$(SYSCONFDIR)/davit/davit.conf || install -Dm644 etc/davit.conf $(DESTDIR)$(SYSCONFDIR)/davit/davit.conf
-	install -dm755 $(DESTDIR)$(SYSCONFDIR)/davit/units
+	install -dm755 $(DESTDIR)$(SYSCONFDIR)/davit/units $(DESTDIR)$(SYSCONFDIR)/davit/systemd
 install-pages:
 	for p in $(notdir $(PAGES)); do install -Dm644 $(O)/man/$$p $(DESTDIR)$(MANDIR)/man$${p##*.}/$$p; done
 # Not part of install: on a machine that has an init already these names are taken.

@@ -17,7 +17,10 @@ SOURCE=$(cd "${BASH_SOURCE%/*}/../.." && pwd)
 systemd_missing() {
     [ -x /lib/systemd/systemd ] || { echo "there is no systemd here"; return 0; }
     [ "$(id -u)" = 0 ] || { echo "only root can do this"; return 0; }
-    unshare --mount --pid --fork --cgroup true 2>/dev/null || { echo "no new namespaces here"; return 0; }
+    [ -w "$(systemd_hierarchy)/cgroup.procs" ] || { echo "there is no control group for systemd here"; return 0; }
+    unshare --mount --uts --ipc --net --cgroup --pid --fork bash -c 'mount -t tmpfs tmpfs /mnt && mkdir /mnt/{u,w,r} &&
+        mount -t overlay -o lowerdir=/,upperdir=/mnt/u,workdir=/mnt/w overlay /mnt/r' 2>/dev/null ||
+        { echo "no new namespaces, or no overlay over this root"; return 0; }
     return 1
 }
 
