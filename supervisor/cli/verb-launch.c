@@ -8,8 +8,10 @@
  * The order matters: MAINPID= is in systemd's socket before the child is let go (launch.h's barrier), so even
  * a program that ends at once ends as the main process, with its exit status known.
  */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -87,29 +89,49 @@ static void attempt_done(struct attempt *a) {
     spec_done(&a->spec);
 }
 
-/* On failure there is nothing left of it. */
-static int attempt_begin(struct attempt *a, struct launcher *l, struct standalone *s, struct error *e) {
+/* In the host's mount namespace: what the container gets of the host's files is read now. */
+static int attempt_prepare(struct attempt *a, struct standalone *s, struct error *e) {
     *a = (struct attempt){};
     spec_init(&a->spec);
     int r = standalone_spec(s, &a->spec, a->fds, &a->n_fds, e);
-    if (r >= 0)
-        r = spec_check(&a->spec, a->n_fds, e);
-    if (r >= 0)
-        r = launch_begin(l, &a->spec, a->fds, LAUNCH_CLONE_PARENT, &a->launched, e);
-    if (r < 0)
-        attempt_done(a);
+    return r < 0 ? r : spec_check(&a->spec, a->n_fds, e);
+}
+
+static int attempt_begin(struct attempt *a, struct launcher *l, struct error *e) {
+    return launch_begin(l, &a->spec, a->fds, LAUNCH_CLONE_PARENT, &a->launched, e);
+}
+
+/* The launcher has left the host's mount namespace for one of its own. */
+static int attempt_prepare_again(struct attempt *a, struct standalone *s, int host_fd, struct error *e) {
+    _cleanup_close_ int own_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+
+    attempt_done(a);
+    if (own_fd < 0 || setns(host_fd, CLONE_NEWNS) < 0)
+        return error_set_errno(e, errno, "enter the host's mount namespace");
+    int r = attempt_prepare(a, s, e);
+    if (setns(own_fd, CLONE_NEWNS) < 0)
+        return error_set_errno(e, errno, "leave the host's mount namespace");
     return r;
 }
 
+/* On failure, too, attempt_done() is the caller's. */
 static int prepare_and_begin(struct attempt *a, struct launcher **l, struct standalone *s, struct error *e) {
+    _cleanup_close_ int host_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+
+    *a = (struct attempt){};
+    if (host_fd < 0)
+        return error_set_errno(e, errno, "/proc/self/ns/mnt");
     int r = standalone_prepare(s, e);
+    if (r >= 0)
+        r = attempt_prepare(a, s, e);
     if (r >= 0)
         r = launcher_open(l, e);
     if (r >= 0)
-        r = attempt_begin(a, *l, s, e);
-    if (r < 0 && *l && standalone_fall_back(s, e))
-        r = attempt_begin(a, *l, s, e);
-    return r;
+        r = attempt_begin(a, *l, e);
+    if (r >= 0 || !standalone_fall_back(s, e))
+        return r;
+    r = attempt_prepare_again(a, s, host_fd, e);
+    return r < 0 ? r : attempt_begin(a, *l, e);
 }
 
 /* End of file: the program runs. Otherwise what kept it from that; the child ends with 125, 126 or 127. */
@@ -150,8 +172,10 @@ static int launch(struct standalone *s, int notify_fd, struct error *e) {
     const struct unit *config = standalone_config(s);
     struct attempt a;
 
-    if (prepare_and_begin(&a, &l, s, e) < 0)
+    if (prepare_and_begin(&a, &l, s, e) < 0) {
+        attempt_done(&a);
         return fail(config->name, notify_fd, e);
+    }
     show_remarks(s);
     notify_main_process(notify_fd, a.launched.pid, config);
     launch_go(&a.launched);

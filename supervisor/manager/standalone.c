@@ -235,10 +235,12 @@ bool standalone_fall_back(struct standalone *s, const struct error *e) {
 
     if (!prepare_can_fall_back(u, e))
         return false;
-    /* The first upper directory belongs to the id range; it goes with the clean-up. */
-    id128_random(u->invocation);
     prepare_without_user_namespace(u, e->text);
-    return prepare_upper(u, &ignored) >= 0;
+    /* The first upper directory belongs to the id range. All by descriptor: the launcher is elsewhere by now.
+     */
+    _cleanup_close_ int fd =
+        openat(s->manager.state_fd, UPPER_DIRECTORY_LAUNCHED, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd >= 0 && remove_tree(fd, u->name) >= 0 && prepare_upper(u, &ignored) >= 0;
 }
 
 char **standalone_remarks(const struct standalone *s) {

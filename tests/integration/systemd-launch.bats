@@ -165,6 +165,22 @@ script_unit() {
     sd systemctl stop davit-container@lines
 }
 
+@test "what the host's files say gets in, and where ids cannot be mapped it runs without a user namespace" {
+    sd mkdir -p /srv/shared
+    sd sh -c 'echo nameserver 192.0.2.7 >/etc/resolv.conf; echo FROM_FILE=yes >/srv/env'
+    # The root here is an overlay, which cannot be id-mapped: found out by the launcher.
+    script_unit host.container 'cat /etc/resolv.conf; echo from file: $FROM_FILE; touch /v/made; exec payload serve 0' 'Volume=/srv/shared:/v' 'EnvironmentFile=/srv/env'
+    sd systemctl start davit-container@host
+    wait_for 10 has_journal davit-container@host 'from file: yes'
+    has_journal davit-container@host 'nameserver 192.0.2.7'
+    has_journal davit-container@host "UserNS: runs in the host's user namespace"
+    [ "$(sd awk '{print $2}' "/proc/$(main_pid davit-container@host)/uid_map")" = 0 ]
+    [ "$(sd stat -c %u /srv/shared/made)" = 0 ]
+    id=$(property davit-container@host InvocationID)
+    sd sh -c "tr '\\0' '\n' </proc/$(main_pid davit-container@host)/environ" | grep -qx "INVOCATION_ID=$id"
+    sd systemctl stop davit-container@host
+}
+
 @test "many started at once get ranges of their own" {
     for i in 1 2 3 4 5 6 7 8; do sleeper "many$i.container"; done
     sd systemctl start davit-container@many{1..8}
