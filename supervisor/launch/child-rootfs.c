@@ -144,7 +144,7 @@ static int open_mount(struct child *c, uint32_t i, struct error *e) {
     const struct spec_mount *m = &c->spec->mounts[i];
     char buffer[LOCKED_PATH_MAX];
 
-    if (m->kind != MOUNT_BIND)
+    if (!mount_has_source(m))
         return make_file_system(m, e);
     const char *locked = volume_locked_path(c->p, i, buffer);
     int fd = locked ? mount_clone(AT_FDCWD, locked, m->flags & MOUNT_RECURSIVE)
@@ -156,9 +156,9 @@ static int attach_mount(struct child *c, uint32_t i, struct error *e) {
     const struct spec_mount *m = &c->spec->mounts[i];
     struct stat st = {.st_mode = S_IFDIR};
 
-    if (m->kind == MOUNT_BIND && c->p->mount_fds[i] < 0)
+    if (mount_has_source(m) && c->p->mount_fds[i] < 0)
         return 0; /* optional, and not there */
-    if (m->kind == MOUNT_BIND && fstat(c->p->mount_fds[i], &st) < 0)
+    if (mount_has_source(m) && fstat(c->p->mount_fds[i], &st) < 0)
         return error_set_errno(e, errno, "stat %s", m->source);
 
     _cleanup_close_ int target = root_make_target(c->root_fd, m->target, S_ISDIR(st.st_mode));

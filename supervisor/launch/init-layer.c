@@ -169,7 +169,7 @@ static int plan_mount_points(struct prepared *p, struct layer_plan *plan, struct
         const struct spec_mount *m = &s->mounts[i];
         struct stat st = {.st_mode = S_IFDIR};
 
-        if (m->kind == MOUNT_BIND && (p->mount_fds[i] < 0 || fstat(p->mount_fds[i], &st) < 0))
+        if (mount_has_source(m) && (p->mount_fds[i] < 0 || fstat(p->mount_fds[i], &st) < 0))
             continue;
         if (is_within("/run/host/notify", m->target))
             p->run_is_covered = true;

@@ -138,6 +138,12 @@ int volumes_open(struct prepared *p, struct error *e);    /* h: volumes.c */
 int volumes_fill(struct prepared *p, struct error *e);    /* volumes.c */
 int volumes_lock(struct prepared *p, struct error *e);    /* volumes.c: before the clone */
 void volumes_unlock(struct prepared *p);                  /* after it, in the launcher */
+/* volume-device.c, h: a detached mount, with all flags in force: the spec's and those of its options. */
+int volume_mount_device(const struct spec_mount *m, uint32_t *ret_flags, struct error *e);
+/* Its source was opened by the launcher; else the child makes a file system. */
+static inline bool mount_has_source(const struct spec_mount *m) {
+    return m->kind == MOUNT_BIND || m->kind == MOUNT_DEVICE;
+}
 #define LOCKED_PATH_MAX 24
 /* In the child: where its copy of mount i is locked; NULL = it is not, the mount's descriptor is to be used.
  */

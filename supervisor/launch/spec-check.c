@@ -97,8 +97,10 @@ static int check_mounts(const struct container_spec *s, struct error *e) {
         if (m->kind >= _SPEC_MOUNT_KIND_COUNT || (m->flags & ~all_mount_flags))
             return BAD(e, "unknown kind or flags of a mount (%u, 0x%x)", m->kind, m->flags);
         int r = check_path(m->target, "target of a mount", e);
-        if (r >= 0 && m->kind == MOUNT_BIND)
+        if (r >= 0 && (m->kind == MOUNT_BIND || m->kind == MOUNT_DEVICE))
             r = check_path(m->source, "source of a mount", e);
+        if (r >= 0 && m->kind == MOUNT_DEVICE && (isempty(m->options) || m->options[0] == ','))
+            return BAD(e, "no file system type for %s", m->source);
         if (r < 0)
             return r;
         if (strspn(m->target, "/") == strlen(m->target))

@@ -55,6 +55,7 @@ enum spec_mount_kind {
     MOUNT_PROC,
     MOUNT_SYSFS,
     MOUNT_CGROUP,
+    MOUNT_DEVICE, /* source: host path of a block device or an image file; options: "TYPE[,OPTION...]" */
     _SPEC_MOUNT_KIND_COUNT,
 };
 enum spec_mount_flags {

@@ -95,6 +95,23 @@ static int chown_source(const struct prepared *p, const struct spec_mount *m, in
     return 0;
 }
 
+/* Takes over the detached mount and gives it its final attributes. */
+static int finish_source(struct prepared *p, size_t i, int mount_fd, uint32_t flags, struct error *e) {
+    _cleanup_close_ int fd = mount_fd;
+    const char *source = p->spec->mounts[i].source;
+    int userns_fd = flags & MOUNT_IDMAP ? p->userns_fd : -1;
+    uint64_t clear = flags & MOUNT_NOATIME ? MOUNT_ATTR__ATIME : 0;
+
+    int r =
+        mount_set(fd, flags & MOUNT_RECURSIVE, mount_attributes(flags), clear, propagation(flags), userns_fd);
+    if ((r == -EINVAL || r == -EPERM) && userns_fd >= 0)
+        return error_set(e, EOPNOTSUPP, "%s: its file system cannot be id-mapped on this kernel", source);
+    if (r < 0)
+        return error_set_errno(e, r, "mount_setattr %s", source);
+    p->mount_fds[i] = TAKE_FD(fd);
+    return 0;
+}
+
 static int open_bind(struct prepared *p, size_t i, struct error *e) {
     const struct spec_mount *m = &p->spec->mounts[i];
     bool recursive = m->flags & MOUNT_RECURSIVE;
@@ -114,15 +131,19 @@ static int open_bind(struct prepared *p, size_t i, struct error *e) {
     if (r < 0)
         return r;
 
-    int userns_fd = m->flags & MOUNT_IDMAP ? p->userns_fd : -1;
-    uint64_t clear = m->flags & MOUNT_NOATIME ? MOUNT_ATTR__ATIME : 0;
-    r = mount_set(fd, recursive, mount_attributes(m->flags), clear, propagation(m->flags), userns_fd);
-    if ((r == -EINVAL || r == -EPERM) && userns_fd >= 0)
-        return error_set(e, EOPNOTSUPP, "%s: its file system cannot be id-mapped on this kernel", m->source);
-    if (r < 0)
-        return error_set_errno(e, r, "mount_setattr %s", m->source);
-    p->mount_fds[i] = TAKE_FD(fd);
-    return 0;
+    return finish_source(p, i, TAKE_FD(fd), m->flags, e);
+}
+
+/* What was there before the container came is the owner's affair: only MOUNT_CHOWN changes it. */
+static int open_device(struct prepared *p, size_t i, struct error *e) {
+    const struct spec_mount *m = &p->spec->mounts[i];
+    uint32_t flags = 0;
+
+    _cleanup_close_ int fd = volume_mount_device(m, &flags, e);
+    if (fd < 0)
+        return fd;
+    int r = m->flags & MOUNT_CHOWN ? chown_source(p, m, fd, e) : 0;
+    return r < 0 ? r : finish_source(p, i, TAKE_FD(fd), flags, e);
 }
 
 int volumes_open(struct prepared *p, struct error *e) {
@@ -131,7 +152,11 @@ int volumes_open(struct prepared *p, struct error *e) {
     if (fds_new(s->n_mounts, &p->mount_fds) < 0)
         return error_set(e, ENOMEM, "out of memory");
     for (uint32_t i = 0; i < s->n_mounts; i++) {
-        int r = s->mounts[i].kind == MOUNT_BIND ? open_bind(p, i, e) : 0;
+        int r = 0;
+        if (s->mounts[i].kind == MOUNT_BIND)
+            r = open_bind(p, i, e);
+        else if (s->mounts[i].kind == MOUNT_DEVICE)
+            r = open_device(p, i, e);
         if (r < 0)
             return r;
     }

@@ -120,6 +120,7 @@ void idmap_release(struct manager *m, const char *unit);
 struct volume_source {
     char *path;    /* host directory to bind; NULL: a tmpfs with options */
     char *options; /* of the tmpfs */
+    bool device;   /* path is a block device or an image file; options begin with its type */
     uint32_t uid, gid;
     bool copy; /* fill it from the image while it is empty */
 };

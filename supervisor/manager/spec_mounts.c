@@ -45,15 +45,21 @@ static int add_named(
     int r = volume_resolve(u->manager, v->source, &source, e);
     if (r < 0)
         return r;
-    struct spec_mount *m = new_mount(s, source.path ? MOUNT_BIND : MOUNT_TMPFS, v->target);
+    enum spec_mount_kind kind = source.device ? MOUNT_DEVICE : source.path ? MOUNT_BIND : MOUNT_TMPFS;
+    struct spec_mount *m = new_mount(s, kind, v->target);
     if (m) {
         m->flags = common_flags(v);
         m->source = TAKE_PTR(source.path);
         m->options = TAKE_PTR(source.options);
         m->owner_uid = source.uid;
         m->owner_gid = source.gid;
-        if (m->kind == MOUNT_BIND)
-            m->flags |= idmap_flag(u) | (source.copy && !v->no_copy ? MOUNT_COPY_UP : 0u);
+        if (m->kind != MOUNT_TMPFS)
+            m->flags |= idmap_flag(u);
+        /* A file system of its own starts out as root's. */
+        if (m->kind == MOUNT_DEVICE && (source.uid != 0 || source.gid != 0))
+            m->flags |= MOUNT_CHOWN;
+        if (m->kind == MOUNT_BIND && source.copy && !v->no_copy)
+            m->flags |= MOUNT_COPY_UP;
     }
     volume_source_done(&source);
     return m ? 0 : error_set(e, ENOMEM, "out of memory");

@@ -7,7 +7,9 @@
  * ids and those on disk at once: the launcher mounts volumes through the container's id map.
  */
 #include <fcntl.h>
+#include <grp.h>
 #include <inttypes.h>
+#include <pwd.h>
 #include <sys/stat.h>
 
 #include "base/fs.h"
@@ -52,13 +54,35 @@ static int make_directory(struct manager *m, const char *name, uint32_t uid, uin
     return 0;
 }
 
-/* UID= or GID=, else User= or Group= where it is a number. A name would mean something else in each container
- * that mounts the volume, and nothing here: it is refused rather than taken for root, as podman does. */
-static int owner(const char *key, uint32_t id, const char *text, uint32_t *ret, struct error *e) {
+static uint32_t user_by_name(const char *name) {
+    _cleanup_fclose_ FILE *f = fopen("/etc/passwd", "re");
+
+    for (struct passwd *entry; f && (entry = fgetpwent(f));)
+        if (streq(entry->pw_name, name))
+            return entry->pw_uid;
+    return UINT32_MAX;
+}
+
+static uint32_t group_by_name(const char *name) {
+    _cleanup_fclose_ FILE *f = fopen("/etc/group", "re");
+
+    for (struct group *entry; f && (entry = fgetgrent(f));)
+        if (streq(entry->gr_name, name))
+            return entry->gr_gid;
+    return UINT32_MAX;
+}
+
+/* UID= or GID=, else User= or Group=: a number, or a name of the host's, as podman has it. The host's files
+ * are read themselves, since name services may be containers of ours. */
+static int owner(const char *key, uint32_t id, const char *text, uint32_t (*by_name)(const char *name),
+    uint32_t *ret, struct error *e) {
     *ret = id != UINT32_MAX ? id : 0;
     if (id != UINT32_MAX || isempty(text) || parse_id(text, ret) >= 0)
         return 0;
-    return error_set(e, EINVAL, "%s=%s: a volume has no list of names, give the number", key, text);
+    *ret = by_name(text);
+    return *ret != UINT32_MAX ? 0
+                              : error_set(e, ENOENT, "%s=%s: the host's %s does not have it", key, text,
+                                    by_name == user_by_name ? "/etc/passwd" : "/etc/group");
 }
 
 static bool has_option(const char *options, const char *option) {
@@ -71,8 +95,8 @@ static bool has_option(const char *options, const char *option) {
     return false;
 }
 
-/* Device=, Type= and Options= in the two forms that need no mount on the host: a tmpfs, and a bind of a
- * directory. */
+/* Device=, Type= and Options=: a tmpfs, a bind of a directory, or a file system that the launcher mounts.
+ * None of them is ever in the host's own mount table. */
 static int resolve_device(
     const char *name, const struct volume_section *v, struct volume_source *ret, struct error *e) {
     if (streq_ptr(v->type, "tmpfs")) {
@@ -81,16 +105,19 @@ static int resolve_device(
     }
     bool bind = !v->type || streq(v->type, "bind") || streq(v->type, "none") ||
                 has_option(v->options, "bind") || has_option(v->options, "rbind");
-    if (!bind)
-        return error_set(e, EOPNOTSUPP,
-            "volume %s: Type=%s: only tmpfs and bind are mounted by davit; mount it on the "
-            "host and use Type=bind",
-            name, v->type);
     if (isempty(v->device) || !path_is_normalized(v->device))
         return error_set(
             e, EINVAL, "volume %s: Device=%s is not an absolute path", name, v->device ? v->device : "");
+    if (!bind && strchr(v->type, ','))
+        return error_set(e, EINVAL, "volume %s: Type=%s is not the name of a file system", name, v->type);
     ret->path = strdup(v->device);
     ret->copy = false;
+    ret->device = !bind;
+    if (ret->device) {
+        ret->options = isempty(v->options) ? strdup(v->type) : strf("%s,%s", v->type, v->options);
+        if (!ret->options)
+            return error_set(e, ENOMEM, "out of memory");
+    }
     return ret->path ? 0 : error_set(e, ENOMEM, "out of memory");
 }
 
@@ -103,9 +130,9 @@ static int resolve_unit(
     if (!volume_name_is_valid(v->volume_name))
         return error_set(
             e, EINVAL, "%s: VolumeName=%s is not a name for a volume", config->name, v->volume_name);
-    int r = owner("User", v->uid, v->user, &ret->uid, e);
+    int r = owner("User", v->uid, v->user, user_by_name, &ret->uid, e);
     if (r >= 0)
-        r = owner("Group", v->gid, v->group, &ret->gid, e);
+        r = owner("Group", v->gid, v->group, group_by_name, &ret->gid, e);
     if (r < 0)
         return r;
     ret->copy = v->copy;

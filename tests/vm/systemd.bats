@@ -33,8 +33,8 @@ U
 result() { echo "$1 $2" >>/var/lib/result; }
 check() { local name=$1; shift; if "$@"; then result ok "$name"; else result 'not ok' "$name: $*"; fi; }
 property() { systemctl show --value -p "$2" "$1"; }
-has() { local n; for n in $(seq 40); do [[ $(property "$1" "$2") == $3 ]] && return; sleep 0.5; done; property "$1" "$2" >>/var/lib/result; return 1; }
-unit_has() { local n; for n in $(seq 40); do [ "$(davit status --json "$1" | jq -r "(if type == \"array\" then .[0] else . end) | .$2")" = "$3" ] && return; sleep 0.5; done; return 1; }
+has() { local n; for n in $(seq 200); do [[ $(property "$1" "$2") == $3 ]] && return; sleep 0.5; done; property "$1" "$2" >>/var/lib/result; return 1; }
+unit_has() { local n; for n in $(seq 200); do [ "$(davit status --json "$1" | jq -r "(if type == \"array\" then .[0] else . end) | .$2")" = "$3" ] && return; sleep 0.5; done; return 1; }
 S
         cat
         echo 'result end end; sync'
