@@ -28,16 +28,18 @@
 
 /* ---- telling systemd ---- */
 
-/* Connected before the launcher leaves for a mount namespace in which the socket has no path. -1: nobody
- * wants to know. */
+/* Connected before the launcher leaves for a mount namespace in which the socket has no path. Without one
+ * nobody would learn which process is the service, and from a shell the container would be the shell's child.
+ */
 static int notify_connect(int *ret, struct error *e) {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address;
     socklen_t length;
 
-    *ret = -1;
     if (isempty(path))
-        return 0;
+        return error_set(e, ENOENT,
+            "there is no $NOTIFY_SOCKET: this is for ExecStart= of a service with Type=notify (davit run is "
+            "for shells)");
     int r = socket_address(path, &address, &length);
     if (r < 0)
         return error_set_errno(e, r, "NOTIFY_SOCKET=%s", path);

@@ -104,6 +104,14 @@ script_unit() {
     [ "$(sd sh -c 'ls /var/lib/davit/launched 2>/dev/null')" = '' ]
 }
 
+@test "from a shell it is refused" {
+    sleeper shell.container
+    run sd davit launch shell
+    [ "$status" = 125 ]
+    [[ $output == *NOTIFY_SOCKET* ]]
+    [ "$(sd sh -c 'ls /var/lib/davit/launched 2>/dev/null')" = '' ]
+}
+
 @test "Notify=yes: the service is ready when the container says so" {
     script_unit notify.container 'while [ ! -e /test/go ]; do sleep 0.05; done; exec payload serve 0' 'Notify=yes' 'Volume=/run/test:/test'
     sd mkdir -p /run/test
