@@ -416,6 +416,9 @@ static void volume_units(void **state) {
     fake_unit("memory.volume", "[Volume]\nType=tmpfs\nDevice=tmpfs\nOptions=size=5m\n");
     fake_unit("bound.volume", "[Volume]\nType=none\nOptions=bind\nDevice=/srv/bound\n");
     fake_unit("disk.volume", "[Volume]\nType=ext4\nDevice=/dev/sda1\n");
+    fake_unit("image.volume", "[Volume]\nType=ext4\nDevice=/srv/image\nOptions=noatime\nUID=33\n");
+    fake_unit("relative.volume", "[Volume]\nType=ext4\nDevice=image\n");
+    fake_unit("nobody.volume", "[Volume]\nType=ext4\nDevice=/srv/image\nUser=no-such-user\n");
     struct stat st;
 
     build("Exec=x\nVolume=named.volume:/n\nVolume=memory.volume:/m\nVolume=bound.volume:/b\n");
@@ -429,7 +432,16 @@ static void volume_units(void **state) {
     assert_int_equal(mount_at("/m")->kind, MOUNT_TMPFS);
     assert_string_equal(mount_at("/m")->options, "size=5m");
     assert_string_equal(mount_at("/b")->source, "/srv/bound");
-    expect_refused("Exec=x\nVolume=disk.volume:/d\n", "Type=ext4");
+    build("Exec=x\nVolume=disk.volume:/d:ro\nVolume=image.volume:/i\n");
+    assert_int_equal(mount_at("/d")->kind, MOUNT_DEVICE);
+    assert_string_equal(mount_at("/d")->source, "/dev/sda1");
+    assert_string_equal(mount_at("/d")->options, "ext4");
+    assert_int_equal(
+        mount_at("/d")->flags & (MOUNT_READ_ONLY | MOUNT_CHOWN | MOUNT_COPY_UP), MOUNT_READ_ONLY);
+    assert_string_equal(mount_at("/i")->options, "ext4,noatime");
+    assert_true(mount_at("/i")->flags & MOUNT_CHOWN);
+    expect_refused("Exec=x\nVolume=relative.volume:/d\n", "Device=image");
+    expect_refused("Exec=x\nVolume=nobody.volume:/d\n", "User=no-such-user");
     expect_refused("Exec=x\nVolume=missing.volume:/d\n", "missing.volume");
 }
 
