@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/parse.h"
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/output.h"
@@ -41,6 +42,13 @@ static void print_event(json_t *event) {
     } else if (streq(kind, "problem")) {
         (void)printf("%s: ", unit);
         print_problem(json_object_get(event, "problem"));
+    } else if (streq(kind, "progress")) {
+        char done[16], total[16];
+        _cleanup_free_ char *safe = text_printable(message, strlen(message));
+
+        (void)printf("%s: fetching %s, %s of %s", unit, safe ?: "",
+            size_format((uint64_t)json_number(event, "done", 0), done),
+            size_format((uint64_t)json_number(event, "total", 0), total));
     } else if (streq(kind, "reload"))
         (void)printf("unit files read again: %lld units, %lld problems",
             (long long)json_number(event, "units", 0), (long long)json_number(event, "problems", 0));

@@ -430,7 +430,7 @@ int pull_start(struct managed_unit *u, struct error *e) {
         free(key);
     else
         r = pull_new(m, &w, argv, key, &p, e);
-    if (r < 0) {
+    if (r < 0 || !p) {
         free(waiter);
         return r;
     }

@@ -71,7 +71,7 @@ static int follow_index(struct pull_image *i, struct registry_document *d, struc
     _cleanup_(oci_index_done) struct oci_index index = {0};
     const struct oci_descriptor *chosen;
     struct registry_document manifest;
-    enum oci_kind kind;
+    enum oci_kind kind = OCI_MANIFEST;
     int r = oci_index_parse(d->text, d->size, "index", &index, e);
 
     if (r >= 0)
@@ -318,7 +318,7 @@ int pull_image(
     struct pull_image *i, const struct fetch_progress *progress, struct pull_result *ret, struct error *e) {
     _cleanup_(registry_document_done) struct registry_document d = {0};
     char source[DIGEST_TEXT];
-    enum oci_kind kind;
+    enum oci_kind kind = OCI_MANIFEST;
     int r = registry_manifest(i->registry, i->reference, &d, e);
 
     if (r >= 0)

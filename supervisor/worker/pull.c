@@ -105,7 +105,7 @@ static int open_candidate(struct pull *p, const char *name, struct candidate *c,
         c->places = calloc(n + 1, sizeof(*c->places));
         r = c->name && c->places ? 0 : error_set_errno(e, ENOMEM, "%s", name);
     }
-    for (size_t i = 0; i < n && r >= 0; i++) {
+    for (size_t i = 0; i < n && r >= 0 && c->places; i++) {
         r = open_place(p, &list[i], &c->places[i], e);
         if (r >= 0)
             c->n_places++;
@@ -174,8 +174,9 @@ int pull_open(const struct pull_options *options, const struct pull_reporter *re
     _cleanup_(pull_freep) struct pull *p = NULL;
     int r = pull_new(options, reporter, name, &p, e);
 
-    if (r >= 0)
-        r = open_candidates(p, e);
+    if (r < 0 || !p)
+        return r;
+    r = open_candidates(p, e);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(p);
@@ -190,7 +191,7 @@ int pull_open_registry(const struct pull_options *options, const struct pull_rep
     size_t host = strcspn(name, "/");
     int r = pull_new(options, reporter, name, &p, e);
 
-    if (r < 0)
+    if (r < 0 || !p)
         return r;
     p->candidates = calloc(1, sizeof(*p->candidates));
     if (!p->candidates)
