@@ -45,7 +45,6 @@ static int take_target(struct boot_options *o, const char *value) {
 static int take_quiet(struct boot_options *o, const char *value) {
     if (value)
         return -ENOENT;
-    o->quiet = true;
     o->console_level = LOG_WARNING;
     return 0;
 }

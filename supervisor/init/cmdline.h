@@ -26,7 +26,6 @@ struct boot_options {
     int log_level;              /* of all of davit, -1 = not said */
     int console_level;          /* messages up to this priority appear on the console */
     bool log_console, log_kmsg;
-    bool quiet;
 
     char hostname[65]; /* "" = /etc/hostname */
     char machine_id[33];

@@ -22,7 +22,6 @@ struct hardware_watchdog {
     usec_t run_usec, reboot_usec, kexec_usec; /* what is wanted; 0 = off */
     usec_t set_usec;                          /* what the hardware made of it */
     usec_t ping_at;                           /* USEC_INFINITY = never */
-    bool told;                                /* that there is no device */
     char identity[33];
 };
 
