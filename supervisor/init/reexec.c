@@ -14,8 +14,8 @@
 #define CHECKED_FD 3
 
 static struct {
-    char path[PATH_MAX];
     char *argv0;
+    char path[PATH_MAX]; /* last: its pages cost nothing until they are used */
 } program;
 
 void reexec_note_program(char *argv0) {

@@ -98,6 +98,7 @@ static void on_finished(struct report *r, const char *value) {
 
     if (t->finish == 0 && parse_uint(value, t->userspace, UINT64_MAX, &t->finish) >= 0)
         boot_tell_finished(&r->keeper->boot);
+    memory_trim(); /* from here on it only sleeps, as a rule */
 }
 
 static void on_hardware_watchdog(struct report *r, const char *value) {
