@@ -55,6 +55,8 @@ static int mount_image(
             return error_set(e, ENOMEM, "out of memory");
         layer_touch(s, *id);
     }
+    if (!layers)
+        return error_set(e, EINVAL, "the image has no layer");
     int r = mkdir_parents(AT_FDCWD, target, 0700);
     if (r < 0)
         return error_set_errno(e, r, "making %s", target);

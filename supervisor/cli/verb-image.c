@@ -178,19 +178,23 @@ static int remove_name(const struct store *s, const char *name, struct error *e)
     return lock < 0 ? lock : store_reference_remove(s, name, e);
 }
 
-/* The stored name that a person means; what has no name of its own (an ID) is -ENOENT with ret_name NULL. */
+/* The stored name that a person means. */
 static int find_name(const struct images *images, const char *text, const struct store **ret_store,
     char ret_manifest[static DIGEST_TEXT], char **ret_name, struct error *e) {
     int r = error_set(e, ENOENT, "there is no image \"%s\": the image store is empty", text);
 
     for (size_t i = 0; i < images->n && r == -ENOENT; i++) {
-        r = store_image_find(&images->stores[i], text, ret_manifest, ret_name, e);
-        if (r >= 0)
-            *ret_store = &images->stores[i];
-    }
-    if (r >= 0 && !(*ret_store)->writable) {
-        free(TAKE_PTR(*ret_name));
-        return error_set(e, EROFS, "\"%s\" is in %s, which is read-only", text, (*ret_store)->path);
+        const struct store *s = &images->stores[i];
+        _cleanup_free_ char *name = NULL;
+
+        r = store_image_find(s, text, ret_manifest, &name, e);
+        if (r < 0)
+            continue;
+        if (!name || !s->writable)
+            return error_set(e, EROFS, "\"%s\" is in %s, which is read-only", text, s->path);
+        *ret_store = s;
+        *ret_name = TAKE_PTR(name);
+        return 0;
     }
     return r;
 }
@@ -250,7 +254,7 @@ static int remove_one(struct cli *c, const struct images *images, const char *te
     if (image_names(s, manifest, &names) < 0)
         return error_set(e, EIO, "reading the names in %s", s->path);
     /* An ID means the image with all its names, which only one that has several must be asked for twice. */
-    bool all = is_id(text) && !streq(text, name);
+    bool all = is_id(text) && !streq_ptr(text, name);
     if (all && strv_length(names) > 1 && !c->options.force)
         return error_set(e, EBUSY, "%s has %zu names: remove them one by one, or all with --force", text,
             strv_length(names));
@@ -260,7 +264,7 @@ static int remove_one(struct cli *c, const struct images *images, const char *te
         return error_set(
             e, EBUSY, "%s is the image of %s; --force removes its name all the same", text, unit);
     STRV_FOREACH (other, names) {
-        if (!all && !streq(*other, name))
+        if (!all && !streq_ptr(*other, name))
             continue;
         r = remove_name(s, *other, e);
         if (r < 0 && r != -ENOENT)

@@ -241,6 +241,8 @@ static ssize_t take_header(struct tar_scan *s, const char *data, size_t n) {
 static ssize_t take_extended(struct tar_scan *s, const char *data, size_t n) {
     size_t part = (size_t)MIN((uint64_t)n, s->left);
 
+    if (!s->extended) /* begin_extended() made it */
+        return -EINVAL;
     memcpy(s->extended + s->n_extended, data, part);
     s->n_extended += part;
     s->left -= part;
