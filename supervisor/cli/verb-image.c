@@ -196,7 +196,7 @@ static int find_name(const struct images *images, const char *text, const struct
         *ret_name = TAKE_PTR(name);
         return 0;
     }
-    return r;
+    return r < 0 ? r : -ENOENT;
 }
 
 int verb_image_untag(struct cli *c, char **arguments, size_t n) {
