@@ -44,10 +44,12 @@ cat /proc/1/cgroup /proc/1/oom_score_adj
 mount
 ls -l /dev/fd /dev/stdin /dev/core
 grep -E '^(Anonymous|Private_Dirty)' /proc/1/smaps_rollup
-before=$(awk '/voluntary/ {s += $2} END {print s}' /proc/1/status)
-sleep 3
-after=$(awk '/voluntary/ {s += $2} END {print s}' /proc/1/status)
-echo "switches while idle: $((after - before))"
+# davitd's last words about the boot may still be on their way: some three seconds must pass without any.
+for i in 1 2 3 4 5 6 7 8; do
+    before=$(grep ^voluntary /proc/1/status)
+    sleep 3
+    if [ "$before" = "$(grep ^voluntary /proc/1/status)" ]; then echo 'sleeps while idle'; break; fi
+done
 davit analyze time
 vm-status 0
 S
@@ -66,7 +68,7 @@ S
     grep -q '/dev/fd -> /proc/self/fd' "$V/out"
     # PID 1 is small, and asleep when nothing happens.
     [ "$(awk '/^Anonymous/ {print $2}' "$V/out")" -lt 100 ]
-    [ "$(awk '/^switches while idle/ {print $4}' "$V/out")" -eq 0 ]
+    grep -qx 'sleeps while idle' "$V/out"
     run ! vm_said 'davit-(init|boot): .*(cannot|problem)'
 }
 
