@@ -216,7 +216,8 @@ U
 }
 
 @test 'signals for davitd: rescue, default target, state in the log, sockets opened again' {
-    cp "$BATS_TEST_DIRNAME"/../../units/*.target "$D/units/"
+    # Not the one that ships: that one wants the machine's console for its shell.
+    printf '[Unit]\nDescription=Rescue\n' | unit rescue.target
     davit_start
     wait_for 10 is_state sleeper running
     kill "-$(rt 1)" "$DAVIT_PID"
