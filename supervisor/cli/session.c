@@ -226,8 +226,10 @@ static int handle_signals(struct session *s) {
                 terminal_resize(s->master);
             continue;
         }
-        if (number == SIGHUP || !s->id)
+        if (number == SIGHUP || (!s->id && s->pid == 0))
             return EXIT_SIGNALLED + number; /* davitd sees us go, and ends what it started for us */
+        if (!s->id)
+            continue; /* the next davitd is about to answer; who means it will insist */
         if (number == SIGINT || number == SIGTERM)
             s->insisted++;
         forward_signal(s, s->insisted >= INSISTENT ? SIGKILL : number);

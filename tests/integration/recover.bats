@@ -84,7 +84,7 @@ replace_davitd() {
     { davit exec steady sh -c 'trap "exit 9" TERM; echo waiting; while :; do sleep 0.1; done' >"$D/exec-out" && echo 0 >"$D/exec-status2" || echo $? >"$D/exec-status2"; } 3>&- &
     wait_for 10 grep -q waiting "$D/exec-out"
     replace_davitd
-    # Signals that come before the new davitd knows it end the client; so it is asked until it has reached the command.
+    # One that comes before the next davitd has answered is dropped.
     wait_for 10 sh -c "pkill -TERM -P $! -x davit; sleep 0.2; test -s '$D/exec-status2'"
     [ "$(cat "$D/exec-status2")" = 9 ]
 }
