@@ -474,6 +474,35 @@ static void test_idle_costs_nothing(void **state _unused_) {
     free(text);
 }
 
+/* Heap and anonymous mappings, in KiB: what malloc() would make grow. */
+static unsigned long data_size(pid_t pid) {
+    char path[64], *text;
+    (void)snprintf(path, sizeof path, "/proc/%d/status", pid);
+    assert_int_equal(file_read(AT_FDCWD, path, 65536, &text, NULL), 0);
+    unsigned long size = number_after(text, "VmData:");
+    free(text);
+    return size;
+}
+
+static void test_nothing_is_allocated_after_the_start(void **state _unused_) {
+    struct feed_record records[512];
+    start_init();
+    meet_all();
+    tell(&rig.manager, "notify READY=1");
+    assert_string_equal(ask(&rig.manager, "fds"), "4");
+    unsigned long before = data_size(rig.pid);
+    for (int i = 0; i < 8; i++) {
+        char command[32];
+        (void)snprintf(command, sizeof command, "store number-%d", i);
+        tell(&rig.manager, command);
+        assert_string_equal(ask(&rig.launchers[0], "spawn 50"), "done");
+        tell(&rig.manager, "exit 64");
+        meet(&rig.manager);
+    }
+    assert_int_equal(read_feed(records, ARRAY_SIZE(records)), 400);
+    assert_int_equal(data_size(rig.pid), before);
+}
+
 static void test_program_is_small_and_static(void **state _unused_) {
 #if defined(__SANITIZE_ADDRESS__) || defined(DAVIT_COVERAGE)
     skip();
@@ -508,7 +537,7 @@ int main(int argc _unused_, char **argv) {
         T(test_stop_survives_a_crash_of_davitd), T(test_seven_requests_do_not_wait),
         T(test_parts_go_when_davit_init_is_killed), T(test_missing_davitd_is_told_and_tried_again),
         T(test_stop_without_davitd), T(test_reports_go_up), T(test_idle_costs_nothing),
-        T(test_program_is_small_and_static),
+        T(test_nothing_is_allocated_after_the_start), T(test_program_is_small_and_static),
         T(test_as_pid_1), /* last: this process can have no other children afterwards */
     };
     return cmocka_run_group_tests_name("davit-init", tests, NULL, NULL);
