@@ -336,7 +336,7 @@ static int generate(const struct generator *g, const char *file, struct error *e
     if (r < 0 || !u)
         return r;
     r = generator_service(g, u, &text, e);
-    if (r < 0)
+    if (r < 0 || !text)
         return r;
     _cleanup_free_ char *path = path_join(g->output, service);
     r = path ? file_write_atomic(AT_FDCWD, path, text, strlen(text), 0644, false) : -ENOMEM;

@@ -30,7 +30,7 @@ static const uint64_t default_capabilities = CAP(CAP_CHOWN) | CAP(CAP_DAC_OVERRI
 int spec_image(struct managed_unit *u, const struct image **ret, struct error *e) {
     if (!u->resources.image) {
         struct image *image = calloc(1, sizeof(*image));
-        const char *name;
+        const char *name = NULL;
         int r = image ? images_name(u, &name, e) : error_set(e, ENOMEM, "out of memory");
         if (r >= 0)
             r = images_find(u->manager, name, image, e);

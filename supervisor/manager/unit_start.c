@@ -227,7 +227,8 @@ void unit_on_prepare_failure(struct managed_unit *u) {
 
     u->prepare_attempts++;
     delay = MIN(PREPARE_RETRY_DELAY << MIN(u->prepare_attempts, 8U), PREPARE_RETRY_MAX);
-    bool again = failure_is_of_network(e) ||
+    /* Somebody waits at a terminal for a one-off container: a name with a typing error is told. */
+    bool again = (failure_is_of_network(e) && !u->transient) ||
                  (failure_is_transient(e->number) && u->prepare_attempts < PREPARE_ATTEMPTS);
     if (again && usec_add(core_now(), delay) < u->prepare_deadline) {
         u->pending_result = RESULT_SUCCESS;
