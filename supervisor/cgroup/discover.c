@@ -104,6 +104,7 @@ void cgroup_explain_missing(const char *cgroups, enum cgroup_controller c, struc
 }
 
 struct mount_line {
+    bool read_only;
     char *device, *root, *point, *type, *options;
 };
 
@@ -117,6 +118,7 @@ static bool mount_line_parse(char *line, struct mount_line *ret) {
     for (char *optional; (optional = strsep(&rest, " ")) && !streq(optional, "-");)
         ;
     ret->device = field[2];
+    ret->read_only = startswith(field[5], "ro") && strchr(",", field[5][2]); /* "rw" or "ro" comes first */
     ret->root = octal_unescape(field[3]);
     ret->point = octal_unescape(field[4]);
     ret->type = strsep(&rest, " ");
@@ -158,6 +160,9 @@ static int add_hierarchy(
     uint32_t bits = unified ? 0 : controller_bits(m->options, strlen(m->options), false);
 
     if (!unified && bits == 0) /* name=systemd, net_cls, ...: nothing for us */
+        return 0;
+    /* As container managers show those that are not for the container: its controllers are missing here. */
+    if (!unified && m->read_only)
         return 0;
     for (size_t i = 0; i < t->n_hierarchies; i++)
         if (streq(t->hierarchies[i].device, m->device))

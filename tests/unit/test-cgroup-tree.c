@@ -176,6 +176,18 @@ static void mount_points_are_unescaped_and_taken_once(void **state) {
     assert_true(fake_exists(f, "/with blank/a/b"));
 }
 
+/* systemd-nspawn shows the host's v1 hierarchies read-only: what cannot be written is not there. */
+static void read_only_hierarchies_are_passed_over(void **state) {
+    struct fake *f = *state;
+
+    fake_mount(f, "cgroup", "/memory", "/", "rw,memory");
+    strbuf_puts(&f->mountinfo, "98 1 0:77 / /sys/fs/cgroup/blkio ro,nosuid - cgroup cgroup rw,blkio\n");
+    fake_open_ok(f, NULL);
+    assert_int_equal(f->tree->n_hierarchies, 1);
+    assert_false(cgroup_tree_has(f->tree, CONTROLLER_IO));
+    expect_home(f, CONTROLLER_MEMORY, "/memory");
+}
+
 /* In a container the mount shows only a part of the hierarchy; names in /proc are those of the whole. */
 static void mount_of_a_part(void **state) {
     struct fake *f = *state;
@@ -436,6 +448,7 @@ int main(void) {
         TEST(all_unusable_is_an_error),
         TEST(bad_bases),
         TEST(mount_points_are_unescaped_and_taken_once),
+        TEST(read_only_hierarchies_are_passed_over),
         TEST(mount_of_a_part),
         TEST(delegated_group_is_the_base),
         TEST(undelegated_group_is_left_alone),
