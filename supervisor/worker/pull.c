@@ -121,6 +121,11 @@ static int open_candidates(struct pull *p, struct error *e) {
 
     if (r >= 0 && p->options->all_tags && (reference.tag || reference.digest))
         r = error_set(e, EINVAL, "%s: all tags are wanted, and one is named", p->written);
+    if (r >= 0 && streq_ptr(reference.registry, REFERENCE_LOCAL))
+        r = error_set(e, ENOENT,
+            "%s: what is called " REFERENCE_LOCAL "/... was made on this machine and is in no registry "
+            "(a registry here has its port in the name)",
+            p->written);
     if (r >= 0)
         r = registries_candidates(&p->registries, &reference, &names, e);
     if (r < 0)
