@@ -17,7 +17,7 @@ vm_new() {
     V=$(mktemp -d "${BATS_TEST_TMPDIR:-${TMPDIR:-/tmp}}/vm-XXXXXX")
     VM_SIZE=512M VM_DISKS=() VM_OFFSETS=()
     [ "$kind" = busybox ] || VM_SIZE=2G
-    cp -a "$DAVIT_BUILD/vm/tree-$kind" "$V/root"
+    cp -a "$DAVIT_BUILD/vm/base-$kind" "$V/root"
 }
 
 # vm_adopt IMAGE NAME:OFFSET...: a machine whose disk has been made elsewhere, with these file systems at these bytes

@@ -9,7 +9,7 @@ systemd_machine() {
     mkdir -p "$V/root/usr/lib/systemd/system-generators" "$V/root/etc/davit/systemd" "$V/root/var/lib/davit/images"
     make -s -C "$VM_SOURCE/../.." O="$DAVIT_BUILD" DESTDIR="$V/root" install-programs
     "$VM_SOURCE/base" "$DAVIT_BUILD" busybox
-    cp -a "$DAVIT_BUILD/vm/tree-busybox/var/lib/davit/images/." "$V/root/var/lib/davit/images/"
+    cp -a "$DAVIT_BUILD/vm/base-busybox/var/lib/davit/images/." "$V/root/var/lib/davit/images/"
     vm_file /etc/systemd/system/check.service <<'U'
 [Unit]
 After=davit.service
