@@ -192,3 +192,7 @@ int image_worker_run(struct cli *c, const char *command, char *const *arguments)
     read_events(&p, fds[0]);
     return wait_for(pid, &p);
 }
+
+int image_worker_option(char ***arguments, const char *name, const char *value) {
+    return value ? strv_consume(arguments, strf("--%s=%s", name, value)) : 0;
+}

@@ -9,3 +9,5 @@
  * Returns the exit status.
  */
 int image_worker_run(struct cli *c, const char *command, char *const *arguments);
+/* Appends --NAME=VALUE to the arguments; NULL appends nothing. 0 or -ENOMEM */
+int image_worker_option(char ***arguments, const char *name, const char *value);

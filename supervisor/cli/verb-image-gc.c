@@ -9,10 +9,6 @@
 
 #define MANAGER_TIMEOUT (5 * USEC_PER_SEC)
 
-static int add(char ***l, const char *option, const char *value) {
-    return strv_consume(l, strf("--%s=%s", option, value));
-}
-
 /* What a container or an .image unit names. */
 static int add_images(const struct unit *u, char ***l) {
     const char *named[] = {
@@ -24,7 +20,7 @@ static int add_images(const struct unit *u, char ***l) {
 
     for (size_t i = 0; i < ARRAY_SIZE(named) && r >= 0; i++)
         if (named[i])
-            r = add(l, "keep", named[i]);
+            r = image_worker_option(l, "keep", named[i]);
     return r;
 }
 
@@ -44,7 +40,7 @@ static int add_unit_files(struct cli *c, char ***l) {
     STRV_FOREACH (name, names) {
         _cleanup_(unit_freep) struct unit *u = NULL;
 
-        r = add(l, "unit", *name);
+        r = image_worker_option(l, "unit", *name);
         if (r >= 0 && unit_load(&env, *name, &u, NULL) >= 0)
             r = add_images(u, l);
         if (r < 0)
@@ -66,7 +62,7 @@ static int add_running_units(struct cli *c, char ***l) {
         return 0;
     JSON_ARRAY_FOREACH (i, unit, json_object_get(reply.parameters, "units")) {
         if (r >= 0 && *json_text(unit, "name"))
-            r = add(l, "unit", json_text(unit, "name"));
+            r = image_worker_option(l, "unit", json_text(unit, "name"));
     }
     client_reply_done(&reply);
     return r;
@@ -79,13 +75,13 @@ int verb_image_gc(struct cli *c, char **arguments _unused_, size_t n _unused_) {
     if (r >= 0)
         r = add_running_units(c, &l);
     if (r >= 0 && c->options.all)
-        r = add(&l, "all", "yes");
+        r = image_worker_option(&l, "all", "yes");
     if (r >= 0 && c->options.dry_run)
-        r = add(&l, "dry-run", "yes");
+        r = image_worker_option(&l, "dry-run", "yes");
     if (r >= 0 && c->options.limit)
-        r = add(&l, "limit", c->options.limit);
+        r = image_worker_option(&l, "limit", c->options.limit);
     if (r >= 0 && c->options.unused_for)
-        r = add(&l, "unused-for", c->options.unused_for);
+        r = image_worker_option(&l, "unused-for", c->options.unused_for);
     if (r < 0) {
         cli_error("%s", errno_text(r));
         return EXIT_FAILURE;

@@ -8,10 +8,6 @@
 #include "cli/image-worker.h"
 #include "cli/output.h"
 
-static int add(char ***l, const char *option, const char *value) {
-    return value ? strv_consume(l, strf("--%s=%s", option, value)) : 0;
-}
-
 static int out_of_memory(char **l) {
     strv_free(l);
     cli_error("out of memory");
@@ -94,7 +90,7 @@ int verb_image_save(struct cli *c, char **arguments, size_t n) {
         cli_error("--format=%s: expected oci-archive or docker-archive", c->options.format);
         return EXIT_FAILURE;
     }
-    int r = add(&l, "format", format);
+    int r = image_worker_option(&l, "format", format);
     if (r >= 0)
         r = strv_append(&l, "--");
     for (size_t i = 0; i < n && r >= 0; i++)
@@ -115,8 +111,8 @@ static int add_ids(char ***l, const struct container *container) {
         return -ENOMEM;
     if (container->id_count == 0)
         return 0;
-    int r = add(l, "id-base", base);
-    return r < 0 ? r : add(l, "id-count", count);
+    int r = image_worker_option(l, "id-base", base);
+    return r < 0 ? r : image_worker_option(l, "id-count", count);
 }
 
 /* Nothing may change while it is read; a container that somebody has frozen stays so. */
@@ -154,15 +150,15 @@ static int commit(struct cli *c, const struct container *container, const char *
     }
     if (images_open(c, false, &images) < 0 || container_image(container, &images, &image, &s) < 0)
         return EXIT_FAILURE;
-    int r = add(&l, "name", name);
+    int r = image_worker_option(&l, "name", name);
     if (r >= 0)
-        r = add(&l, "from", image.manifest_digest);
+        r = image_worker_option(&l, "from", image.manifest_digest);
     if (r >= 0)
-        r = add(&l, "upper", container->upper);
+        r = image_worker_option(&l, "upper", container->upper);
     if (r >= 0)
         r = add_ids(&l, container);
     STRV_FOREACH (change, c->options.config)
-        r = r < 0 ? r : add(&l, "config", *change);
+        r = r < 0 ? r : image_worker_option(&l, "config", *change);
     if (r < 0)
         return out_of_memory(l);
     int status = run_paused(c, container, "create", l, image_worker_run);

@@ -5,13 +5,9 @@
 
 /* ---- arguments of the worker ---- */
 
-static int add(char ***l, const char *option, const char *value) {
-    return value ? strv_consume(l, strf("--%s=%s", option, value)) : 0;
-}
-
 static int add_all(char ***l, const char *option, char *const *values) {
     STRV_FOREACH (value, values) {
-        int r = add(l, option, *value);
+        int r = image_worker_option(l, option, *value);
         if (r < 0)
             return r;
     }
@@ -33,7 +29,8 @@ static int run(struct cli *c, const char *command, char **options, const char *p
 int verb_image_import(struct cli *c, char **arguments, size_t n) {
     char **l = NULL;
 
-    if (add(&l, "name", n > 1 ? arguments[1] : NULL) < 0 || add_all(&l, "config", c->options.config) < 0) {
+    if (image_worker_option(&l, "name", n > 1 ? arguments[1] : NULL) < 0 ||
+        add_all(&l, "config", c->options.config) < 0) {
         strv_free(l);
         cli_error("out of memory");
         return EXIT_FAILURE;
@@ -44,7 +41,8 @@ int verb_image_import(struct cli *c, char **arguments, size_t n) {
 int verb_image_create(struct cli *c, char **arguments, size_t n _unused_) {
     char **l = NULL;
 
-    if (add(&l, "name", arguments[0]) < 0 || add(&l, "from", c->options.from) < 0 ||
+    if (image_worker_option(&l, "name", arguments[0]) < 0 ||
+        image_worker_option(&l, "from", c->options.from) < 0 ||
         add_all(&l, "config", c->options.config) < 0 || add_all(&l, "copy", c->options.copy) < 0) {
         strv_free(l);
         cli_error("out of memory");
@@ -56,7 +54,7 @@ int verb_image_create(struct cli *c, char **arguments, size_t n _unused_) {
 int verb_image_fsck(struct cli *c, char **arguments _unused_, size_t n _unused_) {
     char **l = NULL;
 
-    if (c->options.repair && add(&l, "repair", "yes") < 0) {
+    if (c->options.repair && image_worker_option(&l, "repair", "yes") < 0) {
         cli_error("out of memory");
         return EXIT_FAILURE;
     }

@@ -15,16 +15,12 @@
 
 /* ---- arguments for the worker ---- */
 
-static int add(char ***argv, const char *name, const char *value) {
-    return value ? strv_consume(argv, strf("--%s=%s", name, value)) : 0;
-}
-
 /* A relative path is one from here, whatever the worker's directory is. */
 static int add_path(char ***argv, const char *name, const char *path) {
     _cleanup_free_ char *here = NULL;
 
     if (!path || path_is_absolute(path))
-        return add(argv, name, path);
+        return image_worker_option(argv, name, path);
     here = getcwd(NULL, 0);
     return here ? strv_consume(argv, strf("--%s=%s/%s", name, here, path)) : -ENOMEM;
 }
@@ -33,10 +29,10 @@ static int add_path(char ***argv, const char *name, const char *path) {
 static int common_arguments(struct cli *c, char ***ret) {
     const struct cli_options *o = &c->options;
     _cleanup_strv_free_ char **argv = NULL;
-    int r = add(&argv, "conf", c->paths.config);
+    int r = image_worker_option(&argv, "conf", c->paths.config);
 
     if (r >= 0)
-        r = add(&argv, "tls-verify", o->tls_verify);
+        r = image_worker_option(&argv, "tls-verify", o->tls_verify);
     if (r >= 0)
         r = add_path(&argv, "cert-dir", o->cert_dir);
     if (r < 0)
@@ -64,12 +60,12 @@ static int add_platform(char ***argv, const struct cli_options *o) {
     _cleanup_free_ char *text = NULL;
 
     if (o->platform)
-        return add(argv, "platform", o->platform);
+        return image_worker_option(argv, "platform", o->platform);
     if (!o->os && !o->arch && !o->variant)
         return 0;
     int r = platform_host(o->os, o->arch, o->variant, &p);
     text = r < 0 ? NULL : platform_format(&p);
-    return text ? add(argv, "platform", text) : -ENOMEM;
+    return text ? image_worker_option(argv, "platform", text) : -ENOMEM;
 }
 
 static int pull_arguments(struct cli *c, char **names, char ***ret) {
@@ -80,7 +76,7 @@ static int pull_arguments(struct cli *c, char **names, char ***ret) {
     if (r >= 0)
         r = strv_consume(&argv, strf("--root=%s/images", c->paths.state));
     if (r >= 0)
-        r = add(&argv, "policy", o->policy);
+        r = image_worker_option(&argv, "policy", o->policy);
     if (r >= 0)
         r = add_platform(&argv, o);
     if (r >= 0)
@@ -88,7 +84,7 @@ static int pull_arguments(struct cli *c, char **names, char ***ret) {
     if (r >= 0 && o->all_tags)
         r = strv_append(&argv, "--all-tags=yes");
     if (r >= 0)
-        r = add(&argv, "retry", o->retry);
+        r = image_worker_option(&argv, "retry", o->retry);
     if (r >= 0)
         r = add_delay(&argv, o->retry_delay);
     if (r >= 0)
