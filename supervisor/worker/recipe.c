@@ -200,8 +200,10 @@ int recipe_write_archive(
     hash_init(&b->hash);
     int r = rebuild(b, recipe, e);
     tar_scan_done(&b->scan);
-    if (r < 0)
-        return error_prefix(e, "layer %s", layer->diff_id);
+    if (r < 0) {
+        (void)error_prefix(e, "layer %s", layer->diff_id);
+        return r; /* which the caller may want to know without e */
+    }
     hash_digest(&b->hash, digest);
     if (!streq(digest, layer->diff_id))
         return error_set(

@@ -11,8 +11,7 @@
 #include "../unit/fake-api.h"
 #include "base/log.h"
 #include "control/server.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 static void run(sd_event *event) {
     while (sd_event_run(event, 0) > 0)
@@ -29,14 +28,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!control) {
         log_set_level(LOG_EMERG);
         manager.settings.max_clients_per_uid = 8;
-        if (sd_event_new(&manager.event) < 0 || control_new_detached(&manager, &control) < 0)
-            abort();
+        expect(sd_event_new(&manager.event) >= 0 && control_new_detached(&manager, &control) >= 0);
     }
     fake_reset();
     fake.immediate = data[0] & 2;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0 ||
-        control_add_client(control, pair[1], data[0] & 1) < 0)
-        abort();
+    expect(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0);
+    expect(control_add_client(control, pair[1], data[0] & 1) >= 0);
     (void)send(pair[0], data + 1, size - 1, MSG_NOSIGNAL);
     (void)send(pair[0], "", 1, MSG_NOSIGNAL);
     run(manager.event);
@@ -48,7 +45,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     run(manager.event);
     (void)close(pair[0]);
     run(manager.event);
-    if (control->n_connections != 0)
-        abort();
+    expect(control->n_connections == 0);
     return 0;
 }

@@ -8,16 +8,12 @@
 #include <sys/stat.h>
 
 #include "base/fs.h"
+#include "fuzz.h"
 #include "worker/recipe.h"
 #include "worker/unpack.h"
 
 static struct store store;
 static char directory[] = "/dev/shm/davit-fuzz-XXXXXX";
-
-static void expect(bool promise) {
-    if (!promise)
-        abort();
-}
 
 static void remove_store(void) {
     store_done(&store);
@@ -74,7 +70,6 @@ static void check_layer(struct layer_info *info) {
     expect(path && remove_tree(AT_FDCWD, path) == 0);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const struct unpack_expected expected = {.blob_size = UINT64_MAX};
     struct input input = {data, size};

@@ -4,15 +4,11 @@
  * The first byte chooses which. Whatever the text, it is refused with a reason, or what comes out keeps the
  * promises of image/oci.h, image/reference.h and worker/unpack.h.
  */
+#include "fuzz.h"
 #include "image/oci.h"
 #include "image/platform.h"
 #include "image/reference.h"
 #include "worker/unpack-internal.h"
-
-static void expect(bool promise) {
-    if (!promise)
-        abort();
-}
 
 /* A refusal names a reason; an acceptance leaves no error behind. */
 static bool accepted(int r, const struct error *e) {
@@ -109,7 +105,6 @@ static void fuzz_entry_name(const char *text) {
     name_done(&name);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static void (*const documents[])(const char *text, size_t n) = {
         fuzz_index, fuzz_manifest, fuzz_config, fuzz_kind};

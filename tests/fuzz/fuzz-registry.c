@@ -3,12 +3,11 @@
  * What a registry answers, as text: the first byte chooses which answer it is. Nothing may crash, and what is
  * taken must keep to its own rules.
  */
+#include "fuzz.h"
 #include "image/credentials.h"
 #include "image/platform.h"
 #include "image/registry-auth.h"
 #include "worker/registry.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void challenge(const char *text) {
     _cleanup_(registry_challenge_done) struct registry_challenge c = {0};
@@ -17,8 +16,7 @@ static void challenge(const char *text) {
         return;
     _cleanup_free_ char *url = registry_token_url(&c, "repository:a/b:pull");
     /* A header is one line, and so is what becomes of it. */
-    if (isempty(c.realm) || !url)
-        abort();
+    expect(!isempty(c.realm) && url);
 }
 
 static void token(const char *text, size_t n) {
@@ -27,8 +25,7 @@ static void token(const char *text, size_t n) {
 
     if (registry_token_parse(text, n, &t, &life, NULL) < 0)
         return;
-    if (isempty(t) || strpbrk(t, " \r\n") || life == 0)
-        abort();
+    expect(!isempty(t) && !strpbrk(t, " \r\n") && life > 0);
 }
 
 static void credentials(const char *text, size_t n) {
@@ -36,9 +33,8 @@ static void credentials(const char *text, size_t n) {
     struct error e = {0};
     bool helper = false;
 
-    if (credentials_find(text, n, "auth.json", "registry.example.com/a/b", &helper, &c, &e) == 1 &&
-        (!credentials_set(&c) || !c.source))
-        abort();
+    if (credentials_find(text, n, "auth.json", "registry.example.com/a/b", &helper, &c, &e) == 1)
+        expect(credentials_set(&c) && c.source);
 }
 
 static void index_of_manifests(const char *text, size_t n) {
@@ -49,10 +45,9 @@ static void index_of_manifests(const char *text, size_t n) {
 
     if (oci_index_parse(text, n, "index", &index, &e) < 0)
         return;
-    if (platform_parse("linux/arm/v7", &p, &e) < 0)
-        abort();
-    if (platform_choose(&index, &p, &chosen, &e) < 0 && strpbrk(e.text, "\033\n"))
-        abort();
+    expect(platform_parse("linux/arm/v7", &p, &e) >= 0);
+    if (platform_choose(&index, &p, &chosen, &e) < 0)
+        expect(!strpbrk(e.text, "\033\n"));
     oci_index_done(&index);
 }
 
@@ -60,8 +55,7 @@ static void messages(const char *text, size_t n) {
     _cleanup_free_ char *said = registry_error_text(text, n), *page = registry_next_page(text);
 
     for (const char *p = said; p && *p; p++)
-        if (*p < ' ' || *p > '~')
-            abort();
+        expect(*p >= ' ' && *p <= '~');
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

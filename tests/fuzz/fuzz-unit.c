@@ -4,15 +4,11 @@
  * loading gives a unit; every value can be shown, every problem printed; and a unit without errors keeps the
  * promises of unit.h.
  */
+#include "fuzz.h"
 #include "unit/load.h"
 
 static const char *const names[] = {"web.container", "w@i-x.container", "w@.container", "host.service",
     "data.volume", "some.target", "some.pod"};
-
-static void expect(bool promise) {
-    if (!promise)
-        abort();
-}
 
 static void check_promises(const struct unit *u) {
     if (u->has_errors)
@@ -52,8 +48,6 @@ static void show_all(const struct unit *u) {
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const struct unit_environment env = {.runtime_dir = "/run"};
     struct unit *u = NULL;
@@ -62,8 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size == 0)
         return 0;
     const char *name = names[data[0] % ARRAY_SIZE(names)];
-    if (unit_parse_text(&env, name, "/etc/units/x", (const char *)data + 1, size - 1, &u, &e) < 0)
-        abort();
+    expect(unit_parse_text(&env, name, "/etc/units/x", (const char *)data + 1, size - 1, &u, &e) >= 0);
     show_all(u);
     check_promises(u);
     unit_free(u);

@@ -219,6 +219,25 @@ static void a_changed_tree_is_told(void **state) {
     strbuf_free(&out);
 }
 
+/* What came first is not in the tree any more, and the caller learns which kind of failure that is even if it
+ * asks for no message. */
+static void a_name_that_comes_twice_is_told(void **state) {
+    struct fixture *f = *state;
+    struct archive *a = archive_write_new();
+    struct strbuf out = {};
+    const struct tar_sink sink = {collect, &out};
+
+    assert_int_equal(archive_write_set_format_ustar(a), ARCHIVE_OK);
+    assert_int_equal(archive_write_open(a, f, NULL, on_write, NULL), ARCHIVE_OK);
+    add(a, "twice", AE_IFREG, NULL, "first", 5);
+    add(a, "twice", AE_IFREG, NULL, "second", 6);
+    assert_int_equal(archive_write_close(a), ARCHIVE_OK);
+    (void)archive_write_free(a);
+    struct layer_info info = import(f);
+    assert_int_equal(recipe_write_archive(&f->store, &info, &sink, NULL), -EBADMSG);
+    strbuf_free(&out);
+}
+
 /* Taken apart in pieces of any size it is the same. */
 static void pieces_do_not_matter(void **state) {
     struct fixture *f = *state;
@@ -262,6 +281,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(what_follows_the_archive_comes_out_too, setup, teardown),
         cmocka_unit_test_setup_teardown(only_descriptions_are_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(a_changed_tree_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_name_that_comes_twice_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(pieces_do_not_matter, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
