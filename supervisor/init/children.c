@@ -154,8 +154,11 @@ static int prepare_manager(const struct part *parts, const struct parts_context 
         hand_over(parts[i].manager_end, name);
     }
     hand_over(parts[PART_LOGD].manager_end, "logd");
-    for (size_t i = 0; i < context->store->count; i++)
-        hand_over(context->store->entries[i].fd, context->store->entries[i].name);
+    for (size_t i = 0; i < context->store->count; i++) {
+        const struct store_entry *e = &context->store->entries[i];
+        if (!e->removed)
+            hand_over(e->fd, e->name);
+    }
     return manager_environment(context);
 }
 

@@ -23,8 +23,9 @@ enum field_type { FIELD_INT, FIELD_UNSIGNED, FIELD_U64, FIELD_BOOL, FIELD_ARRAY,
 #define FIELD(key, type, member) \
     { key, type, offsetof(struct keeper, member), sizeof(((struct keeper *)0)->member) }
 
+/* Without pointers, so that the pages of this table are the file's: a pointer would have to be relocated. */
 static const struct field {
-    const char *key;
+    char key[28];
     enum field_type type;
     size_t offset, size;
 } fields[] = {
@@ -36,6 +37,8 @@ static const struct field {
     FIELD("watchdog-aborted", FIELD_BOOL, watchdog.aborted),
     FIELD("up-watchdog", FIELD_U64, up_watchdog_usec),
     FIELD("up-ping-at", FIELD_U64, up_ping_at),
+    FIELD("upward", FIELD_BOOL, upward.on),
+    FIELD("upward-logd-state", FIELD_BOOL, upward.logd_state),
     FIELD("stop-deaths", FIELD_UNSIGNED, stop_deaths),
     FIELD("close-deadline", FIELD_U64, close_deadline),
     FIELD("exit-status", FIELD_INT, exit_status),
@@ -153,6 +156,17 @@ static void put_field(struct writer *w, const struct keeper *k, const struct fie
     }
 }
 
+/* What upward_tell() has not said yet; as a rule there is nothing. */
+static void put_untold(struct writer *w, const struct store *s) {
+    for (size_t i = 0; i < s->count; i++) {
+        const struct store_entry *e = &s->entries[i];
+        if (e->removed)
+            put(w, "store-removed=%s\n", e->name);
+        else if (!e->above)
+            put(w, "store-untold=%s\n", e->name);
+    }
+}
+
 static void put_all(struct writer *w, struct keeper *k) {
     put(w, FIRST_LINE);
     put(w, "version=" VERSION "\n");
@@ -173,6 +187,8 @@ static void put_all(struct writer *w, struct keeper *k) {
         put(w, "up=%s%s\n", *path ? "" : "@", *path ? path : path + 1);
     }
     each_fd(k, put_fd, w);
+    if (k->upward.on)
+        put_untold(w, &k->store);
     flush(w);
 }
 
@@ -267,7 +283,9 @@ static int read_fd(struct reader *r, const char *key, char *value) {
     if (fd_set_cloexec(fd, true) < 0)
         return -EBADMSG; /* not open: that is not our state */
     if (streq(key, "fd.store")) {
-        (void)store_add(&r->keeper->store, fd, name ?: "");
+        struct store *s = &r->keeper->store;
+        if (store_add(s, fd, name ?: "") >= 0)
+            s->entries[s->count - 1].above = r->keeper->upward.on;
         return 0;
     }
     int *slot = fd_slot(r->keeper, key, name ?: "");
@@ -276,6 +294,18 @@ static int read_fd(struct reader *r, const char *key, char *value) {
     else
         (void)close(fd); /* of a version that has more parts, or knows more than this one */
     return 0;
+}
+
+/* What put_untold() has written. */
+static void read_removed(struct store *s, const char *name) {
+    if (store_add(s, -1, name) >= 0)
+        s->entries[s->count - 1].above = s->entries[s->count - 1].removed = true;
+}
+
+static void read_untold(struct store *s, const char *name) {
+    for (size_t i = 0; i < s->count; i++)
+        if (!s->entries[i].removed && streq(s->entries[i].name, name))
+            s->entries[i].above = false;
 }
 
 /* PID STARTED START_AT QUICK_DEATHS REPLACED; more may follow one day */
@@ -372,6 +402,10 @@ static int read_line(struct reader *r, char *line) {
         return open_up(k, value);
     if (streq(line, "ending"))
         return streq(value, "none") || ending_parse(value, &k->ending) >= 0 ? 0 : -EBADMSG;
+    if (streq(line, "store-removed"))
+        read_removed(&k->store, value);
+    else if (streq(line, "store-untold"))
+        read_untold(&k->store, value);
     if (streq(line, "stop-request")) {
         if (parse_uint(value, 0, UINT64_MAX, &number) < 0)
             return -EBADMSG;

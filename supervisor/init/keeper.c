@@ -294,6 +294,8 @@ static void do_what_is_due(struct keeper *k) {
         (void)notify_target_send(&k->up, "WATCHDOG=1\n");
         k->up_ping_at = usec_add(now, k->up_watchdog_usec / 2);
     }
+    if (k->upward.at <= now)
+        upward_tell(k);
     if (k->reexec.deadline <= now)
         keeper_reexec_overdue(k);
     if (k->phase == KEEPER_CLOSING && k->close_deadline <= now)
@@ -310,7 +312,7 @@ static int time_to_sleep(const struct keeper *k) {
     usec_t due = MIN(MIN(k->watchdog.deadline, k->up_ping_at), k->reexec.deadline);
 
     due = MIN(due, MIN(k->boot.worker_deadline, k->boot.watchdog.ping_at));
-    due = MIN(due, k->trim_at);
+    due = MIN(due, MIN(k->trim_at, k->upward.at));
     if (k->reap_again)
         return 0;
     for (int i = 0; i < PART_COUNT; i++)
@@ -467,13 +469,14 @@ static void choose_watchdog(struct keeper *k) {
 
 /* Reports go up from here only: the parts have another notify socket, or none. */
 static void take_environment(struct keeper *k) {
-    const char *const ours[] = {
-        "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"};
+    const char *const ours[] = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS",
+        "LISTEN_FDNAMES", "FDSTORE"};
     int r = notify_target_open(&k->up, getenv("NOTIFY_SOCKET"));
 
     if (r < 0)
         (void)log_errno(LOG_WARNING, r, "NOTIFY_SOCKET=%s cannot be used", getenv("NOTIFY_SOCKET"));
     choose_watchdog(k);
+    upward_open(k);
     for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
         (void)unsetenv(ours[i]);
 }
@@ -510,7 +513,7 @@ static void keeper_init(struct keeper *k, const char *runtime, const char *libex
     k->feed.read_fd = k->feed.write_fd = -1;
     k->context.state_fd = k->context.null_fd = -1;
     k->up.fd = -1;
-    k->up_ping_at = k->trim_at = k->reexec.deadline = USEC_INFINITY;
+    k->up_ping_at = k->trim_at = k->reexec.deadline = k->upward.at = USEC_INFINITY;
     k->runtime = runtime;
     (void)snprintf(k->notify_address, sizeof k->notify_address, "%s/" NOTIFY_SOCKET_NAME, runtime);
     k->context.libexec = libexec;
@@ -541,7 +544,9 @@ static int open_all(struct keeper *k) {
         return r;
 
     /* Without it davit-logd works too, but a line may come twice when it is killed. */
-    k->context.state_fd = memfd_create("davit-logd", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (k->context.state_fd < 0)
+        k->context.state_fd = memfd_create("davit-logd", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    upward_changed(k);
     raise_limits(k);
     lower_oom_score(k);
     return 0;
@@ -563,6 +568,7 @@ static int resume_all(struct keeper *k, int state_fd) {
     }
     k->context.watchdog_usec = k->watchdog.period;
     k->reap_again = true; /* the signal for a child may have been taken out by the earlier one */
+    upward_changed(k);
     memory_trim();
     log_info("replaced in place: davit-init " DAVIT_VERSION " goes on");
     return 0;

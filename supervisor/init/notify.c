@@ -133,13 +133,29 @@ int notify_target_open(struct notify_target *t, const char *value) {
     return 0;
 }
 
-int notify_target_send(struct notify_target *t, const char *text) {
+int notify_target_send_fd(struct notify_target *t, const char *text, int fd) {
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof fd)];
+    } control = {.header = {CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS}};
+    struct iovec iov = {(void *)text, strlen(text)};
+    struct msghdr message = {
+        .msg_name = &t->address, .msg_namelen = t->address_length, .msg_iov = &iov, .msg_iovlen = 1};
+
     if (t->fd < 0)
         return 0;
-    if (sendto(t->fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&t->address,
-            t->address_length) < 0) {
+    if (fd >= 0) {
+        memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+        message.msg_control = &control;
+        message.msg_controllen = sizeof control;
+    }
+    if (sendmsg(t->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
         t->dropped++;
         return negative_errno();
     }
     return 0;
+}
+
+int notify_target_send(struct notify_target *t, const char *text) {
+    return notify_target_send_fd(t, text, -1);
 }

@@ -49,3 +49,5 @@ int notify_target_open(struct notify_target *t, const char *value);
 /* Sends without ever waiting: systemd may be busy, and davit-init has children to reap. 0, or -errno when
  * dropped. */
 int notify_target_send(struct notify_target *t, const char *text);
+/* The same with a descriptor, which stays the caller's; -1 = none. */
+int notify_target_send_fd(struct notify_target *t, const char *text, int fd);

@@ -164,14 +164,16 @@ static void store_fds(struct report *r) {
     const char *name = r->fd_name ? r->fd_name : "stored";
 
     if (r->remove) {
-        if (r->fd_name)
-            (void)store_remove(&r->keeper->store, r->fd_name);
+        if (r->fd_name && store_remove(&r->keeper->store, r->fd_name) > 0)
+            upward_changed(r->keeper);
         return;
     }
     for (size_t i = 0; r->store && i < m->n_fds; i++) {
         int x = store_add(&r->keeper->store, TAKE_FD(m->fds[i]), name);
         if (x < 0)
             (void)log_errno(LOG_WARNING, x, "cannot store descriptor \"%.*s\"", KEEPER_NAME_MAX, name);
+        else
+            upward_changed(r->keeper);
     }
 }
 

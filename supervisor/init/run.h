@@ -20,6 +20,7 @@
 #include "init/notify.h"
 #include "init/reexec.h"
 #include "init/signals.h"
+#include "init/upward.h"
 #include "init/watchdog.h"
 
 enum keeper_phase { KEEPER_RUNNING, KEEPER_STOPPING, KEEPER_CLOSING };
@@ -44,6 +45,7 @@ struct keeper {
     struct reexec reexec;
 
     struct notify_target up; /* whoever started us */
+    struct upward upward;
     usec_t up_watchdog_usec; /* what it expects, 0 = nothing */
     usec_t trim_at;          /* quiet for a moment then: code that ran goes back; USEC_INFINITY = it has */
     usec_t up_ping_at;       /* our own WATCHDOG=1, while no davitd is ready to send it */

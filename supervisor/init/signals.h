@@ -60,7 +60,7 @@ struct signal_rule {
     int number; /* signal number, or offset from SIGRTMIN where realtime is true */
     bool realtime;
     struct signal_meaning by_role[ROLE_PROCESS + 1];
-    const char *meaning;
+    char meaning[84]; /* in place: a pointer would be relocated, and its page davit-init's own */
 };
 
 /* What systemd-nspawn@.service and others take as "start me again" (RestartForceExitStatus=133). */

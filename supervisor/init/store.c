@@ -24,28 +24,40 @@ int store_add(struct store *s, int fd, const char *name) {
         return -ENOSPC;
 
     struct store_entry *e = &s->entries[s->count++];
-    e->fd = TAKE_FD(owned);
+    *e = (struct store_entry){.fd = TAKE_FD(owned)};
     memcpy(e->name, name, bytes);
     s->name_bytes += bytes;
     return 0;
 }
 
 size_t store_remove(struct store *s, const char *name) {
-    size_t kept = 0;
+    size_t removed = 0;
 
     for (size_t i = 0; i < s->count; i++) {
         struct store_entry *e = &s->entries[i];
-        if (streq(e->name, name)) {
+        if (e->removed || !streq(e->name, name))
+            continue;
+        close_and_reset(&e->fd);
+        e->removed = true;
+        removed++;
+    }
+    if (removed > 0)
+        store_forget(s);
+    return removed;
+}
+
+void store_forget(struct store *s) {
+    size_t kept = 0;
+
+    for (size_t i = 0; i < s->count; i++) {
+        const struct store_entry *e = &s->entries[i];
+        if (e->removed && !e->above) {
             s->name_bytes -= strlen(e->name) + 1;
-            close_and_reset(&e->fd);
             continue;
         }
         if (kept != i)
             s->entries[kept] = *e;
         kept++;
     }
-
-    size_t removed = s->count - kept;
     s->count = kept;
-    return removed;
 }

@@ -15,6 +15,8 @@
 
 struct store_entry {
     int fd;
+    bool above;   /* whoever started davit-init keeps it as well (upward.h) */
+    bool removed; /* closed; only there until that has been said above */
     char name[KEEPER_NAME_MAX];
 };
 
@@ -29,5 +31,7 @@ struct store {
 int store_add(struct store *s, int fd, const char *name);
 /* Closes all of that name, keeps the order of the others. Returns how many. */
 size_t store_remove(struct store *s, const char *name);
+/* Drops entries that were removed and of which nothing is kept above. */
+void store_forget(struct store *s);
 /* sd_notify(3): printable ASCII without ':'. */
 bool store_name_is_valid(const char *name);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "log/logd.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/epoll.h>
@@ -332,11 +333,26 @@ static int open_all(struct logd *l) {
     return r < 0 ? log_errno(LOG_ERR, r, "cannot start") : 0;
 }
 
+/* The davit-logd of a davit-init that was killed writes on for a moment (drain()), and the next davit-init
+ * may have got this memory back already: two at once would write each line twice. The lock is the process's,
+ * not the descriptor's, which all of them share. */
+static bool is_ours_alone(int fd) {
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    usec_t deadline = usec_add(now_monotonic(), 2 * END_USEC);
+
+    while (fcntl(fd, F_SETLK, &whole) < 0) {
+        if ((errno != EACCES && errno != EAGAIN) || now_monotonic() >= deadline)
+            return false;
+        (void)usleep(10 * 1000);
+    }
+    return true;
+}
+
 static int open_state(struct logd *l) {
     struct stat st;
     int fd = LOGD_FD_STATE;
 
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !is_ours_alone(fd)) {
         log_warning("no memory that outlives davit-logd: a line may be doubled when it is killed");
         fd = -1;
     }

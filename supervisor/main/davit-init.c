@@ -110,13 +110,13 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret) {
 }
 
 /* What every program may rely on: descriptors 0 to 2 exist, no other is open but those that davit-init hands
- * to itself, "/" keeps no mount busy. */
+ * to itself, or that were kept for it, "/" keeps no mount busy. */
 static void put_in_order(bool resumed) {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         if (fcntl(fd, F_GETFD) < 0)
             (void)open("/dev/null", O_RDWR | O_NOCTTY); /* takes the lowest free number, which is fd */
     if (!resumed)
-        (void)close_range(STDERR_FILENO + 1, ~0U, 0);
+        (void)close_range(STDERR_FILENO + 1 + (unsigned)upward_inherited(), ~0U, 0);
     (void)!chdir("/");
     (void)umask(022);
 }

@@ -118,6 +118,13 @@ static void do_command(int socket, char *text) {
         (void)snprintf(message, sizeof message, "FDSTORE=1\nFDNAME=%s\n", argument);
         notify(message, fd);
         (void)close(fd);
+    } else if (streq(text, "store-and-remove")) {
+        char message[200];
+        do_command(socket, strcpy(message, "store short"));
+        notify("FDSTOREREMOVE=1\nFDNAME=short", -1);
+    } else if (streq(text, "flood")) {
+        for (int i = atoi(argument); i > 0; i--)
+            notify("STATUS=again", -1);
     } else if (streq(text, "names"))
         reply(socket, "%s", getenv("LISTEN_FDNAMES"));
     else if (streq(text, "content")) {
@@ -267,20 +274,23 @@ int teardown(void **state _unused_) {
     return 0;
 }
 
-void start_init_with(int clone_flags) {
+_noreturn_ void exec_init(void) {
     char runtime[128], libexec[128];
     (void)snprintf(runtime, sizeof runtime, "--runtime-dir=%s/run/davit", rig.directory);
     (void)snprintf(libexec, sizeof libexec, "--libexec-dir=%s", rig.directory);
-    if (clone_flags)
-        assert_int_equal(unshare(clone_flags), 0);
-    rig.pid = fork();
-    assert_true(rig.pid >= 0);
-    if (rig.pid > 0)
-        return;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)dup2(rig.log, STDERR_FILENO);
     (void)execl(rig.program, "davit-init", runtime, libexec, NULL);
     _exit(127);
+}
+
+void start_init_with(int clone_flags) {
+    if (clone_flags)
+        assert_int_equal(unshare(clone_flags), 0);
+    rig.pid = fork();
+    assert_true(rig.pid >= 0);
+    if (rig.pid == 0)
+        exec_init();
 }
 
 void start_init(void) {

@@ -51,6 +51,8 @@ int teardown(void **state);
 bool logged(const char *wanted);
 void forget(struct part_seen *p);
 
+/* Becomes davit-init, in a child. */
+_noreturn_ void exec_init(void);
 void start_init(void);
 void start_init_with(int clone_flags);
 /* The next message of a part; NULL when none comes in time, or it has gone. */

@@ -129,6 +129,39 @@ part_is_new() { local pid; pid=$(part_pid "$1") && [ "$pid" != "$2" ]; }
     [ "$(sd sh -c 'ls /var/lib/davit/containers/web.container 2>/dev/null')" = '' ]
 }
 
+@test "davit-init is killed and its containers stay: what systemd keeps for it comes back" {
+    sd sh -c 'cp /usr/share/doc/davit/examples/keep-containers.conf /etc/systemd/system/davit.service.d/ && systemctl daemon-reload'
+    printf '%s\n' '[Container]' Image=busybox Notify=yes \
+        'Exec=/bin/sh -c "payload notify READY=1; i=0; while :; do i=$$((i + 1)); echo beat $$i; payload notify STATUS=$$i WATCHDOG=1; done"' \
+        '[Service]' NotifyAccess=all WatchdogSec=60 | sd_unit talker.container
+    sd davit daemon-reload
+    sd davit start talker
+    pid=$(fleet talker pid) web=$(fleet web pid)
+    kept() { [ "$(property davit NFileDescriptorStore)" -ge "$1" ]; } # two FIFOs, two pidfds, a notify socket, davit-logd's memory
+    wait_for 20 kept 6
+
+    restarts=$(property davit NRestarts)
+    sd kill -KILL "$(main_pid davit)"
+    wait_for 30 has_property davit NRestarts $((restarts + 1))
+    wait_for 20 has_active davit active
+    wait_for 20 unit_is talker running
+    [ "$(fleet talker pid)" = "$pid" ]
+    [ "$(fleet web pid)" = "$web" ]
+    # It is still heard, over the socket that it has had from the beginning.
+    said=$(fleet talker status_text)
+    says_more() { [ "$(fleet talker status_text)" -gt "$said" ]; }
+    wait_for 20 says_more
+
+    sd davit stop talker
+    wait_for 20 has_property davit NFileDescriptorStore 3 # what is left: web's, and davit-logd's memory
+    sd journalctl --sync
+    journal UNIT=talker.container | grep '^beat ' >"$BATS_TEST_TMPDIR/beats"
+    [ "$(sort "$BATS_TEST_TMPDIR/beats" | uniq -d)" = '' ]
+    [ "$(wc -l <"$BATS_TEST_TMPDIR/beats")" = "$(tail -n 1 "$BATS_TEST_TMPDIR/beats" | cut -d' ' -f2)" ]
+    sd rm /etc/systemd/system/davit.service.d/keep-containers.conf
+    sd systemctl daemon-reload
+}
+
 @test "with the drop-in keep-containers.conf, a stop and the death of davit-init leave the containers running" {
     sd sh -c 'cp /usr/share/doc/davit/examples/keep-containers.conf /etc/systemd/system/davit.service.d/ && systemctl daemon-reload'
     pid=$(fleet web pid)
