@@ -254,6 +254,26 @@ bool logged(const char *wanted) {
     return strstr(text, wanted) != NULL;
 }
 
+unsigned count_logged(const char *wanted) {
+    static char text[1024 * 1024];
+    unsigned n = 0;
+
+    ssize_t size = pread(rig.log, text, sizeof text - 1, 0);
+    text[size > 0 ? size : 0] = '\0';
+    for (const char *p = text; (p = strstr(p, wanted)); p++)
+        n++;
+    return n;
+}
+
+bool comes_to_be_logged(const char *wanted, unsigned count) {
+    for (int i = 0; i < WAIT_MSEC / 5; i++) {
+        if (count_logged(wanted) >= count)
+            return true;
+        (void)usleep(5000);
+    }
+    return false;
+}
+
 void forget(struct part_seen *p) {
     close_and_reset(&p->fd);
     p->pid = 0;
@@ -403,6 +423,16 @@ size_t read_feed(struct feed_record *records, size_t max) {
         memcpy(records + count, buffer, got * sizeof records[0]);
         count += got;
     }
+}
+
+size_t wait_feed(struct feed_record *records, size_t max, size_t wanted) {
+    size_t n = read_feed(records, max);
+
+    for (int i = 0; i < WAIT_MSEC / 20 && n < wanted; i++) {
+        (void)usleep(20000);
+        n += read_feed(records + n, max - n);
+    }
+    return n;
 }
 
 int by_pid(const void *a, const void *b) {

@@ -49,6 +49,9 @@ void notify(const char *text, int fd);
 int setup(void **state);
 int teardown(void **state);
 bool logged(const char *wanted);
+unsigned count_logged(const char *wanted);
+/* Waits until it is there so often. */
+bool comes_to_be_logged(const char *wanted, unsigned count);
 void forget(struct part_seen *p);
 
 /* Becomes davit-init, in a child. */
@@ -68,4 +71,6 @@ int wait_end(void);
 void stop_by(int signal, int wanted_status);
 /* At most max records that are there now. */
 size_t read_feed(struct feed_record *records, size_t max);
+/* Waits until there are at least so many. */
+size_t wait_feed(struct feed_record *records, size_t max, size_t wanted);
 int by_pid(const void *a, const void *b);

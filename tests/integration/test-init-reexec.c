@@ -16,26 +16,6 @@
 
 #define GOES_ON "replaced in place"
 
-static unsigned count_logged(const char *wanted) {
-    static char text[1024 * 1024];
-    unsigned n = 0;
-
-    ssize_t size = pread(rig.log, text, sizeof text - 1, 0);
-    text[size > 0 ? size : 0] = '\0';
-    for (const char *p = text; (p = strstr(p, wanted)); p++)
-        n++;
-    return n;
-}
-
-static bool comes_to_be_logged(const char *wanted, unsigned count) {
-    for (int i = 0; i < WAIT_MSEC / 5; i++) {
-        if (count_logged(wanted) >= count)
-            return true;
-        (void)usleep(5000);
-    }
-    return false;
-}
-
 /* What davitd does before it ends with MANAGER_EXIT_REEXEC, but it stays. */
 static void reexec(void) {
     unsigned before = count_logged(GOES_ON);
@@ -111,8 +91,7 @@ static void test_everything_is_kept(void **state _unused_) {
     /* davitd is the same process, and is still listened to. */
     assert_string_equal(ask(&rig.manager, "spawn 5"), "done");
     tell(&rig.manager, "store later");
-    (void)usleep(100000);
-    assert_int_equal(read_feed(records, ARRAY_SIZE(records)), 25);
+    assert_int_equal(wait_feed(records, ARRAY_SIZE(records), 25), 25);
     for (size_t i = 0; i < 25; i++)
         assert_int_equal(records[i].sequence, i + 1);
 
@@ -224,8 +203,7 @@ static void test_bad_program_files_change_nothing(void **state _unused_) {
     assert_true(comes_to_be_logged("davit-init stays as it is", ARRAY_SIZE(cases) + 1));
 
     assert_string_equal(ask(&rig.manager, "spawn 3"), "done");
-    (void)usleep(100000);
-    assert_int_equal(read_feed(records, ARRAY_SIZE(records)), 3);
+    assert_int_equal(wait_feed(records, ARRAY_SIZE(records), 3), 3);
     assert_int_equal(count_logged(GOES_ON), 0);
     stop_by(SIGTERM, 0);
 }
@@ -242,8 +220,7 @@ static void test_file_that_vanishes_after_the_check(void **state _unused_) {
     assert_true(comes_to_be_logged("davit-init stays as it is", 1));
     assert_true(logged("No such file or directory"));
     assert_string_equal(ask(&rig.manager, "spawn 3"), "done");
-    (void)usleep(100000);
-    assert_int_equal(read_feed(records, ARRAY_SIZE(records)), 3);
+    assert_int_equal(wait_feed(records, ARRAY_SIZE(records), 3), 3);
     /* Nothing that was opened for the execve stays open for the parts. */
     tell(&rig.manager, "exit 64");
     meet(&rig.manager);
@@ -257,15 +234,12 @@ static void test_file_that_vanishes_after_the_check(void **state _unused_) {
 static void churn(void) {
     struct feed_record *records = calloc(EXITS_MAX, sizeof *records);
     struct ended *seen = calloc(EXITS_MAX, sizeof *seen), *made;
-    size_t n = 0, size;
+    size_t size;
     char path[128], *data;
 
     assert_string_equal(ask(&rig.manager, "churn 4000"), "done");
     assert_true(comes_to_be_logged(GOES_ON, 1));
-    for (int i = 0; i < 100 && n < 4000; i++) {
-        n += read_feed(records + n, EXITS_MAX - n);
-        (void)usleep(20000);
-    }
+    size_t n = wait_feed(records, EXITS_MAX, 4000);
     assert_int_equal(n, 4000);
     (void)snprintf(path, sizeof path, "%s/spawned", rig.directory);
     assert_int_equal(file_read(AT_FDCWD, path, 1 << 26, &data, &size), 0);

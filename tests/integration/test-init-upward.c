@@ -241,8 +241,7 @@ static void test_a_replacement_in_place_tells_nothing_twice(void **state _unused
     wait_kept("logd-state", true);
     size_t stores = kept.stores;
     tell(&rig.manager, "notify X_DAVIT_REEXEC=1");
-    for (int i = 0; i < WAIT_MSEC / 10 && !logged("replaced in place"); i++)
-        (void)usleep(10000);
+    assert_true(comes_to_be_logged("replaced in place", 1));
     tell(&rig.manager, "store later");
     wait_kept("later", true);
     assert_int_equal(kept.stores, stores + 1);
