@@ -195,6 +195,18 @@ static int check_parts(
     return 0;
 }
 
+/* What an image needs may have been put there by a process that has not come to its own sync yet. */
+static int sync_parts(const struct store *s, struct error *e) {
+    static const char *const parts[] = {"layers", "blobs/sha256"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+        _cleanup_close_ int fd = openat(s->fd, parts[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0 || fsync(fd) < 0)
+            return error_set_errno(e, errno, "syncing %s/%s", s->path, parts[i]);
+    }
+    return 0;
+}
+
 int store_image_commit(const struct store *s, const char *manifest_digest, char *const *names,
     const char *source, struct error *e) {
     struct store_reference reference = {};
@@ -203,6 +215,8 @@ int store_image_commit(const struct store *s, const char *manifest_digest, char 
     if (lock < 0)
         return lock;
     int r = check_parts(s, manifest_digest, &reference.manifest_size, e);
+    if (r >= 0)
+        r = sync_parts(s, e);
     if (r < 0)
         return r;
     memcpy(reference.manifest, manifest_digest, DIGEST_TEXT);

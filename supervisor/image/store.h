@@ -28,7 +28,9 @@
  *      written. store_image_commit() checks under it that all parts of the image are still there. gc holds it
  *      exclusively while it looks for what can go and renames that into work/.
  *   5. gc leaves alone what was made or touched within the last hour, even if nothing refers to it:
- *      somebody may be about to.
+ *      somebody may be about to. It can be told another time than an hour (tests do, and who needs the space
+ *      now), which does not hold while an entry of work/ is locked. Whoever makes an image has one locked
+ *      from before it looks for layers until the image has a name.
  *
  * This room, but for blob.h, needs no library besides jansson: davitd and davit read the store with it.
  */

@@ -290,7 +290,27 @@ static int sweep_layers(struct gc *g, struct error *e) {
     return r;
 }
 
-/* Whoever makes an entry holds its lock as long as it lives. */
+/* Whoever makes an entry of work/ holds its lock as long as it lives. */
+static bool is_locked(struct gc *g, const char *path) {
+    _cleanup_close_ int fd = openat(g->store->fd, path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0;
+}
+
+/* Somebody is making an image: its layers have no name yet. */
+static int respect_work(struct gc *g, struct error *e) {
+    _cleanup_strv_free_ char **names = NULL;
+
+    int r = names_list(g->store->fd, "work", &names, e);
+    STRV_FOREACH (name, names) {
+        _cleanup_free_ char *path = strf("work/%s", *name);
+        if (!path)
+            return error_set(e, ENOMEM, "out of memory");
+        if (is_locked(g, path))
+            g->grace = GRACE;
+    }
+    return r;
+}
+
 static int sweep_work(struct gc *g, struct error *e) {
     _cleanup_strv_free_ char **names = NULL;
 
@@ -303,8 +323,7 @@ static int sweep_work(struct gc *g, struct error *e) {
         if (startswith(*name, "blob-") && g->unused_for > 0 &&
             time_of(g->store->fd, path) + PARTIAL_AGE > g->now)
             continue;
-        _cleanup_close_ int fd = openat(g->store->fd, path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
-        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
+        if (is_locked(g, path))
             continue;
         if (!g->dry_run && strv_consume(&g->trees, TAKE_PTR(path)) < 0)
             return error_set(e, ENOMEM, "out of memory");
@@ -328,8 +347,10 @@ static int sweep_temporaries(struct gc *g, const char *directory, struct error *
 }
 
 static int sweep(struct gc *g, struct error *e) {
-    int r = mark_all(g, e);
+    int r = respect_work(g, e);
 
+    if (r >= 0)
+        r = mark_all(g, e);
     if (r >= 0 && !g->unsafe)
         r = sweep_layers(g, e);
     if (r >= 0 && !g->unsafe)

@@ -126,10 +126,10 @@ int import_layers(struct worker *w, const struct bundle *b, const struct import_
             twice |= streq(diff_ids[k], diff_ids[i]);
         if (twice)
             continue;
-        if (layer_find(&w->store, diff_ids[i], NULL, NULL) >= 0) {
-            layer_touch(&w->store, diff_ids[i]);
+        /* Touched first: gc may be about to take it. */
+        layer_touch(&w->store, diff_ids[i]);
+        if (layer_find(&w->store, diff_ids[i], NULL, NULL) >= 0)
             continue;
-        }
         r = get_layer(w, b, &layers[i], &p, &got[n_got], e);
         n_got += r >= 0;
         if (r < 0)

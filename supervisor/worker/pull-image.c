@@ -201,10 +201,9 @@ static int find_missing(struct pull_image *i, struct layers *l, struct error *e)
 
         if (is_repeated(l->config->diff_ids, k))
             continue;
-        if (layer_find(i->store, diff_id, NULL, NULL) >= 0) {
-            layer_touch(i->store, diff_id);
+        layer_touch(i->store, diff_id); /* first: gc may be about to take it */
+        if (layer_find(i->store, diff_id, NULL, NULL) >= 0)
             continue;
-        }
         l->missing[k] = true;
         l->wanted[l->n_wanted++] = &l->manifest->layers[k];
     }

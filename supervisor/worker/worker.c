@@ -20,14 +20,14 @@ static const char *const network_files[] = {"/etc/resolv.conf", "/etc/hosts", "/
     "/etc/crypto-policies", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", NULL};
 
 static const struct worker_command commands[] = {
-    {"import", CONFINE_UNPACK, NULL, import_prepare, import_run},
-    {"create", CONFINE_UNPACK, NULL, create_prepare, create_run},
-    {"export", CONFINE_UNPACK, NULL, export_prepare, export_run},
-    {"save", CONFINE_UNPACK, NULL, NULL, save_run},
-    {"gc", CONFINE_UNPACK, NULL, NULL, gc_run},
-    {"fsck", CONFINE_UNPACK, NULL, NULL, fsck_run},
-    {"pull", CONFINE_FETCH, network_files, command_pull_prepare, command_pull_run},
-    {"check-login", CONFINE_FETCH, network_files, command_login_prepare, command_login_run},
+    {"import", CONFINE_UNPACK, NULL, import_prepare, import_run, true},
+    {"create", CONFINE_UNPACK, NULL, create_prepare, create_run, true},
+    {"export", CONFINE_UNPACK, NULL, export_prepare, export_run, false},
+    {"save", CONFINE_UNPACK, NULL, NULL, save_run, false},
+    {"gc", CONFINE_UNPACK, NULL, NULL, gc_run, false},
+    {"fsck", CONFINE_UNPACK, NULL, NULL, fsck_run, false},
+    {"pull", CONFINE_FETCH, network_files, command_pull_prepare, command_pull_run, true},
+    {"check-login", CONFINE_FETCH, network_files, command_login_prepare, command_login_run, false},
 };
 
 #define OPTION(name, member) \
@@ -163,6 +163,9 @@ static void worker_done(struct worker *w) {
     for (size_t i = 0; i < w->n_inputs; i++)
         closep(&w->inputs[i]);
     free(w->inputs);
+    if (w->at_work >= 0)
+        work_remove(&w->store, w->at_work_name);
+    closep(&w->at_work);
     store_done(&w->store);
 }
 
@@ -229,6 +232,8 @@ static int run(struct worker *w, struct error *e) {
         timeout = seconds * USEC_PER_SEC;
     }
     r = store_open(w->options.store, true, &w->store, e);
+    if (r >= 0 && w->command->makes)
+        r = w->at_work = work_new_file(&w->store, w->at_work_name, e);
     if (r >= 0 && w->command->prepare)
         r = w->command->prepare(w, e);
     if (r >= 0)
@@ -237,7 +242,7 @@ static int run(struct worker *w, struct error *e) {
 }
 
 int worker_main(int argc, char **argv) {
-    struct worker w = {.store.fd = -1, .progress_fd = -1};
+    struct worker w = {.store.fd = -1, .at_work = -1, .progress_fd = -1};
     struct error e = {};
 
     /* Names in archives are bytes; this locale lets libarchive leave valid UTF-8 as it is. */

@@ -58,6 +58,7 @@ struct worker_command {
         *readable; /* paths outside the store that stay readable, NULL at the end; may be NULL */
     int (*prepare)(struct worker *w, struct error *e); /* may be NULL */
     int (*run)(struct worker *w, struct error *e);
+    bool makes; /* images: says so in the store, for rule 5 of store.h */
 };
 
 struct worker {
@@ -66,6 +67,8 @@ struct worker {
     char **arguments; /* borrowed from argv */
     size_t n_arguments;
     struct store store;
+    int at_work; /* the locked entry of work/ that says so, -1 = none */
+    char at_work_name[WORK_NAME];
     int progress_fd; /* -1 = none */
     usec_t shown;    /* when progress was last reported */
     int *inputs;     /* opened by prepare, closed by worker_main() */

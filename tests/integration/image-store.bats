@@ -239,24 +239,6 @@ refused() {
     davit image fsck
 }
 
-@test "a worker that is killed leaves nothing but garbage" {
-    [ -n "${KILLS:-}" ] || KILLS=12
-    for n in $(seq "$KILLS"); do
-        "$DAVIT_BUILD/davit-image" import --store="$D/killed" --name=k "$D/layout" &
-        pid=$!
-        sleep "0.0$((RANDOM % 100))"
-        kill -KILL $pid 2>/dev/null || true
-        wait $pid || true
-        "$DAVIT_BUILD/davit-image" fsck --store="$D/killed"
-        if [ $((n % 4)) -eq 0 ]; then
-            "$DAVIT_BUILD/davit-image" gc --store="$D/killed" --unused-for=0s --all=yes
-            is_bare "$D/killed"
-        fi
-    done
-    "$DAVIT_BUILD/davit-image" import --store="$D/killed" --name=k "$D/layout"
-    "$DAVIT_BUILD/davit-image" fsck --store="$D/killed"
-}
-
 @test "a disk that gets full is an error, and its space comes back" {
     mkdir "$D/full"
     mount -t tmpfs -o size=3m tmpfs "$D/full"

@@ -3,7 +3,7 @@
 # shellcheck shell=bash
 bats_require_minimum_version 1.5.0
 # shellcheck source=tests/integration/common.bash
-. "$BATS_TEST_DIRNAME/common.bash"
+. "$(dirname "${BASH_SOURCE[0]}")/common.bash"
 
 # The program of Debian's package, without installing it: that would start its service.
 registry_program() {
