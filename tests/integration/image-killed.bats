@@ -146,6 +146,8 @@ report() { [ "$KILLS" -lt 100 ] || echo "# $1: $KILLED of $KILLS killed, the oth
     report removal
 }
 
+is_at_work() { [ -n "$(ls -A "$S/work")" ]; }
+
 # What several do at once; each must succeed, whatever the others have taken away meanwhile.
 in_and_out() {
     local n
@@ -186,6 +188,20 @@ beside() {
     [ $status = 0 ] || { tail -n 5 "$D"/{gc,fsck,1,2,3,4}.log; false; }
     has web
     worker fsck
+    collected_to 2
+}
+
+@test "while an image is made, gc leaves what has just come, whatever time it is told" {
+    begin_with "$D/with-garbage"
+    mkfifo "$D/input"
+    worker import --name=slow - <"$D/input" >/dev/null 2>&1 &
+    local pid=$!
+    exec 7>"$D/input"
+    wait_for 10 is_at_work
+    worker gc --unused-for=0s
+    [ "$(find "$S/layers" -mindepth 1 -maxdepth 1 | wc -l)" = 3 ]
+    exec 7>&-
+    wait $pid || true
     collected_to 2
 }
 
