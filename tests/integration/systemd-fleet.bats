@@ -42,8 +42,8 @@ part_is_new() { local pid; pid=$(part_pid "$1") && [ "$pid" != "$2" ]; }
 
 @test "the units that are installed have no mistakes, and their exposure is the stated one" {
     sd systemd-analyze verify --man=no /usr/lib/systemd/system/davit.service /usr/lib/systemd/system/davit-container@web.service
-    [[ $(sd systemd-analyze security --no-pager --offline=yes davit.service | tail -1) == *' 9.1 '* ]]
-    [[ $(sd systemd-analyze security --no-pager --offline=yes davit-container@.service | tail -1) == *' 9.'[0-3]' '* ]]
+    [[ $(sd systemd-analyze security --no-pager --offline=yes davit.service | tail -1) == *' 8.1 '* ]]
+    [[ $(sd systemd-analyze security --no-pager --offline=yes davit-container@.service | tail -1) == *' 8.'[0-3]' '* ]]
 }
 
 @test "systemctl reload is davit daemon-reload, and a failure of it is seen" {

@@ -65,7 +65,7 @@ check 'limit of the unit file' test "$(cat "$group/calm.container/pids.max")" = 
 # Generated at boot from /etc/davit/systemd; its limit is the service's.
 check generated has generated ActiveState active
 check 'generated limit' has generated MemoryMax 50331648
-check 'exposure' grep -q 'Overall exposure level for davit.service: 9.1' <(systemd-analyze security --no-pager davit.service)
+check 'exposure' grep -q 'Overall exposure level for davit.service: 8.1' <(systemd-analyze security --no-pager davit.service)
 
 systemctl daemon-reexec
 systemctl restart systemd-journald
