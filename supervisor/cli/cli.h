@@ -159,6 +159,7 @@ int verb_image_exists(struct cli *c, char **arguments, size_t n);
 int verb_image_inspect(struct cli *c, char **arguments, size_t n);
 int verb_image_history(struct cli *c, char **arguments, size_t n);
 int verb_image_tree(struct cli *c, char **arguments, size_t n);
+int verb_image_diff(struct cli *c, char **arguments, size_t n);
 int verb_image_du(struct cli *c, char **arguments, size_t n);
 int verb_inspect(struct cli *c, char **arguments, size_t n);
 int verb_image_mount(struct cli *c, char **arguments, size_t n);

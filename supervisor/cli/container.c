@@ -113,17 +113,43 @@ int container_root(const struct container *c) {
     return fd;
 }
 
-int container_image(const struct container *c, const struct images *images, struct store_image *ret,
-    const struct store **ret_store) {
-    if (!c->image) {
-        cli_error("%s has no image: its root file system is a plain directory (Rootfs=)", c->unit);
+/* The manifest that the unit was last started with, as davitd has noted it; "" if it has not. */
+static void noted_manifest(
+    const struct container *c, const struct images *images, char ret[static DIGEST_TEXT]) {
+    *ret = '\0';
+    for (size_t i = 0; i < images->n && *ret == '\0'; i++) {
+        struct store_use use;
+        if (store_use_get(&images->stores[i], c->unit, &use, NULL) >= 0)
+            memcpy(ret, use.current, sizeof(use.current));
+    }
+}
+
+int container_resolve(struct cli *c, const struct container *container, struct image *ret) {
+    const char *name = container->image ?: container->rootfs ?: "";
+    _cleanup_(images_done) struct images images = {};
+    _cleanup_(image_done) struct image named = {};
+    char manifest[DIGEST_TEXT] = "";
+
+    /* A plain directory comes before any image of its name, and nothing is noted of it. */
+    bool plain = images_find_layers(c, name, &named, NULL) >= 0 && *named.manifest == '\0';
+    if (!plain && container->image) {
+        int r = images_open(c, false, &images);
+        if (r < 0)
+            return r;
+        noted_manifest(container, &images, manifest);
+    }
+    return images_resolve(c, *manifest ? manifest : name, ret);
+}
+
+int container_image(struct cli *c, const struct container *container, const struct images *images,
+    struct store_image *ret, const struct store **ret_store) {
+    _cleanup_(image_done) struct image image = {};
+
+    if (!container->image) {
+        cli_error("%s has no image: its root file system is a plain directory (Rootfs=)", container->unit);
         return -ENOENT;
     }
-    /* The name may mean another image by now. */
-    for (size_t i = 0; i < images->n; i++) {
-        struct store_use use;
-        if (store_use_get(&images->stores[i], c->unit, &use, NULL) >= 0 && *use.current)
-            return images_load(images, use.current, ret, ret_store);
-    }
-    return images_load(images, c->image, ret, ret_store);
+    int r = container_resolve(c, container, &image);
+    return r < 0 ? r
+                 : images_load(images, *image.manifest ? image.manifest : container->image, ret, ret_store);
 }

@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "cli/images.h"
+#include "image/image.h"
 
 struct container {
     char *unit;
@@ -30,6 +31,9 @@ void container_done(struct container *c);
 int container_open_running(struct cli *c, const char *name, struct container *ret);
 /* A descriptor (O_PATH) of its root directory, as it sees it. -errno (explained) */
 int container_root(const struct container *c);
+/* The layers of what it was started from: by digest where davitd has noted one, for the name may mean another
+ * image by now. -errno (explained) */
+int container_resolve(struct cli *c, const struct container *container, struct image *ret);
 /* The image in the store that it was started from. -ENOENT (explained): a plain directory is none. */
-int container_image(const struct container *c, const struct images *images, struct store_image *ret,
-    const struct store **ret_store);
+int container_image(struct cli *c, const struct container *container, const struct images *images,
+    struct store_image *ret, const struct store **ret_store);

@@ -95,12 +95,17 @@ usec_t image_created(const struct oci_config *c) {
     return c->created && timestamp_parse(c->created, 0, &t) >= 0 ? t : 0;
 }
 
-int images_resolve(struct cli *c, const char *name, struct image *ret) {
+int images_find_layers(struct cli *c, const char *name, struct image *ret, struct error *e) {
     _cleanup_free_ char *own = strf("%s/images", c->paths.state);
     char preloaded[] = IMAGES_PRELOADED, *roots[] = {own, preloaded, NULL};
-    struct error e = {};
 
-    int r = own ? image_resolve(roots, name, ret, &e) : error_set(&e, ENOMEM, "out of memory");
+    return own ? image_resolve(roots, name, ret, e) : error_set(e, ENOMEM, "out of memory");
+}
+
+int images_resolve(struct cli *c, const char *name, struct image *ret) {
+    struct error e = {};
+    int r = images_find_layers(c, name, ret, &e);
+
     if (r < 0)
         cli_error("%s", e.text);
     return r;

@@ -42,6 +42,8 @@ json_t *image_inspect(const struct store *s, const struct store_image *i);
 /* What a unit's Image= or Rootfs= means now, plain directories included (image.h). -errno (explained) */
 struct image;
 int images_resolve(struct cli *c, const char *name, struct image *ret);
+/* The same without a word: *e says what is wrong. */
+int images_find_layers(struct cli *c, const char *name, struct image *ret, struct error *e);
 /* Host directories of an image's layers, as they are named in a mount: topmost first, with colons. NULL on
  * out of memory
  */

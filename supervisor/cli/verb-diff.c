@@ -8,49 +8,27 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/xattr.h>
 
 #include "base/fs.h"
 #include "cli/container.h"
+#include "cli/diff.h"
+#include "cli/layers.h"
 #include "cli/output.h"
 #include "image/image.h"
 
-#define DEPTH_MAX 1000
-
 struct diff {
-    int *layers; /* topmost first */
-    size_t n_layers;
+    struct layer_stack below;
     json_t *changes;
     struct error error;
 };
-
-static int open_directory(int at, const char *name) {
-    struct open_how how = {
-        .flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
-        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV,
-    };
-    int fd = (int)syscall(SYS_openat2, at, name, &how, sizeof(how));
-    return fd < 0 ? negative_errno() : fd;
-}
-
-static bool is_whiteout(const struct stat *st) {
-    return S_ISCHR(st->st_mode) && st->st_rdev == 0;
-}
-
-static bool is_opaque(int fd) {
-    char value;
-    return fgetxattr(fd, "trusted.overlay.opaque", &value, 1) == 1 && value == 'y';
-}
 
 /* ---- the layers below ---- */
 
 enum found { FOUND, HIDDEN, ABSENT }; /* HIDDEN: nor do the layers below this one count */
 
 static enum found look_in_layer(int layer, const char *path) {
-    _cleanup_close_ int fd = open_directory(layer, ".");
+    _cleanup_close_ int fd = layer_open_directory(layer, ".");
     char name[NAME_MAX + 1];
     struct stat st;
 
@@ -61,14 +39,14 @@ static enum found look_in_layer(int layer, const char *path) {
         memcpy(name, path, n);
         name[n] = '\0';
         if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-            return is_opaque(fd) ? HIDDEN : ABSENT;
-        if (is_whiteout(&st))
+            return layer_is_opaque(fd) ? HIDDEN : ABSENT;
+        if (layer_is_whiteout(&st))
             return HIDDEN;
         if (path[n] == '\0')
             return FOUND;
         if (!S_ISDIR(st.st_mode))
             return HIDDEN;
-        int next = open_directory(fd, name);
+        int next = layer_open_directory(fd, name);
         close(fd);
         fd = next;
         path += n + 1;
@@ -77,8 +55,8 @@ static enum found look_in_layer(int layer, const char *path) {
 }
 
 static bool is_below(const struct diff *d, const char *path) {
-    for (size_t i = 0; i < d->n_layers; i++) {
-        enum found f = look_in_layer(d->layers[i], path);
+    for (size_t i = 0; i < d->below.n; i++) {
+        enum found f = look_in_layer(d->below.roots[i], path);
         if (f != ABSENT)
             return f == FOUND;
     }
@@ -87,19 +65,31 @@ static bool is_below(const struct diff *d, const char *path) {
 
 /* ---- the upper directory ---- */
 
-static void add(struct diff *d, const char *kind, const char *path) {
+void diff_add(json_t *changes, const char *kind, const char *path) {
     _cleanup_free_ char *text = text_printable(path, strlen(path));
     _cleanup_free_ char *absolute = strf("/%s", text ?: "");
 
-    (void)json_array_append_new(d->changes, json_pack("{ss ss}", "kind", kind, "path", absolute ?: "/"));
+    (void)json_array_append_new(changes, json_pack("{ss ss}", "kind", kind, "path", absolute ?: "/"));
+}
+
+void diff_print(struct cli *c, json_t *changes) {
+    json_t *change;
+    size_t i;
+
+    if (c->options.json) {
+        json_print(changes);
+        return;
+    }
+    JSON_ARRAY_FOREACH (i, change, changes)
+        (void)printf("%s %s\n", json_text(change, "kind"), json_text(change, "path"));
 }
 
 static int walk(struct diff *d, int directory, const char *path, unsigned depth);
 
 /* What the layers below have in a directory whose old content the container has thrown away as a whole. */
 static void add_lost(struct diff *d, int upper, const char *path) {
-    for (size_t i = 0; i < d->n_layers; i++) {
-        _cleanup_close_ int fd = open_directory(d->layers[i], path);
+    for (size_t i = 0; i < d->below.n; i++) {
+        _cleanup_close_ int fd = layer_open_directory(d->below.roots[i], path);
         DIR *l = fd < 0 ? NULL : fdopendir(fd);
         struct stat st;
 
@@ -110,7 +100,7 @@ static void add_lost(struct diff *d, int upper, const char *path) {
             _cleanup_free_ char *below = strf("%s/%s", path, entry->d_name);
             if (below && !streq(entry->d_name, ".") && !streq(entry->d_name, "..") &&
                 fstatat(upper, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 && is_below(d, below))
-                add(d, "D", below);
+                diff_add(d->changes, "D", below);
         }
         (void)closedir(l);
     }
@@ -122,22 +112,22 @@ static int visit(struct diff *d, int directory, const char *name, const char *pa
     if (strv_contains((char *const *)image_paths_made, path) ||
         fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return 0; /* or gone meanwhile: it runs */
-    if (is_whiteout(&st)) {
-        add(d, "D", path);
+    if (layer_is_whiteout(&st)) {
+        diff_add(d->changes, "D", path);
         return 0;
     }
     bool old = is_below(d, path);
     if (!S_ISDIR(st.st_mode)) {
-        add(d, old ? "C" : "A", path);
+        diff_add(d->changes, old ? "C" : "A", path);
         return 0;
     }
     size_t before = json_array_size(d->changes);
-    add(d, old ? "C" : "A", path);
-    _cleanup_close_ int fd = open_directory(directory, name);
+    diff_add(d->changes, old ? "C" : "A", path);
+    _cleanup_close_ int fd = layer_open_directory(directory, name);
     if (fd < 0)
         return 0;
     int r = walk(d, fd, path, depth + 1);
-    if (r >= 0 && old && is_opaque(fd))
+    if (r >= 0 && old && layer_is_opaque(fd))
         add_lost(d, fd, path);
     /* A directory that is only on the way to a path of davit's own ("etc" for etc/hosts). */
     bool empty = json_array_size(d->changes) == before + 1;
@@ -154,8 +144,8 @@ static int walk(struct diff *d, int directory, const char *path, unsigned depth)
 
     if (!l)
         return error_set_errno(&d->error, errno, "reading /%s", path);
-    if (depth > DEPTH_MAX)
-        r = error_set(&d->error, ENAMETOOLONG, "more than %d directories in each other", DEPTH_MAX);
+    if (depth > DIFF_DEPTH_MAX)
+        r = error_set(&d->error, ENAMETOOLONG, "more than %d directories in each other", DIFF_DEPTH_MAX);
     for (const struct dirent *entry; r >= 0 && (entry = readdir(l));)
         if (!streq(entry->d_name, ".") && !streq(entry->d_name, ".."))
             r = strv_append(&names, entry->d_name);
@@ -172,31 +162,14 @@ static int walk(struct diff *d, int directory, const char *path, unsigned depth)
 
 /* ---- the verb ---- */
 
-/* Explains what is wrong, but for running out of memory. */
-static int open_layers(struct cli *c, const struct container *container, struct diff *d) {
+static int compare(struct cli *c, const struct container *container, struct diff *d) {
     _cleanup_(image_done) struct image image = {};
 
-    int r = images_resolve(c, container->image ?: container->rootfs ?: "", &image);
-    if (r < 0)
-        return r;
-    size_t n = strv_length(image.layers);
-    d->layers = calloc(n, sizeof(*d->layers));
-    if (!d->layers)
-        return error_set(&d->error, ENOMEM, "out of memory");
-    for (; d->n_layers < n; d->n_layers++) {
-        const char *path = image.layers[n - 1 - d->n_layers];
-        int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-            return error_set_errno(&d->error, errno, "layer %s", path);
-        d->layers[d->n_layers] = fd;
-    }
-    return 0;
-}
-
-static int compare(struct cli *c, const struct container *container, struct diff *d) {
     if (!container->upper)
         return 0; /* read-only: nothing can be changed */
-    int r = open_layers(c, container, d);
+    int r = container_resolve(c, container, &image);
+    if (r >= 0)
+        r = layer_stack_open(image.layers, &d->below, &d->error);
     if (r < 0)
         return r;
     _cleanup_close_ int upper = open(container->upper, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -208,8 +181,6 @@ static int compare(struct cli *c, const struct container *container, struct diff
 int verb_diff(struct cli *c, char **arguments, size_t n _unused_) {
     _cleanup_(container_done) struct container container = {};
     struct diff d = {.changes = json_array()};
-    json_t *change;
-    size_t i;
 
     int r = container_open_running(c, arguments[0], &container);
     if (r >= 0) {
@@ -217,14 +188,9 @@ int verb_diff(struct cli *c, char **arguments, size_t n _unused_) {
         if (d.error.number != 0)
             cli_error("%s", d.error.text);
     }
-    if (r >= 0 && c->options.json)
-        json_print(d.changes);
-    else if (r >= 0)
-        JSON_ARRAY_FOREACH (i, change, d.changes)
-            (void)printf("%s %s\n", json_text(change, "kind"), json_text(change, "path"));
-    for (i = 0; i < d.n_layers; i++)
-        closep(&d.layers[i]);
-    free(d.layers);
+    if (r >= 0)
+        diff_print(c, d.changes);
+    layer_stack_done(&d.below);
     json_decref(d.changes);
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -70,34 +70,74 @@ static int run_to_output(struct cli *c, const char *command, char *const *argume
 /* ---- save ---- */
 
 /* The names by which podman knows them as well. */
-static const char *format_word(const char *written) {
-    static const struct {
-        const char *written, *word;
-    } formats[] = {
-        {"oci", "oci"}, {"oci-archive", "oci"}, {"docker", "docker"}, {"docker-archive", "docker"}};
+static const struct format {
+    const char *written, *word;
+    bool directory;
+} formats[] = {
+    {"oci", "oci", false},
+    {"oci-archive", "oci", false},
+    {"oci-dir", "oci", true},
+    {"docker", "docker", false},
+    {"docker-archive", "docker", false},
+};
 
+static const struct format *find_format(const char *written) {
     for (size_t i = 0; i < ARRAY_SIZE(formats); i++)
         if (streq(written, formats[i].written))
-            return formats[i].word;
+            return &formats[i];
+    cli_error("--format=%s: expected oci-archive, oci-dir or docker-archive", written);
     return NULL;
 }
 
-int verb_image_save(struct cli *c, char **arguments, size_t n) {
-    const char *format = format_word(c->options.format ?: "oci");
-    char **l = NULL;
+/* Into a new directory beside it first, so that one of that name is always a whole one. An empty one is
+ * replaced. */
+static int run_into_directory(struct cli *c, const char *command, char *const *arguments) {
+    _cleanup_strv_free_ char **l = NULL;
+    const char *path = c->options.output;
 
-    if (!format) {
-        cli_error("--format=%s: expected oci-archive or docker-archive", c->options.format);
+    if (!path || streq(path, "-")) {
+        cli_error("--format=oci-dir needs a directory to be made: say --output=DIR");
         return EXIT_FAILURE;
     }
-    int r = image_worker_option(&l, "format", format);
+    /* Without the "/" at its end. */
+    _cleanup_free_ char *copy = strdup(path),
+                        *temporary = copy ? strf("%s.XXXXXX", path_simplify(copy)) : NULL;
+    if (!temporary)
+        return out_of_memory(NULL);
+    if (!mkdtemp(temporary)) {
+        cli_error("%s: %s", path, errno_text(errno));
+        return EXIT_FAILURE;
+    }
+    mode_t mask = umask(0);
+    (void)umask(mask);
+    int status = EXIT_FAILURE;
+    if (image_worker_option(&l, "output", temporary) < 0 || strv_extend(&l, arguments) < 0)
+        cli_error("out of memory");
+    else
+        status = image_worker_run(c, command, l);
+    if (status == EXIT_SUCCESS && (chmod(temporary, 0777 & ~mask) < 0 || rename(temporary, copy) < 0)) {
+        cli_error("%s: %s", path, errno_text(errno));
+        status = EXIT_FAILURE;
+    }
+    if (status != EXIT_SUCCESS)
+        (void)remove_tree(AT_FDCWD, temporary);
+    return status;
+}
+
+int verb_image_save(struct cli *c, char **arguments, size_t n) {
+    const struct format *format = find_format(c->options.format ?: "oci");
+    char **l = NULL;
+
+    if (!format)
+        return EXIT_FAILURE;
+    int r = image_worker_option(&l, "format", format->word);
     if (r >= 0)
         r = strv_append(&l, "--");
     for (size_t i = 0; i < n && r >= 0; i++)
         r = strv_append(&l, arguments[i]);
     if (r < 0)
         return out_of_memory(l);
-    int status = run_to_output(c, "save", l);
+    int status = format->directory ? run_into_directory(c, "save", l) : run_to_output(c, "save", l);
     strv_free(l);
     return status;
 }
@@ -148,7 +188,7 @@ static int commit(struct cli *c, const struct container *container, const char *
         cli_error("%s has a read-only root file system: there is nothing to commit", container->unit);
         return EXIT_FAILURE;
     }
-    if (images_open(c, false, &images) < 0 || container_image(container, &images, &image, &s) < 0)
+    if (images_open(c, false, &images) < 0 || container_image(c, container, &images, &image, &s) < 0)
         return EXIT_FAILURE;
     int r = image_worker_option(&l, "name", name);
     if (r >= 0)

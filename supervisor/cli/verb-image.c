@@ -190,7 +190,9 @@ static int find_name(const struct images *images, const char *text, const struct
         r = store_image_find(s, text, ret_manifest, &name, e);
         if (r < 0)
             continue;
-        if (!name || !s->writable) {
+        if (!name)
+            return error_set(e, ENOENT, "no name leads to \"%s\"", text);
+        if (!s->writable) {
             (void)error_set(e, EROFS, "\"%s\" is in %s, which is read-only", text, s->path);
             return -EROFS;
         }

@@ -45,7 +45,7 @@ static json_t *state_json(const struct container *c) {
 static json_t *driver_json(struct cli *c, const struct container *container, struct image *image) {
     json_t *data = json_object();
 
-    if (images_resolve(c, container->image ?: container->rootfs ?: "", image) >= 0)
+    if (container_resolve(c, container, image) >= 0)
         set_path(data, "LowerDir", images_lower(image->layers));
     if (container->upper) {
         set(data, "UpperDir", json_string(container->upper));

@@ -64,6 +64,7 @@ const struct verb verbs[] = {
     {"image inspect", "IMAGE...", "Show all that is known of images, as JSON", NULL, 1, ANY, verb_image_inspect, false, NULL},
     {"image history", "IMAGE", "Show the steps that made an image", NULL, 1, 1, verb_image_history, false, NULL},
     {"image tree", "IMAGE", "Show the layers of an image", NULL, 1, 1, verb_image_tree, false, NULL},
+    {"image diff", "IMAGE [IMAGE]", "Show what the second image has changed of the first, or the topmost layer of those below", NULL, 1, 2, verb_image_diff, false, NULL},
     {"image du", "", "Show what images take on the disk, and what of it they share", NULL, 0, 0, verb_image_du, false, NULL},
     {"image mount", "IMAGE [DIR]", "Mount an image read-only, and say where", NULL, 1, 2, verb_image_mount, false, NULL},
     {"image unmount", "IMAGE|DIR", "Unmount it again", NULL, 1, 1, verb_image_unmount, false, NULL},

@@ -118,6 +118,19 @@ static int find_by_id(const struct store *s, const char *id, char ret_manifest[s
     return found ? take(found, ret_manifest, ret_name, e) : -ENOENT;
 }
 
+/* The whole digest of a manifest that no name leads to: a unit may still run it. */
+static int find_nameless(
+    const struct store *s, const char *digest, char ret_manifest[static DIGEST_TEXT], char **ret_name) {
+    _cleanup_(store_image_done) struct store_image image = {};
+
+    if (!digest_is_valid(digest) || store_image_load(s, digest, &image, NULL) < 0)
+        return -ENOENT;
+    if (ret_name)
+        *ret_name = NULL;
+    memcpy(ret_manifest, digest, DIGEST_TEXT);
+    return 0;
+}
+
 static bool is_id(const char *text) {
     size_t n = strspn(text, "0123456789abcdef");
     return n >= SHORT_ID_MIN && n <= DIGEST_HEX && text[n] == '\0';
@@ -129,9 +142,11 @@ int store_image_find(const struct store *s, const char *text, char ret_manifest[
     const char *hex = startswith(text, DIGEST_PREFIX);
     int k;
 
-    if (hex && is_id(hex))
+    if (hex && is_id(hex)) {
         k = find_by_id(s, hex, ret_manifest, ret_name, e);
-    else {
+        if (k == -ENOENT)
+            k = find_nameless(s, text, ret_manifest, ret_name);
+    } else {
         k = reference_parse(text, &r, e);
         if (k < 0)
             return k;

@@ -163,7 +163,8 @@ struct store_image {
 void store_image_done(struct store_image *i);
 /* From what a person writes to a manifest: a reference (candidates of reference.h, then the only stored name
  * that ends in "/NAME"), "sha256:..." of a manifest or configuration, or at least 12 digits of the latter.
- * ret_name may be NULL. -ENOENT, -EEXIST (several fit: they are named). */
+ * ret_name may be NULL; *ret_name is NULL where only the whole digest of a manifest led to it. -ENOENT,
+ * -EEXIST (several fit: they are named). */
 int store_image_find(const struct store *s, const char *text, char ret_manifest[static DIGEST_TEXT],
     char **ret_name, struct error *e);
 /* Reads manifest and configuration and checks that they belong together. */

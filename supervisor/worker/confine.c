@@ -117,6 +117,8 @@ static int restrict_files(const struct worker *w, struct error *e) {
     if (ruleset < 0)
         return error_set_errno(e, errno, "landlock_create_ruleset");
     int r = w->store.fd >= 0 ? allow(ruleset, w->store.fd, all & ~LANDLOCK_ACCESS_FS_EXECUTE, e) : 0;
+    if (r >= 0 && w->output >= 0)
+        r = allow(ruleset, w->output, all & ~LANDLOCK_ACCESS_FS_EXECUTE, e);
     for (size_t i = 0; i < w->n_inputs && r >= 0; i++)
         r = allow_reading(ruleset, w->inputs[i], e);
     for (const char *const *p = w->command->readable; p && *p && r >= 0; p++) {

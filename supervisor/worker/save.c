@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * davit-image save REFERENCE...: images as one archive on standard output.
+ * davit-image save REFERENCE...: images as one archive on standard output, or as files in a directory that is
+ * there and empty (--output=DIRECTORY).
  *
- *   --format=oci     an OCI image layout in a tar archive (image-layout.md)
+ *   --format=oci     an OCI image layout (image-layout.md)
  *   --format=docker  what `docker save` writes: manifest.json, configurations, layers
  *
  * Layers come out as the archives that they were inside what they came in as (recipe.h), so that an image
@@ -11,6 +12,7 @@
  */
 #include <fcntl.h>
 
+#include "base/fs.h"
 #include "worker/document.h"
 #include "worker/recipe.h"
 #include "worker/worker.h"
@@ -28,6 +30,7 @@ struct save {
     struct saved_image *images;
     size_t n_images;
     char **written; /* members that are in the archive: each once, however many images have it */
+    int file;       /* the one that is being written, of a directory */
     struct tar_sink sink;
     uint64_t bytes;
 };
@@ -41,10 +44,25 @@ static int no_memory(struct error *e) {
 static int on_write(void *userdata, const void *data, size_t n, struct error *e) {
     struct save *s = userdata;
 
-    int r = worker_output(data, n, e);
+    int r = s->worker->output < 0 ? worker_output(data, n, e) : write_all(s->file, data, n);
+    if (r < 0 && s->worker->output >= 0)
+        (void)error_set_errno(e, r, "writing to %s", s->worker->options.output);
     s->bytes += n;
     worker_progress(s->worker, "archive", s->bytes, 0);
     return r;
+}
+
+static int begin_file(struct save *s, const char *name, struct error *e) {
+    int directory = s->worker->output;
+    _cleanup_free_ char *parent = strndup(name, (size_t)(path_basename(name) - name));
+
+    if (!parent)
+        return no_memory(e);
+    int r = *parent ? mkdir_parents(directory, parent, 0755) : 0;
+    s->file = r < 0 ? r : openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    return s->file < 0
+               ? error_set_errno(e, r < 0 ? r : errno, "making %s/%s", s->worker->options.output, name)
+               : 0;
 }
 
 /* 1 if the archive has it already. */
@@ -53,7 +71,14 @@ static int begin_member(struct save *s, const char *name, uint64_t size, struct 
         return 1;
     if (strv_append(&s->written, name) < 0)
         return no_memory(e);
-    return tar_begin_member(name, size, &s->sink, e);
+    return s->worker->output < 0 ? tar_begin_member(name, size, &s->sink, e) : begin_file(s, name, e);
+}
+
+static int end_member(struct save *s, uint64_t size, struct error *e) {
+    if (s->worker->output < 0)
+        return tar_end_member(size, &s->sink, e);
+    close_and_reset(&s->file);
+    return 0;
 }
 
 static int write_text(struct save *s, const char *name, const char *text, size_t n, struct error *e) {
@@ -62,7 +87,7 @@ static int write_text(struct save *s, const char *name, const char *text, size_t
     if (r != 0)
         return MIN(r, 0);
     r = s->sink.write(s, text, n, e);
-    return r < 0 ? r : tar_end_member(n, &s->sink, e);
+    return r < 0 ? r : end_member(s, n, e);
 }
 
 static int write_json(struct save *s, const char *name, json_t *document, struct error *e) {
@@ -103,7 +128,7 @@ static int write_layer(struct save *s, const char *name, const char *diff_id, st
         r = fd < 0 ? error_set_errno(e, path ? errno : ENOMEM, "layer %s", diff_id)
                    : copy_file(s, fd, layer.archive_size, e);
     }
-    return r < 0 ? r : tar_end_member(layer.archive_size, &s->sink, e);
+    return r < 0 ? r : end_member(s, layer.archive_size, e);
 }
 
 /* ---- images ---- */
@@ -118,6 +143,7 @@ static void save_done(struct save *s) {
     }
     free(s->images);
     strv_free(s->written);
+    closep(&s->file);
 }
 
 /* Whether all layers are in the archive as the manifest says. */
@@ -273,8 +299,15 @@ static int write_docker(struct save *s, struct error *e) {
     return write_json(s, "manifest.json", all, e);
 }
 
+int save_prepare(struct worker *w, struct error *e) {
+    if (!w->options.output)
+        return 0;
+    w->output = open(w->options.output, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return w->output < 0 ? error_set_errno(e, errno, "%s", w->options.output) : 0;
+}
+
 int save_run(struct worker *w, struct error *e) {
-    _cleanup_(save_done) struct save s = {.worker = w, .sink.write = on_write};
+    _cleanup_(save_done) struct save s = {.worker = w, .file = -1, .sink.write = on_write};
     const char *format = w->options.format ? w->options.format : "oci";
     bool docker = streq(format, "docker");
     int r = 0;
@@ -289,5 +322,9 @@ int save_run(struct worker *w, struct error *e) {
         r = load_image(&s, w->arguments[s.n_images], &s.images[s.n_images], e);
     if (r >= 0)
         r = docker ? write_docker(&s, e) : write_oci(&s, e);
-    return r < 0 ? r : tar_end(&s.sink, e);
+    if (r < 0)
+        return r;
+    if (w->output < 0)
+        return tar_end(&s.sink, e);
+    return syncfs(w->output) < 0 ? error_set_errno(e, errno, "writing to %s", w->options.output) : 0;
 }

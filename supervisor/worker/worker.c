@@ -23,7 +23,7 @@ static const struct worker_command commands[] = {
     {"import", CONFINE_UNPACK, NULL, import_prepare, import_run, true},
     {"create", CONFINE_UNPACK, NULL, create_prepare, create_run, true},
     {"export", CONFINE_UNPACK, NULL, export_prepare, export_run, false},
-    {"save", CONFINE_UNPACK, NULL, NULL, save_run, false},
+    {"save", CONFINE_UNPACK, NULL, save_prepare, save_run, false},
     {"gc", CONFINE_UNPACK, NULL, NULL, gc_run, false},
     {"fsck", CONFINE_UNPACK, NULL, NULL, fsck_run, false},
     {"pull", CONFINE_FETCH, network_files, command_pull_prepare, command_pull_run, true},
@@ -47,6 +47,7 @@ static const struct worker_option options[] = {
     OPTION("id-base", id_base),
     OPTION("id-count", id_count),
     OPTION("format", format),
+    OPTION("output", output),
     OPTION("limit", limit),
     OPTION("unused-for", unused_for),
     OPTIONS("unit", units),
@@ -163,6 +164,7 @@ static void worker_done(struct worker *w) {
     for (size_t i = 0; i < w->n_inputs; i++)
         closep(&w->inputs[i]);
     free(w->inputs);
+    closep(&w->output);
     if (w->at_work >= 0)
         work_remove(&w->store, w->at_work_name);
     closep(&w->at_work);
@@ -242,7 +244,7 @@ static int run(struct worker *w, struct error *e) {
 }
 
 int worker_main(int argc, char **argv) {
-    struct worker w = {.store.fd = -1, .at_work = -1, .progress_fd = -1};
+    struct worker w = {.store.fd = -1, .at_work = -1, .output = -1, .progress_fd = -1};
     struct error e = {};
 
     /* Names in archives are bytes; this locale lets libarchive leave valid UTF-8 as it is. */

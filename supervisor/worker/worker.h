@@ -42,7 +42,7 @@ struct worker_options {
     char **names, **config, **copy; /* --name, --config, --copy */
     char *from;
     char *upper, *id_base, *id_count; /* of a container: create, export */
-    char *format;                     /* save */
+    char *format, *output;            /* save */
     char *limit, *unused_for;
     char **units, **keep; /* names of all units; images that they name */
     char *all, *repair, *dry_run;
@@ -71,7 +71,9 @@ struct worker {
     char at_work_name[WORK_NAME];
     int progress_fd; /* -1 = none */
     usec_t shown;    /* when progress was last reported */
-    int *inputs;     /* opened by prepare, closed by worker_main() */
+    int output;  /* a directory that `run` may write to, -1 = none; opened by prepare, closed by worker_main()
+                  */
+    int *inputs; /* opened by prepare, closed by worker_main() */
     size_t n_inputs;
     void *data; /* what prepare has made for run */
 };
@@ -104,6 +106,7 @@ int create_prepare(struct worker *w, struct error *e);
 int create_run(struct worker *w, struct error *e);
 int export_prepare(struct worker *w, struct error *e);
 int export_run(struct worker *w, struct error *e);
+int save_prepare(struct worker *w, struct error *e);
 int save_run(struct worker *w, struct error *e);
 int gc_run(struct worker *w, struct error *e);
 int fsck_run(struct worker *w, struct error *e);

@@ -59,6 +59,32 @@ digest_of() { davit image inspect "$1" | jq -r '.[0].Digest'; }
     [ "$(cat "$D/bundle/rootfs/data/old")" = old ]
 }
 
+@test "a layout in a directory is what is in the archive, and is there as a whole or not at all" {
+    davit image save --format oci-dir -o "$D/dir/" box
+    davit image save -o "$D/same.tar" box
+    mkdir "$D/same"
+    tar -C "$D/same" -xf "$D/same.tar"
+    diff -r "$D/same" "$D/dir"
+    [ "$(stat -c %a "$D/dir")" = 755 ]
+    before=$(id_of box)
+    DAVIT_STATE_DIR=$D/sixth davit image import "$D/dir"
+    [ "$(DAVIT_STATE_DIR=$D/sixth id_of box)" = "$before" ]
+    if command -v skopeo >/dev/null; then
+        [ "$(skopeo inspect --raw "oci:$D/dir" | jq -r .config.digest)" = "sha256:$before" ]
+    fi
+    run ! davit image save --format oci-dir -o "$D/dir" box
+    says "$output" 'not empty'
+    run ! davit image save --format oci-dir box
+    says "$output" '--output=DIR'
+    mkdir "$D/small"
+    mount -t tmpfs -o size=256k tmpfs "$D/small"
+    run ! davit image save --format oci-dir -o "$D/small/x" box
+    says "$output" 'No space left'
+    [ -z "$(ls "$D/small")" ]
+    umount "$D/small"
+    [ -z "$(find "$D" -maxdepth 1 -name 'dir.*')" ]
+}
+
 @test "an archive that cannot be written whole is not there at all" {
     run ! davit image save -o "$D/missing/x.tar" box
     mkdir "$D/full"
@@ -91,6 +117,52 @@ digest_of() { davit image inspect "$1" | jq -r '.[0].Digest'; }
     refute grep -E 'hosts|hostname|resolv|/dev|/proc|/data1' "$D/diff"
     [ -z "$(davit diff same)" ]
     [ "$(davit diff --json web | jq -r '.[] | select(.path == "/etc/group") | .kind')" = D ]
+}
+
+@test "what one image has changed of another, whatever layers they have" {
+    local old=$D/state/images/busybox
+    mkdir "$D/new"
+    cp -a "$old/." "$D/new"
+    davit image import "$D/new" old
+    touch -r "$old/etc/passwd" "$D/time"
+    sed -i s/www/xxx/ "$D/new/etc/passwd" # as large and as old as before
+    touch -r "$D/time" "$D/new/etc/passwd"
+    rm -r "$D/new/data"
+    mkdir "$D/new/data" "$D/new/added"
+    echo in >"$D/new/added/in"
+    ln -sfn true "$D/new/bin/sh"
+    chmod 700 "$D/new/root"
+    davit image import "$D/new" new
+    davit image diff old new >"$D/diff"
+    printf '%s\n' 'A /added' 'A /added/in' 'C /bin' 'C /bin/sh' 'C /data' 'D /data/old' 'C /etc' 'C /etc/passwd' 'C /root' | diff - "$D/diff"
+    [ -z "$(davit image diff new new)" ]
+    [ "$(davit image diff --json new old | jq -r '.[] | select(.path == "/added") | .kind')" = D ]
+    # One that stands on another: whiteouts, an opaque directory, and what its topmost layer has made.
+    davit commit web changed
+    davit image diff box changed | grep -v ' /run' >"$D/diff"
+    davit diff web | grep -v ' /run' | diff - "$D/diff"
+    davit image diff changed | grep -v ' /run' | diff - "$D/diff"
+    davit image diff changed box | grep -qx 'D /etc/new'
+    davit image diff changed box | grep -qx 'A /data/old'
+    run ! davit image diff box nosuch
+}
+
+@test "a container whose image's name has moved on is looked at on what it runs" {
+    davit image tag box moving
+    davit run -d --name moved localhost/moving /bin/sh -c 'echo x >/only; sleep 1000'
+    wait_for 20 davit exec moved test -e /only
+    digest=$(digest_of box)
+    davit commit moved next
+    davit image tag next moving
+    davit image untag box
+    [ "$(davit diff moved | grep only)" = 'A /only' ]
+    [ "$(davit inspect moved | jq -r '.[0].ImageDigest')" = "$digest" ]
+    davit commit moved again
+    [ "$(digest_of again)" = "$(digest_of next)" ]
+    # Nothing but the container leads to it: it can still be given a name.
+    davit image tag "$digest" box
+    [ "$(digest_of box)" = "$digest" ]
+    davit stop moved
 }
 
 @test "a commit has the changes, owners as the container sees them, and nothing of davit's own" {
