@@ -31,65 +31,6 @@ part_pids() { # davitd, davit-launch, davit-logd: the children of davit-init of 
 }
 undisturbed() { is_state steady running && [ "$(show steady pid)" = "$steady" ] && [ "$(show steady restarts)" -eq 0 ]; }
 
-states_unit() {
-    unit states.container <<'U'
-[Unit]
-StartLimitIntervalSec=0
-[Container]
-Image=busybox
-StopTimeout=20
-Exec=/bin/sh -c 'trap "exit 7" TERM; echo started >>/out; while :; do sleep 0.05; done'
-U
-    # Each step lasts until the test has seen it.
-    local hold="until [ -e $D/go ]; do sleep 0.02; done"
-    cat >>"$D/units/states.container" <<U
-[Service]
-ExecStartPre=/bin/sh -c '$hold'
-ExecStartPost=/bin/sh -c '$hold'
-ExecReload=/bin/sh -c '$hold'
-ExecStop=/bin/sh -c '$hold'
-ExecStopPost=/bin/sh -c '$hold; echo \$\$EXIT_CODE \$\$EXIT_STATUS >>$D/trace'
-U
-}
-# in_state SUBSTATE VERB: asks for it, and holds it there
-in_state() {
-    rm -f "$D/go"
-    davit "$2" --no-block states
-    wait_for 20 is_sub "$1"
-}
-is_sub() { [ "$(show states sub)" = "$1" ]; }
-is_over() { case $(show states state) in inactive | failed) ;; *) return 1 ;; esac; }
-
-@test 'SIGKILL of each part in each state of a unit: it comes to where it was going' {
-    fleet
-    states_unit
-    DAVIT_RESTART_USEC=1000 davit_start
-    davit start steady
-    steady=$(show steady pid)
-    for part in davitd davit-launch davit-logd; do
-        for sub in start-pre running reload stop; do
-            rm -f "$D/trace"
-            touch "$D/go"
-            case $sub in
-            start-pre) in_state start-pre start ;;
-            running) davit start states ;;
-            reload) davit start states; in_state reload reload ;;
-            stop) davit start states; in_state stop stop ;;
-            esac
-            # shellcheck disable=SC2046
-            kill -9 $(part_pids $part)
-            touch "$D/go"
-            case $sub in
-            stop) wait_for 30 is_over ;;
-            *) wait_for 30 is_sub running; davit stop states ;;
-            esac
-            is_over
-            [ "$(cat "$D/trace")" = 'exited 7' ] || { echo "$part, $sub:"; cat "$D/trace"; false; }
-        done
-    done
-    undisturbed
-}
-
 @test 'no process can be forked: the container goes on, davit says so, and comes back' {
     fleet
     [ -d /sys/fs/cgroup/pids ] || skip 'the limit is set in a hierarchy of version 1'
@@ -191,7 +132,8 @@ P
     kill $socat
 }
 
-@test 'a pid space of 400: numbers come again and again, and each end is its own' {
+# pid_max 400 is 300 numbers for what stays and, since the kernel begins anew at 300 (RESERVED_PIDS), 100 for all that comes and goes.
+@test 'a pid space of 300: numbers come again and again, and each end is its own' {
     fleet
     # Of a pid namespace since Linux 6.14; before, it would be everybody's.
     printf '6.14\n%s\n' "$(uname -r)" | sort -VC || skip 'pid_max is the whole machine'"'"'s here'

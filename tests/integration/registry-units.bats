@@ -44,6 +44,7 @@ empty() {
 blob_requests() { grep -c '^GET .*/blobs/' "$D/gate.requests" || true; }
 is_fetching() { says "$(davit status "$1")" 'Fetching'; }
 workers() { pgrep -f "^$DAVIT_BUILD/davit-image .*--store=$D/" || true; }
+has_workers() { [ -n "$(workers)" ]; }
 no_workers() { [ -z "$(workers)" ]; }
 
 @test 'from cold to running: the image is fetched, and the container runs from it' {
@@ -96,14 +97,35 @@ no_workers() { [ -z "$(workers)" ]; }
     hold
     davit start --no-block one
     wait_for 20 is_fetching one
-    wait_for 20 test -n "$(workers)"
+    wait_for 20 has_workers
     # shellcheck disable=SC2046 # one word a process
     kill -KILL $(workers)
     go_on
     davit start one
     is_state one running
+    davit image gc >/dev/null # takes what the killed one has left
     no_leftovers
     davit stop one
+}
+
+# bats test_tags=long
+@test 'preparing: SIGKILL of davit-launch and davit-logd while an image is fetched, the unit runs' {
+    local part pid
+    for part in davit-launch davit-logd; do
+        empty
+        hold
+        davit start --no-block one
+        wait_for 20 is_fetching one
+        for pid in $(pgrep -P "$(cat "$D/pid")"); do
+            if [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = $part ]; then kill -KILL "$pid"; fi
+        done
+        wait_for 20 is_fetching one
+        go_on
+        wait_for 30 is_state one running
+        wait_for 20 no_workers
+        no_leftovers
+        davit stop one
+    done
 }
 
 @test 'davitd is killed while an image is fetched: it is not fetched twice, and the unit runs' {

@@ -86,6 +86,6 @@ fresh_store() { rm -rf "$D/state/images"; mkdir -p "$D/state/images"; }
 has_image() { davit image exists "$1"; }
 layers() { find "$D/state/images/layers" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l; }
 # Nothing half done is left but what a pull may go on with.
-no_leftovers() { [ -z "$(find "$D/state/images/work" -mindepth 1 ! -name 'blob-*' 2>/dev/null)" ]; }
+no_leftovers() { local l; l=$(find "$D/state/images/work" -mindepth 1 ! -name 'blob-*' 2>/dev/null); [ -z "$l" ] || { echo "left: $l"; return 1; }; }
 # lowest FILE: contents of a file of the image in the store
 file_of_image() { cat "$D"/state/images/layers/*/tree/"$1"; }
