@@ -259,33 +259,20 @@ static int handle(struct launcher *l, int socket_fd, const struct message *m, st
 
 /* 1 to go on, 0 at the end, or the socket's error. */
 static int serve_one(struct launcher *l, int socket_fd, struct message *m) {
-    struct launch_answer taken = {.type = LAUNCH_TAKEN};
     struct error error = {};
+    uint64_t request = 0;
     size_t size = 0;
 
-    int r = wait_for_request(socket_fd, &size, &taken.request);
+    int r = wait_for_request(socket_fd, &size, &request);
     if (r <= 0)
-        return r;
-    r = answer(socket_fd, &taken, NULL, 0);
-    if (r < 0)
         return r;
     r = consume(socket_fd, size, m, &error);
     if (r >= 0)
         r = handle(l, socket_fd, m, &error);
     message_done(m);
     if (r < 0)
-        r = answer_failed(socket_fd, taken.request, &error);
+        r = answer_failed(socket_fd, request, &error);
     return r < 0 ? r : 1;
-}
-
-static int say_hello(int socket_fd) {
-    struct launch_answer hello = {.type = LAUNCH_HELLO, .pid = getpid()};
-    size_t size;
-
-    int r = peek(socket_fd, MSG_DONTWAIT, &size, &hello.request);
-    if (r < 0 && r != -EAGAIN)
-        return r;
-    return answer(socket_fd, &hello, NULL, 0);
 }
 
 int launcher_serve(struct launcher *l, int socket_fd, struct error *e) {
@@ -294,7 +281,8 @@ int launcher_serve(struct launcher *l, int socket_fd, struct error *e) {
 
     (void)setsockopt(socket_fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
     (void)setsockopt(socket_fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
-    int r = say_hello(socket_fd);
+    struct launch_answer hello = {.type = LAUNCH_HELLO, .pid = getpid()};
+    int r = answer(socket_fd, &hello, NULL, 0);
     if (r >= 0) {
         do
             r = serve_one(l, socket_fd, &message);

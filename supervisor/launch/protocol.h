@@ -6,28 +6,28 @@
  *   davitd -> launcher   an encoded container_spec, with its descriptors
  *   launcher -> davitd   struct launch_answer, with descriptors as below
  *
- *   HELLO   {pid, request}   at start. request: the request that waits first in the queue, 0 if none. Lets
- * davitd see whether the request that a dead launcher had TAKEN is lost (see below). TAKEN   {request} sent
- * after peeking at a request and before consuming it. BEGUN   {request, pid} + pidfd + status pipe. The child
- * exists and stands at the barrier, or will: it does all its steps, then waits for one byte from the launcher
- * before execve (or before it exits with an error). The launcher sends that byte only after BEGUN is in the
- * socket. So: whoever can appear in the exit feed has a BEGUN in the socket before; a child whose launcher
- * died before BEGUN sees the end of the barrier and leaves without having run. FAILED  {request, error} no
- * child was made. DONE {request} a chore that was too small for a process of its own: it has been done.
+ *   HELLO {pid}: at start. BEGUN {request, pid} + pidfd + status pipe: the child exists and stands at the
+ * barrier, or will: it does all its steps, then waits for one byte from the launcher before execve (or before
+ * it exits with an error). The launcher sends that byte only after BEGUN is in the socket. So: whoever can
+ * appear in the exit feed has a BEGUN in the socket before; a child whose launcher died before BEGUN sees the
+ * end of the barrier and leaves without having run. FAILED {request, error}: no child was made. DONE
+ * {request}: a chore that was too small for a process of its own: it has been done.
  *
  * The status pipe tells davitd, without the launcher, how the child fared: end of file = execve succeeded
  * (the write end is close-on-exec; for tasks: the chore is under way), one struct error = the step that
  * failed; the child then exits with one of the LAUNCH_EXIT codes.
  *
- * A request is lost if its launcher took it (TAKEN), died, and neither BEGUN, FAILED nor DONE came, and the
- * HELLO of the next one does not show it still queued. davitd then sends it again, at most twice, then fails
- * it.
+ * Each request is answered once, by BEGUN, FAILED or DONE, and in the order in which they were sent. So a
+ * request is lost, consumed by a launcher that then died, if a later one of the same socket is answered
+ * before it. After a HELLO davitd sends something harmless if anything is unanswered, so that there is a
+ * later one. What was lost it sends again, at most twice, then fails it.
  */
 #pragma once
 
 #include "base/error.h"
 
-enum launch_answer_type { LAUNCH_HELLO = 1, LAUNCH_TAKEN, LAUNCH_BEGUN, LAUNCH_FAILED, LAUNCH_DONE };
+/* 2 is not used: what waits in a socket may be read by a davitd of another version than its sender's. */
+enum launch_answer_type { LAUNCH_HELLO = 1, LAUNCH_BEGUN = 3, LAUNCH_FAILED, LAUNCH_DONE };
 
 struct launch_answer {
     uint32_t type;

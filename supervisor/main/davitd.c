@@ -111,9 +111,7 @@ static int set_up(struct manager *m, struct error *e) {
     if (r < 0)
         return r;
     report_open(m);
-    r = saved_new(m, e);
-    if (r >= 0)
-        r = trim_new(m, e);
+    r = trim_new(m, e);
     if (r >= 0)
         r = processes_new(m, e);
     if (r >= 0)
@@ -262,11 +260,33 @@ static _noreturn_ void reexecute(struct manager *m) {
     exit(MANAGER_EXIT_REEXEC);
 }
 
+/* So many turns at most until what they changed is saved. */
+#define TURNS_UNSAVED 16
+
+/* One event. What has changed is saved when there is nothing more urgent to do, not after each event: a start
+ * changes its unit several times in a row. What must be saved before something else is done says so where it
+ * is done. Post sources of sd-event would do the same, but each costs a turn, and a system call, after each
+ * event. */
+static int turn(struct manager *m) {
+    static unsigned unsaved;
+    int r = 0;
+
+    if (!list_empty(&m->save_queue) && unsaved++ < TURNS_UNSAVED)
+        r = sd_event_run(m->event, 0);
+    if (r == 0) {
+        saved_flush(m);
+        unsaved = 0;
+        r = sd_event_run(m->event, UINT64_MAX);
+    }
+    trim_after_turn();
+    return r;
+}
+
 static _noreturn_ void loop(struct manager *m) {
     enum manager_phase phase = m->phase;
 
     for (;;) {
-        int r = sd_event_run(m->event, UINT64_MAX);
+        int r = turn(m);
         if (r < 0) {
             /* Out of memory, most likely; not for ever. */
             (void)log_errno(LOG_ERR, r, "Event loop");

@@ -8,6 +8,7 @@
  */
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -67,6 +68,20 @@ bool process_take_unclaimed(struct manager *m, pid_t pid, struct process_exit *r
     return found;
 }
 
+bool feed_has_end(struct manager *m, pid_t pid) {
+    struct feed *f = &m->processes->feed;
+    struct feed_record records[FEED_BATCH];
+    bool found = false;
+    ssize_t n;
+
+    if (tee(f->fd, f->copy[1], INT_MAX, SPLICE_F_NONBLOCK) <= 0)
+        return false;
+    while ((n = read(f->copy[0], records, sizeof(records))) > 0)
+        for (size_t i = 0; i < (size_t)n / sizeof(*records); i++)
+            found |= records[i].pid == pid && records[i].sequence > f->sequence;
+    return found;
+}
+
 /* Adopted processes that nobody can find: neither alive nor in the feed. Only after all of the feed was read.
  */
 static void settle_lost(struct manager *m) {
@@ -119,8 +134,10 @@ int feed_new(struct manager *m, struct error *e) {
     f->fd = keeper_take(m, "feed");
     if (f->fd < 0)
         return error_set(e, ENOENT, "no exit feed was passed in: davitd is started by davit-init");
+    f->sequence = saved_feed_sequence(m);
     if (pipe2(f->copy, O_CLOEXEC | O_NONBLOCK) < 0)
         return error_set_errno(e, errno, "pipe for the exit feed");
+    (void)fcntl(f->copy[1], F_SETPIPE_SZ, fcntl(f->fd, F_GETPIPE_SZ)); /* for feed_has_end() */
     /* O_NONBLOCK belongs to the open file, which davit-init shares only for reading: its own end is another
      * one. */
     (void)fd_set_nonblock(f->fd, true);
@@ -135,7 +152,6 @@ int feed_new(struct manager *m, struct error *e) {
 int feed_go(struct manager *m, struct error *e) {
     struct feed *f = &m->processes->feed;
 
-    f->sequence = saved_feed_sequence(m);
     while (handle_batch(m))
         ;
     settle_lost(m);

@@ -95,4 +95,5 @@ void process_set_foreign(struct process *p) {
     }
     (void)sd_event_source_set_priority(s, PRIORITY_FEED);
     p->sources[SOURCE_FOREIGN] = s;
+    process_store_pidfd(p);
 }

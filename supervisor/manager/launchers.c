@@ -64,8 +64,8 @@ static int send_request(struct launcher *l, struct process *p) {
     if (p->role != PROCESS_CHORE)
         p->manager->processes->turn = l->index + 1;
     p->launcher = l->index;
+    p->order = ++l->sent;
     p->sent = true;
-    p->taken = false;
     p->attempts++;
     return 0;
 }
@@ -113,11 +113,27 @@ static void release_room(struct processes *ps, unsigned n) {
         (void)close(ps->reserved[--ps->n_reserved]);
 }
 
+static int probe_one(struct manager *m, struct launcher *l);
+
+static void ask_unsure(struct processes *ps) {
+    for (unsigned i = 0; i < ps->n_launchers; i++) {
+        struct launcher *l = &ps->launchers[i];
+        if (!l->unsure || l->blocked)
+            continue;
+        int r = probe_one(l->manager, l);
+        if (r == -EAGAIN)
+            set_blocked(l, true);
+        else
+            l->unsure = false;
+    }
+}
+
 static int on_dispatch(_unused_ sd_event_source *s, void *userdata) {
     struct manager *m = userdata;
     struct processes *ps = m->processes;
 
     fail_withdrawn(ps);
+    ask_unsure(ps);
     if (list_empty(&ps->queue))
         return 0;
 
@@ -156,13 +172,26 @@ static struct process *by_request(struct processes *ps, uint64_t request) {
     return NULL;
 }
 
-/* Taken, but neither begun nor failed when its launcher died: no child runs (protocol.h says why). */
+bool launcher_is_at(const struct process *p) {
+    const struct processes *ps = p->manager->processes;
+
+    return p->sent && p->launcher < ps->n_launchers &&
+           ps->launchers[p->launcher].in_flight.next == &p->by_launcher;
+}
+
+/* Consumed, but neither begun nor failed when its launcher died: no child runs (protocol.h says why). */
 static void request_lost(struct processes *ps, struct launcher *l, struct process *p) {
     struct error e = {};
 
+    log_notice("Launcher %u died on a request of %s", l->index, p->unit ? p->unit->name : "davitd");
     list_remove(&p->by_launcher);
     l->n_in_flight--;
-    p->sent = p->taken = false;
+    p->sent = false;
+    if (p->probe) {
+        (void)error_set(&e, ECONNRESET, "the launcher died");
+        process_has_failed(p, &e);
+        return;
+    }
     if (p->pending_signal != 0)
         p->withdrawn = true;
     else if (p->attempts >= MAX_ATTEMPTS) {
@@ -173,30 +202,25 @@ static void request_lost(struct processes *ps, struct launcher *l, struct proces
     list_prepend(&ps->queue, &p->by_launcher);
 }
 
-static void on_hello(struct manager *m, struct launcher *l, const struct launch_answer *a) {
-    struct processes *ps = m->processes;
-
-    for (bool changed = true; changed;) {
-        changed = false;
-        LIST_FOREACH (p, &l->in_flight, struct process, by_launcher) {
-            if (!p->taken)
-                continue;
-            if (p->request == a->request) {
-                p->taken = false; /* it died between the two; the request still waits in its queue */
-                continue;
-            }
-            log_notice("Launcher %u died on a request of %s", l->index, p->unit ? p->unit->name : "davitd");
-            request_lost(ps, l, p);
-            changed = true;
-            break;
-        }
+/* What was sent to l before the request of that order, which has been answered, and was not answered itself.
+ */
+static void find_lost(struct processes *ps, struct launcher *l, uint64_t order) {
+    while (!list_empty(&l->in_flight)) {
+        struct process *p = LIST_ENTRY(l->in_flight.next, struct process, by_launcher);
+        if (p->order >= order)
+            return;
+        request_lost(ps, l, p);
     }
+}
+
+/* One that died has left what it was at unanswered. What still waits in the socket the next one does. */
+static void on_hello(struct processes *ps, struct launcher *l) {
+    l->unsure = !list_empty(&l->in_flight);
     launchers_dispatch_soon(ps);
 }
 
-static void on_begun(struct manager *m, const struct launch_answer *a, int *fds, size_t n_fds) {
-    struct process *p = by_request(m->processes, a->request);
-
+static void on_begun(
+    struct manager *m, struct process *p, const struct launch_answer *a, int *fds, size_t n_fds) {
     if (!p) {
         /* Either handled before davitd died, then only the descriptors may have been lost on the way to the
          * store, or asked for by a davitd that is gone and by nobody any more. */
@@ -211,13 +235,10 @@ static void on_begun(struct manager *m, const struct launch_answer *a, int *fds,
 
 static int ask_again(struct process *p, struct error *e);
 
-static void on_failed(struct manager *m, const struct launch_answer *a) {
-    struct processes *ps = m->processes;
-    struct process *p = by_request(ps, a->request);
+static void on_failed(struct process *p, const struct launch_answer *a) {
+    struct processes *ps = p->manager->processes;
     struct error e = a->error;
 
-    if (!p)
-        return;
     if (p->role == PROCESS_MAIN && p->unit && p->pending_signal == 0 &&
         prepare_fall_back(p->unit, &a->error)) {
         /* Under a number of its own: this answer may be read again by the next davitd. */
@@ -232,27 +253,26 @@ static void on_failed(struct manager *m, const struct launch_answer *a) {
 
 static void act_on(
     struct manager *m, struct launcher *l, const struct launch_answer *a, int *fds, size_t n_fds) {
-    struct process *p;
+    struct processes *ps = m->processes;
+    struct process *p = by_request(ps, a->request);
 
+    /* One that an earlier davitd had sent has no order. */
+    if (p && p->sent && p->order > 0) {
+        find_lost(ps, l, p->order);
+        p = by_request(ps, a->request); /* calls were made */
+    }
     switch (a->type) {
     case LAUNCH_HELLO:
-        on_hello(m, l, a);
-        break;
-    case LAUNCH_TAKEN:
-        p = by_request(m->processes, a->request);
-        if (p) {
-            p->taken = true;
-            p->launcher = l->index;
-        }
+        on_hello(ps, l);
         break;
     case LAUNCH_BEGUN:
-        on_begun(m, a, fds, n_fds);
+        on_begun(m, p, a, fds, n_fds);
         break;
     case LAUNCH_FAILED:
-        on_failed(m, a);
+        if (p)
+            on_failed(p, a);
         break;
     case LAUNCH_DONE:
-        p = by_request(m->processes, a->request);
         if (p)
             process_was_done(p);
         break;
@@ -287,8 +307,7 @@ static bool handle_answer(struct manager *m, struct launcher *l) {
         a.error.step[sizeof(a.error.step) - 1] = '\0';
         a.error.text[sizeof(a.error.text) - 1] = '\0';
         act_on(m, l, &a, fds, n_fds);
-        if (a.type != LAUNCH_TAKEN) /* which changes nothing that is saved */
-            saved_flush(m);
+        saved_flush(m);
     } else {
         log_warning("Launcher %u sent a message of %zd bytes", l->index, n);
     }

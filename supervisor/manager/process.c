@@ -47,6 +47,10 @@ static void unstore_fd(struct process *p, char kind) {
         keeper_unstore(p->manager, store_name(p, kind, name));
 }
 
+void process_store_pidfd(struct process *p) {
+    store_fd(p, 'p', p->pidfd);
+}
+
 /* ---- making and freeing ---- */
 
 struct process *process_new(struct manager *m, struct managed_unit *unit, enum process_role role,
@@ -193,7 +197,6 @@ void process_has_begun(struct process *p, pid_t pid, int pidfd, int status_fd) {
     p->pidfd = pidfd;
     close_and_reset(&p->status_fd);
     p->status_fd = status_fd;
-    store_fd(p, 'p', pidfd);
     store_fd(p, 's', status_fd);
     watch_status(p);
     if (p->pending_signal != 0)
@@ -269,7 +272,8 @@ void process_has_exited(struct process *p, const struct process_exit *x) {
     list_remove(&p->by_manager);
     process_unwatch_foreign(p);
     close_and_reset(&p->pidfd);
-    unstore_fd(p, 'p');
+    if (p->foreign)
+        unstore_fd(p, 'p');
     if (p->callbacks && p->callbacks->exited)
         p->callbacks->exited(p, x);
     else
@@ -289,7 +293,7 @@ static int on_hang(_unused_ sd_event_source *s, _unused_ uint64_t usec, void *us
     struct process *p = userdata;
 
     drop_source(p, SOURCE_HANG);
-    if (p->taken && p->pid == 0) {
+    if (p->pid == 0 && launcher_is_at(p)) {
         log_warning("Launcher %u does not answer, having it replaced", p->launcher);
         keeper_notify(p->manager, "X_DAVIT_KILL_LAUNCHER=%u", p->launcher);
     }
@@ -344,8 +348,7 @@ void process_abandon(struct process *p) {
 
 /* ---- taking over from an earlier davitd ---- */
 
-/* Where the store has no pidfd (its message was lost with davitd): only a child of our keeper can be meant,
- * for nothing else can be in the feed under that number. */
+/* Only a child of our keeper can be meant, for nothing else can be in the feed under that number. */
 static bool is_child_of_keeper(pid_t pid) {
     uint64_t started;
     pid_t parent;
@@ -359,11 +362,14 @@ static bool is_of_unit(const struct managed_unit *u, pid_t pid) {
     return u && u->manager->keeper_changed && cgroup_has_pid(u->manager->cgroups, u->name, pid) > 0;
 }
 
-static int find_pidfd(const struct managed_unit *u, pid_t pid) {
-    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (fd >= 0 && !is_child_of_keeper(pid) && !is_of_unit(u, pid))
-        close_and_reset(&fd);
-    return fd;
+/* By its number, and yet for certain: davit-init keeps a number from being given away until the end of its
+ * process is in the feed, so what was opened before a look at the feed that finds nothing is the process
+ * itself. */
+static int find_pidfd(struct manager *m, const struct managed_unit *u, pid_t pid) {
+    _cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+    bool found = fd >= 0 && (is_child_of_keeper(pid) ? !feed_has_end(m, pid) : is_of_unit(u, pid));
+    return found ? TAKE_FD(fd) : -ESRCH;
 }
 
 int process_adopt(struct manager *m, struct managed_unit *unit, enum process_role role, uint64_t request,
@@ -377,7 +383,7 @@ int process_adopt(struct manager *m, struct managed_unit *unit, enum process_rol
         return -ENOMEM;
     p->begun_at = now_monotonic();
     p->stage = stage;
-    p->pidfd = keeper_take(m, store_name(p, 'p', name));
+    p->pidfd = keeper_take(m, store_name(p, 'p', name)); /* of a foreign one */
     p->status_fd = keeper_take(m, store_name(p, 's', name));
     ps->next_request = MAX(ps->next_request, request + 1);
 
@@ -389,10 +395,8 @@ int process_adopt(struct manager *m, struct managed_unit *unit, enum process_rol
         *ret = p;
         return 0;
     }
-    if (p->pidfd < 0) {
-        p->pidfd = find_pidfd(unit, pid);
-        store_fd(p, 'p', p->pidfd);
-    }
+    if (p->pidfd < 0)
+        p->pidfd = find_pidfd(m, unit, pid);
     enter_bucket(p, pid);
     if (p->stage == PROCESS_STARTED)
         close_status(p);
@@ -423,10 +427,8 @@ int process_move(struct process *p, pid_t pid) {
     if (!is_child_of_keeper(pid) || process_by_pid(p->manager->processes, pid))
         return -EPERM;
 
-    unstore_fd(p, 'p');
     close_and_reset(&p->pidfd);
     p->pidfd = TAKE_FD(pidfd);
-    store_fd(p, 'p', p->pidfd);
     enter_bucket(p, pid);
     return 0;
 }

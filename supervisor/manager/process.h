@@ -11,9 +11,10 @@
  * last. The owner frees the process after its last call with process_free(), and may drop interest earlier
  * (process_abandon()). All calls come from the event loop, never from inside process_start().
  *
- * Nothing is lost when davitd dies: requests and answers wait in the launcher's sockets, pidfds and status
- * pipes are in davit-init's store ("p-<request>", "s-<request>"), exits in the feed. saved.c writes each
- * process of a unit with its request number; process_adopt() takes it over again after a restart.
+ * Nothing is lost when davitd dies: requests and answers wait in the launcher's sockets, status pipes are in
+ * davit-init's store ("s-<request>"; "p-<request>" are pidfds of those who are not its children), exits in
+ * the feed. saved.c writes each process of a unit with its
+ * request number; process_adopt() takes it over again after a restart.
  */
 #pragma once
 
@@ -70,7 +71,8 @@ struct process {
     int fds[SPEC_MAX_FDS];
     unsigned n_fds, launcher;
     int pending_signal; /* asked for before there was a pid */
-    bool sent, taken, withdrawn, probe;
+    uint64_t order;     /* of its launcher's requests; answers come in this order */
+    bool sent, withdrawn, probe;
     bool foreign; /* not a child of our davit-init; foreign.c */
     uint8_t foreign_tries;
 };
@@ -81,9 +83,9 @@ struct process {
 int process_start(struct manager *m, struct managed_unit *unit, enum process_role role,
     struct container_spec *spec, const int *fds, size_t n_fds, const struct process_callbacks *callbacks,
     void *userdata, struct process **ret, struct error *e);
-/* After a restart of davitd: a process that saved state knows by its request. Finds pidfd and status pipe in
- * the store. Its calls go on where they stopped. -ESRCH: neither pid nor answer exists, the launch is lost
- * (start it again). */
+/* After a restart of davitd: a process that saved state knows by its request. Finds its descriptors in the
+ * store and by its pid. Its calls go on where they stopped. -ESRCH: neither pid nor answer exists, the launch
+ * is lost (start it again). */
 int process_adopt(struct manager *m, struct managed_unit *unit, enum process_role role, uint64_t request,
     pid_t pid, enum process_stage stage, const struct process_callbacks *callbacks, void *userdata,
     struct process **ret);

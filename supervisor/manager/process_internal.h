@@ -9,8 +9,7 @@
 
 #define MAX_LAUNCHERS 8
 /* Sent and not yet answered. A SEQPACKET queue holds net.unix.max_dgram_qlen (10) messages; a launcher
- * answers each request with at most two and says HELLO once, so it never waits for us in the middle of its
- * work. */
+ * answers each request once and says HELLO once, so it never waits for us in the middle of its work. */
 #define LAUNCHER_WINDOW 4
 #define MAX_ATTEMPTS 3
 /* A BEGUN brings two descriptors, and must find room for them: who began cannot be made not to have begun. */
@@ -26,9 +25,11 @@ struct launcher {
     int fd;
     unsigned index;
     sd_event_source *source;
-    struct list in_flight; /* struct process.by_launcher */
+    struct list in_flight; /* struct process.by_launcher, in the order in which they were sent */
     unsigned n_in_flight;
-    bool blocked; /* EPOLLOUT is being waited for */
+    uint64_t sent; /* requests */
+    bool blocked;  /* EPOLLOUT is being waited for */
+    bool unsure;   /* it died: whether what is in flight was lost with it is to be found out */
 };
 
 /* Ends of processes that were not known here: of what an earlier davitd had started for somebody who may come
@@ -80,6 +81,8 @@ void process_has_begun(struct process *p, pid_t pid, int pidfd, int status_fd);
  * afterwards. */
 void process_has_failed(struct process *p, const struct error *e);
 void process_has_exited(struct process *p, const struct process_exit *x);
+/* For the next davitd: where nobody keeps the number of a process from being given away, only that helps. */
+void process_store_pidfd(struct process *p);
 /* A chore that the launcher did itself: as if its process had ended well. */
 void process_was_done(struct process *p);
 /* Reads the status pipe and makes the call that follows from it. */
@@ -94,6 +97,8 @@ void process_unwatch_foreign(struct process *p);
 int launchers_new(struct manager *m, struct error *e);
 void launchers_free(struct processes *ps);
 void launcher_drop(struct process *p); /* takes p off its launcher's list or the queue */
+/* Its launcher is working on p, or will next: of all that was sent to it, p is the oldest. */
+bool launcher_is_at(const struct process *p);
 /* Handles every answer that is in the sockets. */
 void launchers_drain(struct manager *m);
 void launchers_dispatch_soon(struct processes *ps);
@@ -104,4 +109,6 @@ void launcher_probe(struct manager *m);
 /* ---- feed.c ---- */
 int feed_new(struct manager *m, struct error *e);
 int feed_go(struct manager *m, struct error *e);
+/* The end of the process of that number waits to be handled: davit-init has reaped it, or is about to. */
+bool feed_has_end(struct manager *m, pid_t pid);
 void feed_free(struct feed *f);

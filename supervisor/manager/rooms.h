@@ -71,8 +71,6 @@ void prepare_without_user_namespace(struct managed_unit *u, const char *reason);
 int proc_stat_read(pid_t pid, pid_t *ret_parent, uint64_t *ret_started);
 
 /* ---- saved.c, recover.c ---- */
-/* From here on what is dirty is written by itself, soon. */
-int saved_new(struct manager *m, struct error *e);
 /* saved_feed_sequence(), or why there is none: -ENOENT, -EBADMSG, -ESTALE (nothing of that time can run any
  * more), -EOWNERDEAD (another davit-init of this boot). */
 int saved_feed_position(struct manager *m, uint64_t *ret_sequence);
@@ -160,6 +158,8 @@ void logs_free(struct manager *m);
 
 /* ---- trim.c ---- */
 int trim_new(struct manager *m, struct error *e);
+/* At the end of each turn of the loop. */
+void trim_after_turn(void);
 /* For what comes round by itself (a watchdog's ping): it is no activity after which to tidy up. */
 void trim_ignore_this_turn(void);
 

@@ -473,24 +473,6 @@ void saved_flush(struct manager *m) {
         retry_later(m);
 }
 
-static int on_idle(_unused_ sd_event_source *s, void *userdata) {
-    saved_flush(userdata);
-    return 0;
-}
-
-/* After each turn in which something happened, when nothing more urgent is left. */
-int saved_new(struct manager *m, struct error *e) {
-    sd_event_source *s = NULL;
-
-    int r = sd_event_add_post(m->event, &s, on_idle, m);
-    if (r < 0)
-        return error_set_errno(e, r, "saving");
-    (void)sd_event_source_set_priority(s, PRIORITY_SAVE);
-    (void)sd_event_source_set_floating(s, true);
-    (void)sd_event_source_unref(s);
-    return 0;
-}
-
 /* ---- .manager: what is not a unit's ---- */
 
 /* Names the davit-init (or systemd) that numbers our feed: another one starts at 1 again. As the first two

@@ -13,7 +13,6 @@
 #include "manager/rooms.h"
 
 #define QUIET_TIME (3 * USEC_PER_SEC)
-#define PRIORITY_LAST (PRIORITY_SAVE + 10)
 
 static struct {
     sd_event_source *timer;
@@ -45,15 +44,13 @@ static int on_quiet(_unused_ sd_event_source *s, _unused_ uint64_t usec, _unused
     return 0;
 }
 
-/* Runs at the end of each turn of the loop in which something else ran. */
-static int on_activity(_unused_ sd_event_source *s, _unused_ void *userdata) {
+void trim_after_turn(void) {
     if (state.ignore) {
         state.ignore = false;
-        return 0;
+        return;
     }
     if (!state.armed && sd_event_source_set_time_relative(state.timer, QUIET_TIME) >= 0)
         state.armed = sd_event_source_set_enabled(state.timer, SD_EVENT_ONESHOT) >= 0;
-    return 0;
 }
 
 void trim_ignore_this_turn(void) {
@@ -61,17 +58,10 @@ void trim_ignore_this_turn(void) {
 }
 
 int trim_new(struct manager *m, struct error *e) {
-    sd_event_source *post = NULL;
-
     int r = sd_event_add_time_relative(
         m->event, &state.timer, CLOCK_MONOTONIC, QUIET_TIME, USEC_PER_SEC, on_quiet, m);
-    if (r >= 0)
-        r = sd_event_add_post(m->event, &post, on_activity, m);
     if (r < 0)
         return error_set_errno(e, r, "timer");
     state.armed = true;
-    (void)sd_event_source_set_priority(post, PRIORITY_LAST);
-    (void)sd_event_source_set_floating(post, true);
-    (void)sd_event_source_unref(post);
     return 0;
 }

@@ -135,9 +135,16 @@ void unit_enter_signal(struct managed_unit *u, enum unit_step step, enum unit_re
         case STEP_FINAL_SIGTERM:
             step = STEP_FINAL_SIGKILL;
             break;
-        case STEP_STOP_SIGKILL:
-            unit_enter_stop_post(u, RESULT_SUCCESS);
-            return;
+        case STEP_STOP_SIGKILL: {
+            const struct exec_list *post = unit_step_commands(u, STATE_STOPPING, STEP_STOP_POST);
+
+            if (left || (post && post->count > 0)) {
+                unit_enter_stop_post(u, RESULT_SUCCESS);
+                return;
+            }
+            step = STEP_FINAL_SIGKILL;
+            break;
+        }
         default:
             unit_enter_cleanup(u, RESULT_SUCCESS);
             return;

@@ -323,32 +323,27 @@ struct outcome launch(struct rig *r, const struct container_spec *s, const int *
 
     assert_int_equal(spec_encode(s, &data, &size, &o.error), 0);
     assert_int_equal(socket_send_fds(r->socket, data, size, fds, n_fds, 0), size);
-    for (;;) {
-        int got[2] = {-1, -1};
-        size_t n = 2;
-
-        if (!receive(r, &a, got, &n))
-            fail_msg("davit-launch died");
-        assert_int_equal(a.request, s->request);
-        if (a.type == LAUNCH_TAKEN)
-            continue;
-        if (a.type == LAUNCH_FAILED) {
-            o.error = a.error;
-            return o;
-        }
-        if (a.type == LAUNCH_DONE) {
-            o.done = true;
-            return o;
-        }
-        assert_int_equal(a.type, LAUNCH_BEGUN);
-        assert_int_equal(n, 2);
-        o.begun = true;
-        note_alive(0, a.pid);
-        o.pid = a.pid;
-        o.pidfd = got[0];
-        o.status_fd = got[1];
+    int got[2] = {-1, -1};
+    size_t n = 2;
+    if (!receive(r, &a, got, &n))
+        fail_msg("davit-launch died");
+    assert_int_equal(a.request, s->request);
+    if (a.type == LAUNCH_FAILED) {
+        o.error = a.error;
         return o;
     }
+    if (a.type == LAUNCH_DONE) {
+        o.done = true;
+        return o;
+    }
+    assert_int_equal(a.type, LAUNCH_BEGUN);
+    assert_int_equal(n, 2);
+    o.begun = true;
+    note_alive(0, a.pid);
+    o.pid = a.pid;
+    o.pidfd = got[0];
+    o.status_fd = got[1];
+    return o;
 }
 
 void finish(struct outcome *o) {

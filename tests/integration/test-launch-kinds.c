@@ -246,9 +246,7 @@ static void test_bad_messages_are_answered(void **state) {
 
     /* Garbage: FAILED for request 0. */
     assert_int_equal(send(r->socket, "garbage", 7, 0), 7);
-    do
-        assert_int_equal(socket_recv_fds(r->socket, &a, sizeof(a), NULL, &n_fds, 0), sizeof(a));
-    while (a.type == LAUNCH_TAKEN);
+    assert_int_equal(socket_recv_fds(r->socket, &a, sizeof(a), NULL, &n_fds, 0), sizeof(a));
     assert_int_equal(a.type, LAUNCH_FAILED);
     assert_int_equal(a.request, 0);
 
@@ -256,9 +254,7 @@ static void test_bad_messages_are_answered(void **state) {
     container_script(r, &s, true, "true");
     assert_int_equal(spec_encode(&s, &data, &size, NULL), 0);
     assert_int_equal(send(r->socket, data, size - 5, 0), size - 5);
-    do
-        assert_int_equal(socket_recv_fds(r->socket, &a, sizeof(a), NULL, &n_fds, 0), sizeof(a));
-    while (a.type == LAUNCH_TAKEN);
+    assert_int_equal(socket_recv_fds(r->socket, &a, sizeof(a), NULL, &n_fds, 0), sizeof(a));
     assert_int_equal(a.type, LAUNCH_FAILED);
     assert_int_equal(a.request, s.request);
     assert_int_equal(a.error.number, EBADMSG);
@@ -404,10 +400,6 @@ static void test_hello_names_the_waiting_request(void **state) {
     assert_int_equal(socket_recv_fds(ends[0], &a, sizeof(a), NULL, &n_fds, 0), sizeof(a));
     assert_int_equal(a.type, LAUNCH_HELLO);
     assert_int_equal(a.pid, pid);
-    assert_int_equal(a.request, s.request);
-    assert_int_equal(socket_recv_fds(ends[0], &a, sizeof(a), NULL, &n_fds, 0), sizeof(a));
-    assert_int_equal(a.type, LAUNCH_TAKEN);
-    assert_int_equal(a.request, s.request);
     int got[2];
     n_fds = 2;
     assert_int_equal(socket_recv_fds(ends[0], &a, sizeof(a), got, &n_fds, 0), sizeof(a));

@@ -245,7 +245,6 @@ static void a_whole_life(void **state) {
     go();
     struct process *p = ask(PROCESS_MAIN);
     assert_int_equal(peek_request(0), p->request);
-    answer(0, LAUNCH_TAKEN, p->request, 0, NULL, 0);
     consume_request(0);
     expect_calls("");
     struct child c = make_child();
@@ -266,7 +265,6 @@ static void a_refused_launch(void **state) {
     (void)state;
     go();
     struct process *p = ask(PROCESS_MAIN);
-    answer(0, LAUNCH_TAKEN, p->request, 0, NULL, 0);
     consume_request(0);
     answer(0, LAUNCH_FAILED, p->request, 0, NULL, 0);
     expect_calls("failed");
@@ -279,7 +277,6 @@ static void a_chore_that_needed_no_process(void **state) {
     (void)state;
     go();
     struct process *p = ask(PROCESS_CHORE);
-    answer(0, LAUNCH_TAKEN, p->request, 0, NULL, 0);
     consume_request(0);
     answer(0, LAUNCH_DONE, p->request, 0, NULL, 0);
     expect_calls("exited");
@@ -331,25 +328,30 @@ static void pids_of_others_are_passed_over(void **state) {
 
 /* ---- launchers that die ---- */
 
+/* What the next launcher is asked to see whether anything was lost. */
+static void answer_probe(int n) {
+    uint64_t probe = peek_request(n);
+
+    assert_int_not_equal(probe, 0);
+    consume_request(n);
+    answer(n, LAUNCH_DONE, probe, 0, NULL, 0);
+}
+
 static void a_request_that_was_taken_and_lost_is_sent_again(void **state) {
     (void)state;
     go();
     struct process *p = ask(PROCESS_MAIN);
     uint64_t request = p->request;
 
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         int n = peek_request(0) ? 0 : 1;
         assert_int_equal(peek_request(n), request);
-        answer(n, LAUNCH_TAKEN, request, 0, NULL, 0);
         consume_request(n);
         answer(n, LAUNCH_HELLO, 0, 4711, NULL, 0);
         expect_calls("");
+        answer_probe(n);
+        expect_calls(i < 2 ? "" : "failed");
     }
-    int n = peek_request(0) ? 0 : 1;
-    answer(n, LAUNCH_TAKEN, request, 0, NULL, 0);
-    consume_request(n);
-    answer(n, LAUNCH_HELLO, 0, 4712, NULL, 0);
-    expect_calls("failed");
     assert_int_equal(last_error.number, EIO);
     assert_int_equal(peek_request(0) + peek_request(1), 0);
 }
@@ -358,17 +360,17 @@ static void a_request_that_still_waits_is_not_sent_twice(void **state) {
     (void)state;
     go();
     struct process *p = ask(PROCESS_MAIN);
-    /* Died after TAKEN and before it consumed: the next one sees it in its queue and says so. */
-    answer(0, LAUNCH_TAKEN, p->request, 0, NULL, 0);
-    answer(0, LAUNCH_HELLO, p->request, 4711, NULL, 0);
+    /* Died before it consumed: the next one finds it in its queue. */
+    answer(0, LAUNCH_HELLO, 0, 4711, NULL, 0);
     expect_calls("");
     assert_int_equal(peek_request(0), p->request);
     assert_int_equal(peek_request(1), 0);
     consume_request(0);
-    assert_int_equal(peek_request(0), 0);
     struct child c = make_child();
     begin(0, p->request, &c);
+    answer_probe(0);
     expect_calls("begun");
+    assert_int_equal(peek_request(0) + peek_request(1), 0);
     end_child(&c, CLD_EXITED, 0);
     expect_calls("started exited");
 }
@@ -377,7 +379,6 @@ static void a_launch_that_was_begun_survives_its_launcher(void **state) {
     (void)state;
     go();
     struct process *p = ask(PROCESS_MAIN);
-    answer(0, LAUNCH_TAKEN, p->request, 0, NULL, 0);
     consume_request(0);
     struct child c = make_child();
     begin(0, p->request, &c);
@@ -403,7 +404,6 @@ static void many_requests_wait_here_and_not_in_the_sockets(void **state) {
             uint64_t request = peek_request(n);
             if (request == 0)
                 continue;
-            answer(n, LAUNCH_TAKEN, request, 0, NULL, 0);
             consume_request(n);
             answer(n, LAUNCH_FAILED, request, 0, NULL, 0);
             answered++;
@@ -435,7 +435,6 @@ static void a_kill_before_begun_kills_the_child(void **state) {
     (void)state;
     go();
     struct process *p = ask(PROCESS_MAIN);
-    answer(0, LAUNCH_TAKEN, p->request, 0, NULL, 0);
     consume_request(0);
     fake_turn();
     assert_int_equal(process_kill(p, SIGTERM), 0);
@@ -454,11 +453,12 @@ static void a_killed_request_is_not_sent_again(void **state) {
     (void)state;
     go();
     struct process *p = ask(PROCESS_MAIN);
-    answer(0, LAUNCH_TAKEN, p->request, 0, NULL, 0);
     consume_request(0);
     fake_turn();
     assert_int_equal(process_kill(p, SIGKILL), 0);
     answer(0, LAUNCH_HELLO, 0, 4711, NULL, 0);
+    fake_turn();
+    answer_probe(0);
     expect_calls("failed");
     assert_int_equal(last_error.number, ECANCELED);
     assert_int_equal(peek_request(0) + peek_request(1), 0);
@@ -522,6 +522,21 @@ static void a_record_that_was_handled_is_not_handled_again(void **state) {
     assert_int_equal(last_exit.status, 2);
 }
 
+/* Or its number could be taken for that of another process that has it by now. */
+static void an_end_that_waits_in_the_feed_is_seen_before_it_is_handled(void **state) {
+    (void)state;
+    enum { COUNT = 1500 };
+
+    for (int i = 0; i < COUNT; i++)
+        append_record(100000 + i, CLD_EXITED, 0);
+    assert_true(feed_has_end(&fake->m, 100000));
+    assert_true(feed_has_end(&fake->m, 100000 + COUNT - 1));
+    assert_false(feed_has_end(&fake->m, 99999));
+    go();
+    assert_int_equal(saved_feed_sequence(&fake->m), COUNT);
+    assert_false(feed_has_end(&fake->m, 100000));
+}
+
 static void a_process_that_nobody_can_find_has_ended(void **state) {
     (void)state;
     struct process *p;
@@ -551,7 +566,6 @@ static void a_request_that_was_never_sent_is_found_out(void **state) {
     for (int n = 0; n < 2; n++) {
         uint64_t probe = peek_request(n);
         assert_true(probe > request);
-        answer(n, LAUNCH_TAKEN, probe, 0, NULL, 0);
         consume_request(n);
         expect_calls("");
         answer(
@@ -607,6 +621,7 @@ int main(void) {
         TEST(an_abandoned_process_ends_in_silence),
         TEST(what_the_last_davitd_did_not_consume_is_there_for_the_next),
         TEST(a_record_that_was_handled_is_not_handled_again),
+        TEST(an_end_that_waits_in_the_feed_is_seen_before_it_is_handled),
         TEST(a_process_that_nobody_can_find_has_ended),
         TEST(a_request_that_was_never_sent_is_found_out),
         TEST(a_request_that_waits_in_a_socket_is_awaited),
