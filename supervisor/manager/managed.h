@@ -116,6 +116,7 @@ struct managed_unit {
     usec_t timeout_at; /* of TIMER_STATE, USEC_INFINITY = none; EXTEND_TIMEOUT_USEC= moves it */
 
     struct list save_queue;  /* linked when the saved state is out of date */
+    uint16_t saved_size;     /* of the file, if another state can be appended to it; saved.c */
     struct run_session *run; /* `davit run`: its waiting client, api_exec.c */
     /* Resolved, NULL-terminated (NULL = none); rebuilt by graph_build(). dependents[k]: the units whose
      * dependencies[k] has this one. After/Before and Wants/WantedBy, Requires/RequiredBy are complete in both

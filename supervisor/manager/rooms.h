@@ -70,7 +70,9 @@ void prepare_without_user_namespace(struct managed_unit *u, const char *reason);
 /* Parent of a process and when it was started (clock ticks since boot), from /proc. */
 int proc_stat_read(pid_t pid, pid_t *ret_parent, uint64_t *ret_started);
 
-/* ---- saved.c, recover.c ---- */
+/* ---- saved.c, saved_manager.c, recover.c ---- */
+/* Whole or not at all. name: below the runtime directory. */
+int saved_replace_file(struct manager *m, const char *name, const void *data, size_t n);
 /* saved_feed_sequence(), or why there is none: -ENOENT, -EBADMSG, -ESTALE (nothing of that time can run any
  * more), -EOWNERDEAD (another davit-init of this boot). */
 int saved_feed_position(struct manager *m, uint64_t *ret_sequence);

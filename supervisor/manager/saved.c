@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Saved state: <runtime>/state/UNIT, one small text file a unit, so that a davitd that comes back knows what
- * the one before it knew. Written whole (temporary file, rename), closed by a checksum, and checked when read
- * back.
+ * the one before it knew.
  *
  *   version=1
  *   unit=web.container
@@ -10,8 +9,14 @@
  *   ...
  *   sum=0123456789abcdef
  *
+ * The sum closes a state and is checked when it is read back; what has its initial value is left out. A unit
+ * changes several times in a row, and a new file for each of them would be the dearest part of a start: so a
+ * state is appended to those before it until FILE_SIZE is reached, and only then a new file takes the place
+ * of the old one, by rename. The last state that is whole counts. What a dying davitd had begun to append is
+ * without its sum, and was never acted upon.
+ *
  * One table says which field is which key. Which files there are to read, and what becomes of units whose
- * file cannot be read, is in recover.c.
+ * file cannot be read, is in recover.c; what is saved besides units in saved_manager.c.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -22,9 +27,9 @@
 #include "base/words.h"
 #include "manager/rooms.h"
 
-#define FORMAT_VERSION 1
+#define FORMAT_VERSION "1"
 #define RETRY_DELAY USEC_PER_SEC
-#define FILE_MAX (64 * 1024)
+#define FILE_SIZE 4096    /* a page of /run, which is all that a file costs */
 #define FOREIGN "foreign" /* a process that is no child of davit-init */
 
 enum field_type {
@@ -43,13 +48,15 @@ enum field_type {
     FIELD_STRV,  /* one line an element */
 };
 
-#define FIELD(key, type, member) \
-    { key, type, offsetof(struct managed_unit, member), sizeof(((struct managed_unit *)0)->member) }
+#define FIELD_FROM(key, type, member, initial) \
+    { key, type, offsetof(struct managed_unit, member), sizeof(((struct managed_unit *)0)->member), initial }
+#define FIELD(key, type, member) FIELD_FROM(key, type, member, 0)
 
 static const struct field {
     const char *key;
     enum field_type type;
     size_t offset, size;
+    uint64_t initial; /* of a number: what managed_unit_new() gives it */
 } fields[] = {
     FIELD("state", FIELD_STATE, state),
     FIELD("step", FIELD_STEP, step),
@@ -61,7 +68,7 @@ static const struct field {
     FIELD("active_since", FIELD_U64, active_since),
     FIELD("activating_since", FIELD_U64, activating_since),
     FIELD("state_since_realtime", FIELD_U64, state_since_realtime),
-    FIELD("timeout_at", FIELD_U64, timeout_at),
+    FIELD_FROM("timeout_at", FIELD_U64, timeout_at, USEC_INFINITY),
     FIELD("invocation", FIELD_ARRAY, invocation),
     FIELD("restarts", FIELD_UNSIGNED, restarts),
     FIELD("backoff_step", FIELD_UNSIGNED, backoff_step),
@@ -81,7 +88,7 @@ static const struct field {
     FIELD("main_status", FIELD_INT, main_status),
     FIELD("control_index", FIELD_U64, control_index),
     FIELD("main_index", FIELD_U64, main_index),
-    FIELD("job", FIELD_INT, saved_job),
+    FIELD_FROM("job", FIELD_INT, saved_job, UINT64_MAX), /* -1 */
     FIELD("will_restart", FIELD_BOOL, will_restart),
     FIELD("start_again", FIELD_BOOL, start_again),
     FIELD("returns_with_dependency", FIELD_BOOL, returns_with_dependency),
@@ -107,15 +114,25 @@ static const char *const stage_names[] = {
     [PROCESS_ENDED] = "ended",
 };
 
+/* What closes a state. */
+#define SUM "sum="
+#define SUM_LINE strlen(SUM "0123456789abcdef\n")
+
 /* ---- formatting ---- */
 
 /* One line a value: newline and backslash are escaped. */
 static void put_text(struct strbuf *b, const char *key, const char *value) {
-    strbuf_printf(b, "%s=", key);
-    for (; *value; value++) {
-        if (*value == '\n' || *value == '\\')
-            strbuf_putc(b, '\\');
-        strbuf_putc(b, *value == '\n' ? 'n' : *value);
+    strbuf_puts(b, key);
+    strbuf_putc(b, '=');
+    for (;;) {
+        size_t plain = strcspn(value, "\n\\");
+
+        strbuf_append(b, value, plain);
+        value += plain;
+        if (!*value)
+            break;
+        strbuf_putc(b, '\\');
+        strbuf_putc(b, *value++ == '\n' ? 'n' : '\\');
     }
     strbuf_putc(b, '\n');
 }
@@ -133,6 +150,38 @@ static void put_error(struct strbuf *b, const char *key, const struct error *e) 
 
     if (text)
         put_text(b, key, text);
+}
+
+/* Sign-extended, so that each has one form. */
+static uint64_t number_of(const struct field *f, const void *v) {
+    switch (f->type) {
+    case FIELD_UNSIGNED:
+        return *(const unsigned *)v;
+    case FIELD_U32:
+        return *(const uint32_t *)v;
+    case FIELD_INT:
+        return (uint64_t) * (const int *)v;
+    case FIELD_BOOL:
+        return *(const bool *)v;
+    default:
+        return *(const uint64_t *)v;
+    }
+}
+
+/* By hand: most of a file are numbers, and printf(3) takes longer for them than the kernel does for the rest.
+ */
+static void put_number(struct strbuf *b, const struct field *f, uint64_t number) {
+    bool negative = f->type == FIELD_INT && (int64_t)number < 0;
+    char digits[24], *p = digits + sizeof(digits);
+
+    if (number == f->initial)
+        return;
+    *--p = '\0';
+    for (uint64_t n = negative ? -number : number; n > 0 || !*p; n /= 10)
+        *--p = (char)('0' + n % 10);
+    if (negative)
+        *--p = '-';
+    put_text(b, f->key, p);
 }
 
 static void put_field(struct strbuf *b, const struct managed_unit *u, const struct field *f) {
@@ -157,19 +206,14 @@ static void put_field(struct strbuf *b, const struct managed_unit *u, const stru
             put_text(b, f->key, v);
         break;
     case FIELD_UNSIGNED:
-        strbuf_printf(b, "%s=%u\n", f->key, *(const unsigned *)v);
-        break;
     case FIELD_U32:
-        strbuf_printf(b, "%s=%" PRIu32 "\n", f->key, *(const uint32_t *)v);
-        break;
     case FIELD_U64:
-        strbuf_printf(b, "%s=%" PRIu64 "\n", f->key, *(const uint64_t *)v);
-        break;
     case FIELD_INT:
-        strbuf_printf(b, "%s=%d\n", f->key, *(const int *)v);
+        put_number(b, f, number_of(f, v));
         break;
     case FIELD_BOOL:
-        strbuf_printf(b, "%s=%s\n", f->key, *(const bool *)v ? "yes" : "no");
+        if (*(const bool *)v)
+            put_text(b, f->key, "yes");
         break;
     case FIELD_PROCESS:
         put_process(b, f->key, v == &u->recovered_main ? u->main : u->control);
@@ -187,13 +231,13 @@ static void put_field(struct strbuf *b, const struct managed_unit *u, const stru
 char *saved_format(const struct managed_unit *u) {
     _cleanup_strbuf_ struct strbuf b = {};
 
-    strbuf_printf(&b, "version=%d\n", FORMAT_VERSION);
+    strbuf_puts(&b, "version=" FORMAT_VERSION "\n");
     put_text(&b, "unit", u->name);
     for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
         put_field(&b, u, &fields[i]);
     if (strbuf_failed(&b))
         return NULL;
-    strbuf_printf(&b, "sum=%016" PRIx64 "\n", siphash_stable(b.data, b.length));
+    strbuf_printf(&b, SUM "%016" PRIx64 "\n", siphash_stable(b.data, b.length));
     return strbuf_take(&b);
 }
 
@@ -338,7 +382,7 @@ static int get_line(struct managed_unit *u, char *line) {
         return -EBADMSG;
     *value++ = '\0';
     if (streq(line, "version"))
-        return streq(value, "1") ? 0 : -EPROTONOSUPPORT;
+        return streq(value, FORMAT_VERSION) ? 0 : -EPROTONOSUPPORT;
     if (streq(line, "unit"))
         return streq(value, u->name) ? 0 : -EBADMSG;
     for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
@@ -348,27 +392,43 @@ static int get_line(struct managed_unit *u, char *line) {
     return 0;
 }
 
-/* The checksum line is the last, and covers everything before it. Returns the length of what it covers. */
-static ssize_t check_sum(const char *text) {
-    const size_t tail = strlen("sum=0123456789abcdef\n");
-    size_t n = strlen(text);
+/* The line behind the state of n bytes at text is its sum. */
+static bool sum_is_right(const char *text, size_t n) {
     char *end;
 
-    if (n < tail || !startswith(text + n - tail, "sum="))
-        return -EBADMSG;
-    n -= tail;
-    uint64_t sum = strtoull(text + n + strlen("sum="), &end, 16);
-    if (end != text + n + tail - 1 || *end != '\n' || sum != siphash_stable(text, n))
-        return -EBADMSG;
-    return (ssize_t)n;
+    uint64_t sum = strtoull(text + n + strlen(SUM), &end, 16);
+    return end == text + n + SUM_LINE - 1 && *end == '\n' && sum == siphash_stable(text, n);
+}
+
+/* The last state in text that has its sum: where it begins and how long it is. */
+static int last_state(const char *text, const char **ret, size_t *ret_n) {
+    size_t found = 0;
+
+    for (const char *begin = text, *line = text; *line;) {
+        const char *next = strchr(line, '\n');
+        if (!next)
+            break;
+        next++;
+        if (startswith(line, SUM)) {
+            found = (size_t)(line - begin);
+            if (!sum_is_right(begin, found))
+                return -EBADMSG;
+            *ret = begin;
+            *ret_n = found;
+            begin = next;
+        }
+        line = next;
+    }
+    return found > 0 ? 0 : -EBADMSG;
 }
 
 int saved_parse(struct managed_unit *u, const char *text) {
-    ssize_t n = check_sum(text);
-    if (n < 0)
-        return (int)n;
+    size_t n;
 
-    _cleanup_free_ char *copy = strndup(text, (size_t)n);
+    int r = last_state(text, &text, &n);
+    if (r < 0)
+        return r;
+    _cleanup_free_ char *copy = strndup(text, n);
     if (!copy)
         return -ENOMEM;
     char *next = copy;
@@ -378,7 +438,7 @@ int saved_parse(struct managed_unit *u, const char *text) {
         if (!next)
             return -EBADMSG;
         *next++ = '\0';
-        int r = get_line(u, line);
+        r = get_line(u, line);
         if (r < 0)
             return r;
     }
@@ -405,7 +465,7 @@ static void note_result(struct manager *m, int r) {
 
 /* Whole or not at all. One writer and one name for the new file, so it takes four system calls where
  * file_write_atomic() takes eight: this is done several times in each start. */
-static int replace_file(struct manager *m, const char *name, const void *data, size_t n) {
+int saved_replace_file(struct manager *m, const char *name, const void *data, size_t n) {
     static const char new_name[] = "state/.new";
 
     int fd = openat(m->runtime_fd, new_name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -421,19 +481,38 @@ static int replace_file(struct manager *m, const char *name, const void *data, s
     return r;
 }
 
+/* -EFBIG: a new file is due. */
+static int append_state(struct managed_unit *u, const char *name, const char *text, size_t n) {
+    if (u->saved_size == 0 || u->saved_size + n > FILE_SIZE)
+        return -EFBIG;
+    _cleanup_close_ int fd =
+        openat(u->manager->runtime_fd, name, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 ? negative_errno() : write_all(fd, text, n);
+}
+
 int saved_write(struct managed_unit *u) {
     _cleanup_free_ char *text = saved_format(u), *name = file_name(u->name);
 
     if (!text || !name)
         return -ENOMEM;
     keeper_status_changed(u->manager);
-    return replace_file(u->manager, name, text, strlen(text));
+    size_t n = strlen(text);
+    int r = append_state(u, name, text, n);
+    if (r >= 0) {
+        u->saved_size = (uint16_t)(u->saved_size + n);
+        return 0;
+    }
+    r = saved_replace_file(u->manager, name, text, n);
+    /* A file in which a part of this state may be is not appended to; nor one that could not be written. */
+    u->saved_size = r >= 0 && n <= FILE_SIZE ? (uint16_t)n : 0;
+    return r;
 }
 
 void saved_remove(struct managed_unit *u) {
     _cleanup_free_ char *name = file_name(u->name);
 
     list_remove(&u->save_queue);
+    u->saved_size = 0;
     if (name)
         (void)unlinkat(u->manager->runtime_fd, name, 0);
 }
@@ -471,91 +550,4 @@ void saved_flush(struct manager *m) {
     note_result(m, result);
     if (result < 0)
         retry_later(m);
-}
-
-/* ---- .manager: what is not a unit's ---- */
-
-/* Names the davit-init (or systemd) that numbers our feed: another one starts at 1 again. As the first two
- * lines of the file; found out once, for nothing of it changes while we live. */
-static const char *keeper_identity(void) {
-    static char text[128];
-    char boot[ID128_TEXT] = "";
-    uint64_t started = 0;
-    pid_t parent;
-
-    if (*text)
-        return text;
-    (void)proc_stat_read(getppid(), &parent, &started);
-    (void)id128_boot(boot);
-    (void)snprintf(text, sizeof(text), "keeper=%d:%" PRIu64 "\nboot=%s", (int)getppid(), started, boot);
-    return text;
-}
-
-int saved_write_feed_sequence(struct manager *m, uint64_t sequence) {
-    _cleanup_free_ char *text = strf("%s\nsequence=%" PRIu64 "\n", keeper_identity(), sequence);
-    if (!text)
-        return -ENOMEM;
-    return replace_file(m, "state/.manager", text, strlen(text));
-}
-
-/* Nothing outlives a davit-init that is PID 1: with it goes its machine, or its pid namespace. */
-static bool is_of_this_boot(const char *keeper_line, const char *boot_line) {
-    return !startswith(keeper_line, "keeper=1:") && streq(boot_line, strchr(keeper_identity(), '\n') + 1);
-}
-
-int saved_feed_position(struct manager *m, uint64_t *ret_sequence) {
-    _cleanup_strv_free_ char **lines = NULL;
-    _cleanup_free_ char *text = NULL;
-
-    int r = file_read(m->runtime_fd, "state/.manager", 4096, &text, NULL);
-    if (r < 0)
-        return r;
-    if (words_split(text, WORDS_KEEP_BACKSLASH, &lines) < 0 || strv_length(lines) != 3 ||
-        !startswith(lines[2], "sequence="))
-        return -EBADMSG;
-    _cleanup_free_ char *found = strf("%s\n%s", lines[0], lines[1]);
-    if (!found)
-        return -ENOMEM;
-    if (!streq(found, keeper_identity()))
-        return is_of_this_boot(lines[0], lines[1]) ? -EOWNERDEAD : -ESTALE;
-    return parse_uint(startswith(lines[2], "sequence="), 0, UINT64_MAX, ret_sequence) < 0 ? -EBADMSG : 0;
-}
-
-uint64_t saved_feed_sequence(struct manager *m) {
-    uint64_t sequence = 0;
-
-    (void)saved_feed_position(m, &sequence);
-    return sequence;
-}
-
-/* ---- .settings: davit.conf as it was last read ---- */
-
-/* Their form is the wire's, which is made for two programs of one build: in front of them is of which. */
-#define SETTINGS_MARK "davitd " DAVIT_VERSION " settings\n"
-
-int saved_write_settings(struct manager *m) {
-    _cleanup_strbuf_ struct strbuf b = {};
-    _cleanup_free_ void *data = NULL;
-    size_t n;
-
-    int r = settings_encode(&m->settings, NULL, &data, &n);
-    if (r < 0)
-        return r;
-    strbuf_puts(&b, SETTINGS_MARK);
-    strbuf_append(&b, data, n);
-    return strbuf_failed(&b) ? -ENOMEM : replace_file(m, "state/.settings", b.data, b.length);
-}
-
-int saved_read_settings(struct manager *m, struct settings *ret) {
-    const size_t mark = strlen(SETTINGS_MARK);
-    _cleanup_free_ char *data = NULL;
-    struct error e = {};
-    size_t n;
-
-    int r = file_read(m->runtime_fd, "state/.settings", FILE_MAX, &data, &n);
-    if (r < 0)
-        return r;
-    if (n < mark || memcmp(data, SETTINGS_MARK, mark) != 0)
-        return -EPROTONOSUPPORT;
-    return settings_decode(data + mark, n - mark, ret, &e);
 }

@@ -180,6 +180,7 @@ struct managed_unit *fake_unit(const char *name, const char *text) {
     u->manager = m;
     u->name = strdup(name);
     u->saved_job = -1;
+    u->timeout_at = u->extended_until = USEC_INFINITY;
     u->resources.notify_fd = u->resources.log_fd = -1;
     u->resources.id = siphash_stable(name, strlen(name));
     list_init(&u->save_queue);

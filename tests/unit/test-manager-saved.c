@@ -177,6 +177,68 @@ static void flush_writes_and_keeps_what_it_cannot_write(void **state) {
     assert_int_equal(fstatat(fake->m.runtime_fd, "state/web.container", &st, 0), 0);
 }
 
+static char *file_text(void) {
+    char *text;
+
+    assert_int_equal(file_read(fake->m.runtime_fd, "state/web.container", 65536, &text, NULL), 0);
+    return text;
+}
+
+/* The last state that is whole counts, wherever the file ends. */
+static void a_state_is_appended_to_the_one_before(void **state) {
+    (void)state;
+    struct managed_unit *u = blank("web.container"), *v = blank("other.container");
+    size_t first = 0;
+
+    for (u->restarts = 1; u->restarts <= 2; u->restarts++) {
+        assert_int_equal(saved_write(u), 0);
+        _cleanup_free_ char *text = file_text();
+        first = u->restarts == 1 ? strlen(text) : first;
+    }
+    _cleanup_free_ char *text = file_text();
+    assert_true(strlen(text) > first);
+    (void)hashmap_remove(fake->m.units, "web.container");
+    free(v->name);
+    v->name = strdup("web.container");
+    for (size_t n = first; n <= strlen(text); n++) {
+        _cleanup_free_ char *cut = strndup(text, n);
+        assert_int_equal(saved_parse(v, cut), 0);
+        assert_int_equal(v->restarts, n < strlen(text) ? 1 : 2);
+    }
+    text[first + 1] ^= 1; /* it was whole, so it was acted upon: the one before is not what is so */
+    assert_true(saved_parse(v, text) < 0);
+    resources_free(u);
+    unit_free(u->config);
+    free(u->name);
+    free(u);
+}
+
+static void a_state_file_does_not_grow_for_ever(void **state) {
+    (void)state;
+    struct managed_unit *u = blank("web.container");
+    size_t longest = 0;
+
+    for (u->restarts = 1; u->restarts <= 200; u->restarts++) {
+        assert_int_equal(saved_write(u), 0);
+        _cleanup_free_ char *text = file_text(), *last = strf("\nrestarts=%u\n", u->restarts);
+        assert_non_null(strstr(text, last));
+        longest = MAX(longest, strlen(text));
+    }
+    assert_in_range(longest, 1000, 4096);
+    /* What this davitd has not written it does not append to. */
+    u->saved_size = 0;
+    assert_int_equal(file_write_atomic(fake->m.runtime_fd, "state/web.container", "x", 1, 0600, false), 0);
+    assert_int_equal(saved_write(u), 0);
+    _cleanup_free_ char *text = file_text();
+    assert_true(startswith(text, "version="));
+    /* Nor to one that has gone. */
+    assert_int_equal(unlinkat(fake->m.runtime_fd, "state/web.container", 0), 0);
+    assert_int_equal(saved_write(u), 0);
+    free(text);
+    text = file_text();
+    assert_true(startswith(text, "version="));
+}
+
 static void the_feed_sequence_belongs_to_one_keeper(void **state) {
     (void)state;
     struct manager *m = &fake->m;
@@ -233,6 +295,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_damaged_file_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(right_sum_but_wrong_content_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(flush_writes_and_keeps_what_it_cannot_write, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_state_is_appended_to_the_one_before, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_state_file_does_not_grow_for_ever, setup, teardown),
         cmocka_unit_test_setup_teardown(the_feed_sequence_belongs_to_one_keeper, setup, teardown),
         cmocka_unit_test_setup_teardown(settings_survive, setup, teardown),
     };
