@@ -13,6 +13,7 @@ static const struct {
     {"manager", offsetof(struct boot_times, manager)},
     {"ready", offsetof(struct boot_times, ready)},
     {"finish", offsetof(struct boot_times, finish)},
+    {"init_work", offsetof(struct boot_times, init_work)},
 };
 
 void boot_times_format(const struct boot_times *t, char buffer[static BOOT_TIMES_TEXT_MAX]) {

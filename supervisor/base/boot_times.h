@@ -15,10 +15,11 @@ struct boot_times {
     usec_t manager;   /* the first davitd is started */
     usec_t ready;     /* it says READY=1 */
     usec_t finish;    /* all that belongs to the default target is started */
+    usec_t init_work; /* not a point in time: processor time that davit-init has used up to `manager` */
 };
 
 #define BOOT_TIMES_VARIABLE "DAVIT_BOOT_TIMES"
-#define BOOT_TIMES_TEXT_MAX 192
+#define BOOT_TIMES_TEXT_MAX 256
 /* "userspace=12 mounts=34 ..." */
 void boot_times_format(const struct boot_times *t, char buffer[static BOOT_TIMES_TEXT_MAX]);
 /* The inverse; names that are not known are passed over. 0 or -EINVAL. */

@@ -2,10 +2,12 @@
 #include "boot/boot.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/paths.h"
+#include "boot/modules.h"
 #include "init/boot.h"
 #include "init/console.h"
 
@@ -66,6 +68,22 @@ void boot_reason(struct boot_context *c, const char *fmt, ...) {
     va_end(ap);
 }
 
+static usec_t usec_of_timeval(struct timeval t) {
+    return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_usec;
+}
+
+/* Where the processor time went: into our own steps, and into what the kernel and other programs did for them
+ * (modules; in children: mounts, fsck, unpacking). For `davit analyze`. */
+static void report_work(struct boot_context *c) {
+    usec_t all = clock_usec(CLOCK_PROCESS_CPUTIME_ID), modules = modules_kernel_work();
+    struct rusage children = {};
+
+    (void)getrusage(RUSAGE_CHILDREN, &children);
+    strbuf_printf(&c->report, BOOT_REPORT_WORK "%llu %llu\n", (unsigned long long)(all - modules),
+        (unsigned long long)(modules + usec_of_timeval(children.ru_utime) +
+                             usec_of_timeval(children.ru_stime)));
+}
+
 static void write_report(struct boot_context *c) {
     _cleanup_(paths_done) struct paths paths = {};
     size_t length = c->report.length;
@@ -91,6 +109,7 @@ int boot_run(void) {
         steps[i].run(&c);
         log_debug("%s: %llu us", steps[i].name, (unsigned long long)(now_monotonic() - begin));
     }
+    report_work(&c);
     write_report(&c);
     return c.emergency ? BOOT_EXIT_EMERGENCY : EXIT_SUCCESS;
 }

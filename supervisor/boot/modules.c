@@ -105,21 +105,32 @@ static int unpack(int fd, const char *program) {
     return TAKE_FD(memory);
 }
 
+static usec_t kernel_work;
+
+usec_t modules_kernel_work(void) {
+    return kernel_work;
+}
+
+/* Unpacking, linking and the module's own start: all of it in the kernel, and in our processor time. */
+static int finit_module(int fd, const char *parameters, int flags) {
+    usec_t begin = clock_usec(CLOCK_PROCESS_CPUTIME_ID);
+    int r = syscall(SYS_finit_module, fd, parameters, flags) == 0 || errno == EEXIST ? 0 : negative_errno();
+
+    kernel_work += clock_usec(CLOCK_PROCESS_CPUTIME_ID) - begin;
+    return r;
+}
+
 static int insert(const char *path, const char *parameters) {
     const char *program = decompressor(path);
 
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return negative_errno();
-    int flags = program ? MODULE_INIT_COMPRESSED_FILE : 0;
-    if (syscall(SYS_finit_module, fd, parameters, flags) == 0 || errno == EEXIST)
-        return 0;
-    if (!program || (errno != EINVAL && errno != EOPNOTSUPP))
-        return negative_errno();
+    int r = finit_module(fd, parameters, program ? MODULE_INIT_COMPRESSED_FILE : 0);
+    if (r >= 0 || !program || (r != -EINVAL && r != -EOPNOTSUPP))
+        return r;
     _cleanup_close_ int memory = unpack(fd, program);
-    if (memory < 0)
-        return memory;
-    return syscall(SYS_finit_module, memory, parameters, 0) == 0 || errno == EEXIST ? 0 : negative_errno();
+    return memory < 0 ? memory : finit_module(memory, parameters, 0);
 }
 
 static bool is_loaded(const char *path) {

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/str.h"
 
@@ -23,3 +24,5 @@ char *modules_parameters(const char *command_line, const char *name);
 /* Loads one with all it depends on. 0 also when it is there already or part of the kernel; -ENOENT if there
  * is no such module; -errno. */
 int module_load(const char *name, struct error *e);
+/* Processor time of this process that the kernel has used to load modules. */
+usec_t modules_kernel_work(void);

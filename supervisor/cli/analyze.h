@@ -15,7 +15,11 @@ struct unit_start {
 struct boot_data {
     const char *target;
     struct boot_times times;
-    usec_t load, loaded;       /* davitd reads the unit files */
+    usec_t load, loaded; /* davitd reads the unit files */
+    usec_t first_start;  /* the first process of a unit is asked for */
+    struct boot_work {
+        usec_t init, boot, boot_other, manager;
+    } work;                    /* processor time up to there; 0 = not known */
     bool machine;              /* times count from the start of the kernel */
     struct unit_start *starts; /* by begin */
     size_t n_starts;

@@ -36,7 +36,12 @@ int boot_data_read(json_t *reply, struct boot_data *ret) {
             .ready = time_of(times, "ready"),
             .finish = time_of(times, "finish")},
         .load = time_of(times, "units_load_start"),
-        .loaded = time_of(times, "units_load_finish")};
+        .loaded = time_of(times, "units_load_finish"),
+        .first_start = time_of(times, "first_start"),
+        .work = {.init = time_of(times, "init_work"),
+            .boot = time_of(times, "boot_work"),
+            .boot_other = time_of(times, "boot_other_work"),
+            .manager = time_of(times, "manager_work")}};
     size_t i;
 
     b.machine = b.times.mounts > 0; /* only there davit-init mounts anything */
@@ -92,6 +97,30 @@ static void print_step(const char *what, usec_t from, usec_t to) {
         (void)printf("  %-34s %s\n", what, span(to - from, text));
 }
 
+/* Up to the first unit's start: what davit itself has done for it, whoever else the machine was waiting for
+ * meanwhile (disks, drivers, other processes). */
+static void print_work(const struct boot_data *b) {
+    const struct boot_work *w = &b->work;
+    const struct {
+        const char *what;
+        usec_t work;
+    } parts[] = {{"davit-init", w->init}, {"davit-boot", w->boot}, {"davitd, with its linking", w->manager}};
+    usec_t sum = 0;
+    char text[TIMESPAN_MAX];
+
+    if (w->manager == 0)
+        return;
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+        sum += parts[i].work;
+    (void)printf("\nOwn work up to the first unit's process: %s of processor time\n", span(sum, text));
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+        if (parts[i].work > 0)
+            (void)printf("  %-34s %s\n", parts[i].what, span(parts[i].work, text));
+    if (w->boot_other > 0)
+        (void)printf(
+            "and for davit-boot by the kernel and others (modules, mounts): %s\n", span(w->boot_other, text));
+}
+
 static int print_time(const struct boot_data *b) {
     const struct boot_times *t = &b->times;
     char kernel[TIMESPAN_MAX], userspace[TIMESPAN_MAX], sum[TIMESPAN_MAX];
@@ -123,6 +152,8 @@ static int print_time(const struct boot_data *b) {
         print_step("davitd: start", t->userspace, b->load);
     print_step("davitd: reading unit files", b->load, b->loaded);
     print_step("hand-over to first unit's start", t->userspace, first);
+    print_step("hand-over to first unit's process", t->userspace, b->first_start);
+    print_work(b);
     return EXIT_SUCCESS;
 }
 

@@ -26,7 +26,9 @@
 extern char **environ;
 
 void boot_init(struct boot *b) {
-    *b = (struct boot){.times.userspace = now_monotonic(), .worker_deadline = USEC_INFINITY};
+    *b = (struct boot){.times.userspace = now_monotonic(),
+        .work_begin = clock_usec(CLOCK_PROCESS_CPUTIME_ID),
+        .worker_deadline = USEC_INFINITY};
     boot_options_init(&b->options);
     hardware_watchdog_init(&b->watchdog);
 }
@@ -185,6 +187,13 @@ void boot_worker_overdue(struct boot *b) {
 }
 
 /* ---- davitd ---- */
+
+void boot_note_manager(struct boot *b) {
+    if (b->times.manager != 0)
+        return;
+    b->times.manager = now_monotonic();
+    b->times.init_work = clock_usec(CLOCK_PROCESS_CPUTIME_ID) - b->work_begin;
+}
 
 void boot_tell_finished(const struct boot *b) {
     char kernel[TIMESPAN_MAX], userspace[TIMESPAN_MAX], sum[TIMESPAN_MAX];

@@ -28,6 +28,7 @@ struct boot {
     bool emergency; /* davit-boot says so */
     struct boot_options options;
     struct boot_times times;
+    usec_t work_begin; /* processor time when we began: process 1 of a machine has the kernel's start in it */
     struct hardware_watchdog watchdog;
     pid_t worker; /* davit-boot, 0 = not running */
     usec_t worker_deadline;
@@ -36,8 +37,10 @@ struct boot {
 /* Exit status of davit-boot: something that units need is missing. */
 #define BOOT_EXIT_EMERGENCY 10
 /* File in the runtime directory: what davit-boot has to tell, a line each: "reason TEXT", "problem TEXT",
- * "emergency TEXT". */
+ * "emergency TEXT"; "work OWN OTHER": processor time in microseconds that its own steps took, and what the
+ * kernel (modules) and its children (mounts, fsck) took for them. */
 #define BOOT_REPORT_NAME "boot"
+#define BOOT_REPORT_WORK "work "
 /* Environment of davitd, beside base/boot_times.h. */
 #define BOOT_TARGET_VARIABLE "DAVIT_TARGET"
 #define BOOT_LOG_VARIABLE "DAVIT_LOG_LEVEL"
@@ -59,6 +62,8 @@ void boot_worker_ended(struct boot *b, int code, int status);
 /* It is overdue: killed, and waited for no longer. */
 void boot_worker_overdue(struct boot *b);
 
+/* A davitd is started: of the first one the time is kept, and what we have used up to there. */
+void boot_note_manager(struct boot *b);
 /* The default target is reached (times.finish is set): says how long it took, as systemd does. */
 void boot_tell_finished(const struct boot *b);
 /* X_DAVIT_WATCHDOG=: what davit.conf says of the hardware watchdog; the kernel's command line has been there

@@ -69,6 +69,7 @@ static const struct field {
     FIELD("time-manager", FIELD_U64, boot.times.manager),
     FIELD("time-ready", FIELD_U64, boot.times.ready),
     FIELD("time-finish", FIELD_U64, boot.times.finish),
+    FIELD("time-init-work", FIELD_U64, boot.times.init_work),
 };
 
 /* ---- descriptors: those of the table, two for each part, and the store ---- */

@@ -43,6 +43,9 @@ void keeper_say(struct keeper *k, int priority, const char *fmt, ...) {
 
 void keeper_start_part(struct keeper *k, struct part *p) {
     bool manager = p == &k->parts[PART_MANAGER];
+
+    if (manager)
+        boot_note_manager(&k->boot); /* before the fork: its environment has it */
     int r = part_start(k->parts, p, &k->context);
 
     if (r < 0) { /* no process or no memory to be had: that passes */
@@ -52,8 +55,6 @@ void keeper_start_part(struct keeper *k, struct part *p) {
     }
     if (!manager)
         return;
-    if (k->boot.times.manager == 0)
-        k->boot.times.manager = p->started;
     k->manager_ready = false;
     watchdog_start(&k->watchdog, p->started);
     /* Until it says READY=1 nobody but us can tell the manager above that all is well. */
@@ -614,7 +615,7 @@ int keeper_check_state(int fd) {
 }
 
 int keeper_run(const char *runtime, const char *libexec, const struct boot *boot, int resume_fd) {
-    static struct keeper k;
+    static _Alignas(64) struct keeper k; /* so that it comes first: it shares its page with .data */
 
     keeper_init(&k, runtime, libexec);
     k.boot = *boot;

@@ -43,7 +43,27 @@ static void set_time(json_t *o, const char *key, usec_t t) {
         (void)json_object_set_new(o, key, json_integer((json_int_t)MIN(t, (usec_t)INT64_MAX)));
 }
 
-static json_t *times_json(const struct manager_boot *b) {
+/* Calls take() for each line of davit-boot's report: a small file in /run, written whole. */
+static void read_report(struct manager *m, void (*take)(void *userdata, const char *line), void *userdata) {
+    _cleanup_free_ char *text = NULL;
+
+    (void)file_read(m->runtime_fd, BOOT_REPORT_NAME, REPORT_MAX, &text, NULL);
+    for (char *rest = text, *line; (line = strsep(&rest, "\n"));)
+        take(userdata, line);
+}
+
+static void take_work(void *userdata, const char *line) {
+    const char *value = startswith(line, BOOT_REPORT_WORK);
+    unsigned long long own, other;
+
+    if (value && sscanf(value, "%llu %llu", &own, &other) == 2) {
+        set_time(userdata, "boot_work", own);
+        set_time(userdata, "boot_other_work", other);
+    }
+}
+
+static json_t *times_json(struct manager *m) {
+    const struct manager_boot *b = &m->boot;
     json_t *o = json_object();
 
     set_time(o, "userspace", b->times.userspace);
@@ -54,29 +74,38 @@ static json_t *times_json(const struct manager_boot *b) {
     set_time(o, "units_load_finish", b->units_loaded);
     set_time(o, "ready", b->times.ready);
     set_time(o, "finish", b->times.finish);
+    set_time(o, "first_start", b->first_start);
+    set_time(o, "init_work", b->times.init_work);
+    read_report(m, take_work, o);
+    set_time(o, "manager_work", b->work);
     return o;
 }
 
-/* The lines of davit-boot's report, by their first word. A small file in /run, written whole. */
-void boot_add_report(struct manager *m, json_t *problems, json_t *reasons) {
+struct report_parts {
+    json_t *problems, *reasons;
+};
+
+static void take_problem(void *userdata, const char *line) {
     static const struct {
         const char *word, *level; /* level NULL: a reason */
     } kinds[] = {{"reason ", NULL}, {"problem ", "warning"}, {"emergency ", "error"}};
-    _cleanup_free_ char *text = NULL;
+    struct report_parts *to = userdata;
 
-    (void)file_read(m->runtime_fd, BOOT_REPORT_NAME, REPORT_MAX, &text, NULL);
-    for (char *rest = text, *line; (line = strsep(&rest, "\n"));)
-        for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-            const char *said = startswith(line, kinds[i].word);
-            if (!said)
-                continue;
-            /* What is no UTF-8 leaves the line out. */
-            if (kinds[i].level)
-                (void)json_array_append_new(
-                    problems, json_pack("{ss ss}", "level", kinds[i].level, "text", said));
-            else
-                (void)json_array_append_new(reasons, json_string(said));
-        }
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        const char *said = startswith(line, kinds[i].word);
+        if (!said)
+            continue;
+        /* What is no UTF-8 leaves the line out. */
+        if (kinds[i].level)
+            (void)json_array_append_new(
+                to->problems, json_pack("{ss ss}", "level", kinds[i].level, "text", said));
+        else
+            (void)json_array_append_new(to->reasons, json_string(said));
+    }
+}
+
+void boot_add_report(struct manager *m, json_t *problems, json_t *reasons) {
+    read_report(m, take_problem, &(struct report_parts){problems, reasons});
 }
 
 /* What a unit's start took: from the moment that it began (not: that it was asked for) to the moment that
@@ -100,7 +129,7 @@ json_t *api_boot_json(struct manager *m) {
     struct managed_unit *u;
 
     (void)json_object_set_new(o, "target", json_string(manager_default_target(m)));
-    (void)json_object_set_new(o, "times", times_json(&m->boot));
+    (void)json_object_set_new(o, "times", times_json(m));
     HASHMAP_FOREACH (u, m->units)
         if (u->activating_since > 0)
             (void)json_array_append_new(units, unit_json(u));

@@ -141,6 +141,8 @@ int process_start(struct manager *m, struct managed_unit *unit, enum process_rol
         return r;
     }
     ps->next_request++;
+    if (unit)
+        boot_note_start(&m->boot);
     list_append(&ps->queue, &p->by_launcher);
     launchers_dispatch_soon(ps);
     *ret = p;

@@ -320,7 +320,7 @@ static void everything_fatal_is_what_nothing_runs_without(void **state) {
 static void boot_times_survive_their_way_through_the_environment(void **state) {
     (void)state;
     const struct boot_times t = {
-        .userspace = 1, .mounts = 22, .boot = 333, .manager = UINT64_MAX, .ready = 5};
+        .userspace = 1, .mounts = 22, .boot = 333, .manager = UINT64_MAX, .ready = 5, .init_work = 66};
     struct boot_times back;
     char text[BOOT_TIMES_TEXT_MAX];
 
