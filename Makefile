@@ -105,8 +105,12 @@ $(foreach f,$(FOLDERS),$(eval $(call library,$(f))))
 
 # Static programs use no library but libc: they are the ones that must come up whatever else is broken, and the ones
 # whose memory counts for each copy.
+#
+# davit-init stays in memory for ever: variables of a few bytes go side by side, apart from tables of which only the first
+# page is ever used.
+COMPACT := -Wl,--sort-section=alignment
 $(O)/davit-init: $(O)/supervisor/main/davit-init.o $(call lib,init base)
-	$(CC) $(CFLAGS_ALL) $(STATIC) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $^
+	$(CC) $(CFLAGS_ALL) $(STATIC) $(LDHARDEN) $(COMPACT) $(LDFLAGS_ALL) -o $@ $^
 $(O)/davit-boot: $(O)/supervisor/main/davit-boot.o $(call lib,boot init base)
 	$(CC) $(CFLAGS_ALL) $(STATIC) $(LDHARDEN) $(LDFLAGS_ALL) -o $@ $^
 $(O)/davit-initramfs: $(O)/supervisor/main/davit-initramfs.o $(call lib,boot init base)

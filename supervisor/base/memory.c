@@ -10,12 +10,13 @@
 extern const ElfW(Ehdr) __ehdr_start; /* set by the linker: where this program's file is mapped */
 
 #define STACK_BYTES (256 * 1024)
+#define OWN_STACK_BYTES 1024
 
-/* What lies below our own frame was left by deeper calls that are over. Another page stays for the calls
- * below; where the stack has never reached there is nothing to give back. */
+/* What lies below our own frame was left by deeper calls that are over. A little stays for what this function
+ * itself uses; where the stack has never reached there is nothing to give back. */
 static void trim_stack(void) {
     const uintptr_t page = 4096;
-    uintptr_t end = (uintptr_t)__builtin_frame_address(0) / page * page - page;
+    uintptr_t end = ((uintptr_t)__builtin_frame_address(0) - OWN_STACK_BYTES) / page * page;
 
     (void)madvise((void *)(end - STACK_BYTES), STACK_BYTES, MADV_DONTNEED);
 }

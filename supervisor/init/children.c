@@ -178,7 +178,7 @@ static int set_signal_mask(bool manager) {
     sigemptyset(&mask);
     if (manager) {
         sigaddset(&mask, SIGTERM);
-        for (size_t i = 0; i < ARRAY_SIZE(signal_rules); i++) {
+        for (size_t i = 0; i < n_signal_rules; i++) {
             enum signal_action action = signal_rules[i].by_role[init_role()].action;
             if (action == SIGNAL_FORWARD || (action == SIGNAL_REEXEC && signal_rules[i].realtime))
                 sigaddset(&mask, signal_rule_number(&signal_rules[i]));

@@ -18,9 +18,13 @@ static struct {
     int kernel_level;  /* the kernel shows messages below this on its console by itself */
     int console_level; /* ours: up to and including this one */
     bool to_console, to_kmsg;
-    size_t early_length;
-    char early[EARLY_BYTES]; /* lines as they go to the kernel's log */
 } machine = {.kmsg_fd = -1, .console_level = LOG_NOTICE, .to_console = true, .to_kmsg = true};
+
+/* Lines as they go to the kernel's log, until it can be opened. */
+static struct {
+    size_t length;
+    char text[EARLY_BYTES];
+} early;
 
 static _printf_(3, 4) size_t format_line(char *line, size_t size, const char *fmt, ...) {
     va_list ap;
@@ -75,10 +79,10 @@ static void show(int priority, const char *text) {
 }
 
 static void keep(const char *line, size_t length) {
-    if (length > sizeof machine.early - machine.early_length)
+    if (length > sizeof early.text - early.length)
         return;
-    memcpy(machine.early + machine.early_length, line, length);
-    machine.early_length += length;
+    memcpy(early.text + early.length, line, length);
+    early.length += length;
 }
 
 static void machine_write(int priority, const char *text, char *const *fields _unused_) {
@@ -132,13 +136,13 @@ void console_connect(void) {
         (void)dup2(out_fd, STDERR_FILENO);
     }
     machine.kmsg_fd = kmsg_fd >= 0 ? STDERR_FILENO : -1;
-    for (char *line = machine.early, *end = line + machine.early_length; line < end;) {
+    for (char *line = early.text, *end = line + early.length; line < end;) {
         size_t n = (size_t)((char *)memchr(line, '\n', (size_t)(end - line)) - line) + 1;
         if (machine.kmsg_fd >= 0)
             (void)!write(machine.kmsg_fd, line, n);
         line += n;
     }
-    machine.early_length = 0;
+    early.length = 0;
 }
 
 void console_share(const char *program) {

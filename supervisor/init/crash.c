@@ -17,8 +17,18 @@
 
 static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
 
-static struct boot_options chosen;
+static struct {
+    enum crash_action action;
+    usec_t delay;
+    bool core;
+} chosen;
 static volatile sig_atomic_t crashed;
+
+static void choose(const struct boot_options *options) {
+    chosen.action = options->crash_action;
+    chosen.delay = options->crash_delay;
+    chosen.core = options->crash_core;
+}
 
 static void say(const char *text) {
     static const char *const places[] = {"/dev/kmsg", "/dev/console"};
@@ -96,9 +106,9 @@ static void sync_disks(void) {
 
 static _noreturn_ void way_out(void) {
     sync_disks();
-    if (chosen.crash_action != CRASH_FREEZE) {
-        say(chosen.crash_action == CRASH_REBOOT ? "rebooting" : "powering off");
-        (void)reboot(chosen.crash_action == CRASH_REBOOT ? RB_AUTOBOOT : RB_POWER_OFF);
+    if (chosen.action != CRASH_FREEZE) {
+        say(chosen.action == CRASH_REBOOT ? "rebooting" : "powering off");
+        (void)reboot(chosen.action == CRASH_REBOOT ? RB_AUTOBOOT : RB_POWER_OFF);
     }
     say("standing still");
     for (;;)
@@ -110,9 +120,9 @@ static void announce_delay(void) {
         [CRASH_POWEROFF] = "davit-init cannot go on; powering off soon",
         [CRASH_FREEZE] = "davit-init cannot go on; standing still (davit.crash=freeze)"};
 
-    say(names[chosen.crash_action]);
-    if (chosen.crash_action != CRASH_FREEZE)
-        sleep_for(chosen.crash_delay);
+    say(names[chosen.action]);
+    if (chosen.action != CRASH_FREEZE)
+        sleep_for(chosen.delay);
 }
 
 static const char *fault_name(int signal_number) {
@@ -137,7 +147,7 @@ static const char *fault_name(int signal_number) {
 static void on_fault(int signal_number) {
     if (crashed++ == 0) {
         say(fault_name(signal_number));
-        if (chosen.crash_core)
+        if (chosen.core)
             leave_core(signal_number);
         announce_delay();
     }
@@ -149,7 +159,7 @@ void crash_handler_install(const struct boot_options *options) {
     const stack_t alternate = {.ss_sp = stack, .ss_size = sizeof stack};
     struct sigaction action = {.sa_handler = on_fault, .sa_flags = SA_ONSTACK | SA_NODEFER};
 
-    chosen = *options;
+    choose(options);
     if (init_role() != ROLE_MACHINE)
         return;
     (void)sigaltstack(&alternate, NULL);
@@ -158,7 +168,7 @@ void crash_handler_install(const struct boot_options *options) {
 }
 
 _noreturn_ void crash_stop(const struct boot_options *options, const char *text) {
-    chosen = *options;
+    choose(options);
     say(text);
     announce_delay();
     way_out();

@@ -15,7 +15,7 @@
 
 static struct {
     char *argv0;
-    char path[PATH_MAX]; /* last: its pages cost nothing until they are used */
+    const char *path;
 } program;
 
 void reexec_note_program(char *argv0) {
@@ -23,14 +23,13 @@ void reexec_note_program(char *argv0) {
      * now leads to a new one. */
     uintptr_t name = (uintptr_t)getauxval(AT_EXECFN);
     const char *path = name != 0 ? (const char *)name : "";
-
-    static char usual[] = "davit-init";
+    static char usual[] = "davit-init", found[PATH_MAX]; /* pages that nobody touches cost nothing */
 
     program.argv0 = argv0 ? argv0 : usual;
     if (path[0] == '/' && !startswith(path, "/dev/fd/") && !startswith(path, "/proc/"))
-        (void)snprintf(program.path, sizeof program.path, "%s", path);
-    else if (!realpath("/proc/self/exe", program.path))
-        program.path[0] = '\0';
+        program.path = path; /* stays where the kernel has put it */
+    else
+        program.path = realpath("/proc/self/exe", found) ?: "";
 }
 
 const char *reexec_program(void) {

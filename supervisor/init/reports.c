@@ -9,12 +9,13 @@
 struct report {
     struct keeper *keeper;
     struct notify_message *message;
-    const char *fd_name;
-    bool store;  /* FDSTORE=1 */
-    bool remove; /* FDSTOREREMOVE=1 */
+    char fd_name[KEEPER_NAME_MAX + 1]; /* one byte more than is valid: one that is too long stays so */
+    bool store;                        /* FDSTORE=1 */
+    bool remove;                       /* FDSTOREREMOVE=1 */
     struct ending ending;
-    size_t up_length; /* what is passed on to whoever started davit-init */
-    char up[NOTIFY_TEXT_MAX + 1];
+    /* What is passed on to whoever started davit-init is put together where the message stands, over lines
+     * that have been read: a buffer of its own would be two more pages. */
+    size_t up_length;
 };
 
 static void on_store(struct report *r, const char *value) {
@@ -26,7 +27,7 @@ static void on_remove(struct report *r, const char *value) {
 }
 
 static void on_name(struct report *r, const char *value) {
-    r->fd_name = value;
+    (void)snprintf(r->fd_name, sizeof r->fd_name, "%s", value);
 }
 
 static void on_ready(struct report *r, const char *value) {
@@ -131,15 +132,17 @@ static const struct word {
     {"X_DAVIT_WATCHDOG", false, on_hardware_watchdog},
 };
 
-static void pass_up(struct report *r, const char *name, const char *value) {
+/* line: "NAME\0value", in the message. */
+static void pass_up(struct report *r, char *line, const char *value) {
     /* A hang that davitd reports is answered here; it is no reason for systemd to end everything. */
-    if (streq(name, "WATCHDOG") && !streq(value, "1"))
+    if (streq(line, "WATCHDOG") && !streq(value, "1"))
         return;
-    int n = snprintf(r->up + r->up_length, sizeof r->up - r->up_length, "%s=%s\n", name, value);
-    if (n > 0 && (size_t)n < sizeof r->up - r->up_length)
-        r->up_length += (size_t)n;
-    else
-        r->up[r->up_length] = '\0';
+    size_t n = (size_t)(value - line) + strlen(value);
+    char *to = r->message->text + r->up_length;
+    line[value - line - 1] = '=';
+    memmove(to, line, n);
+    to[n] = '\n'; /* in the place of a newline, or of the end */
+    r->up_length += n + 1;
 }
 
 static void take_line(struct report *r, char *line) {
@@ -161,10 +164,10 @@ static void take_line(struct report *r, char *line) {
 
 static void store_fds(struct report *r) {
     struct notify_message *m = r->message;
-    const char *name = r->fd_name ? r->fd_name : "stored";
+    const char *name = *r->fd_name ? r->fd_name : "stored";
 
     if (r->remove) {
-        if (r->fd_name && store_remove(&r->keeper->store, r->fd_name) > 0)
+        if (*r->fd_name && store_remove(&r->keeper->store, r->fd_name) > 0)
             upward_changed(r->keeper);
         return;
     }
@@ -178,27 +181,24 @@ static void store_fds(struct report *r) {
 }
 
 static void take_message(struct keeper *k, struct notify_message *m) {
-    static struct report r; /* 4 KiB: not on the stack of a process that counts its pages */
+    struct report r = {.keeper = k, .message = m};
     char *rest = m->text, *line;
 
-    memset(&r, 0,
-        offsetof(struct report, up)); /* the text is as long as up_length says, and touched no further */
-    r.keeper = k;
-    r.message = m;
     while ((line = notify_next_line(&rest)))
         take_line(&r, line);
     store_fds(&r);
+    m->text[MIN(r.up_length, sizeof m->text - 1)] = '\0';
     if (r.up_length > 0)
-        (void)notify_target_send(&k->up, r.up);
+        (void)notify_target_send(&k->up, m->text);
     if (r.ending.kind != ENDING_NONE)
         keeper_request_ending(k, r.ending, ending_format(r.ending));
 }
 
 void keeper_receive(struct keeper *k) {
-    static struct notify_message m;
+    struct notify_message *m = &k->message;
 
     for (;;) {
-        int r = notify_receive(k->notify_fd, &m);
+        int r = notify_receive(k->notify_fd, m);
         if (r == -EBADMSG)
             continue;
         if (r <= 0)
@@ -206,8 +206,8 @@ void keeper_receive(struct keeper *k) {
         /* Only the davitd that runs now, which davit-init itself has started. Its pid cannot be somebody
          * else's: davit-init has not reaped it. A faked pid needs privileges in our user namespace (unix(7)).
          */
-        if (m.pid > 0 && m.pid == k->parts[PART_MANAGER].pid && (m.uid == 0 || m.uid == geteuid()))
-            take_message(k, &m);
-        notify_message_done(&m);
+        if (m->pid > 0 && m->pid == k->parts[PART_MANAGER].pid && (m->uid == 0 || m->uid == geteuid()))
+            take_message(k, m);
+        notify_message_done(m);
     }
 }

@@ -60,7 +60,8 @@ struct keeper {
     bool parts_killed;                         /* CLOSING: SIGKILL was sent to the parts */
     bool forced;                               /* everything is being killed, adopted children too */
 
-    /* Last: its pages cost nothing until they are used, and those in front are few. */
+    /* Last: pages cost nothing until they are used, and what is used of all this fits on one. */
+    struct notify_message message; /* the one that is being answered */
     struct store store;
 };
 

@@ -74,7 +74,7 @@ static void test_watchdog(void **state _unused_) {
 static void test_signals_have_one_rule_each(void **state _unused_) {
     for (int s = 1; s <= SIGRTMAX; s++) {
         size_t rules = 0;
-        for (size_t i = 0; i < ARRAY_SIZE(signal_rules); i++)
+        for (size_t i = 0; i < n_signal_rules; i++)
             rules +=
                 s == (signal_rules[i].realtime ? SIGRTMIN + signal_rules[i].number : signal_rules[i].number);
         assert_true(rules <= 1);
