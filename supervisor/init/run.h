@@ -74,8 +74,21 @@ int keeper_run(const char *runtime, const char *libexec, const struct boot *boot
 /* Whether this program could go on from that state, which is that of its parent: the exit status. */
 int keeper_check_state(int fd);
 
-/* ---- between keeper.c, reports.c, stop.c and end.c ---- */
+/* ---- between keeper.c, setup.c, reap.c, reports.c, stop.c and end.c ---- */
 
+/* As it is before anything was opened. *k is all zero. */
+void keeper_init(struct keeper *k, const char *runtime, const char *libexec);
+/* At a start: everything that is kept. 0 or -errno, which was logged. */
+int keeper_open(struct keeper *k);
+/* Takes over from the program that ran in this process before. Does not fail: without a state that can be
+ * read all begins anew. */
+void keeper_resume(struct keeper *k, int state_fd);
+/* Takes in who has ended, a turn's share. */
+void keeper_reap(struct keeper *k);
+/* There is room in the feed again, on which zombies have waited. */
+void keeper_feed_writable(struct keeper *k);
+/* Parts that do not run are to be started now. */
+void keeper_parts_due(struct keeper *k);
 /* Takes in everything that davitd has sent so far. */
 void keeper_receive(struct keeper *k);
 void keeper_start_part(struct keeper *k, struct part *p);
