@@ -47,7 +47,7 @@ endif
 ifneq ($(COVERAGE),)
   OPTIMIZE := -O0 -g
   FORTIFY :=
-  INSTRUMENT := --coverage -fprofile-update=atomic -DDAVIT_COVERAGE=1
+  INSTRUMENT := --coverage -fprofile-update=atomic -DDAVIT_COVERAGE='"$(abspath $(O))"'
 endif
 
 CPPFLAGS_ALL := -D_GNU_SOURCE -Isupervisor -I$(O)/gen -DDAVIT_VERSION='"$(VERSION)"' \
@@ -186,7 +186,7 @@ soak: programs $(O)/tests/demo/payload $(O)/tests/soak/die-at ## 10,000 kills of
 # ---- quality ---------------------------------------------------------------------------------------------------------
 
 C_FILES = $(shell git ls-files '*.c' '*.h' 2>/dev/null || find supervisor tests -name '*.[ch]')
-SHELL_FILES = .ci/run tests/check tests/run tests/vm/run tests/vm/fetch tests/vm/base $(wildcard packaging/appliance/* tests/fuzz/run tests/vm/*.bash tests/vm/*.bats tests/vm/guest/* supervisor/control/embed.sh packaging/completions/davit tests/demo/demo \
+SHELL_FILES = .ci/run tests/check tests/run tests/vm/run tests/vm/fetch tests/vm/base tests/coverage $(wildcard packaging/appliance/* tests/fuzz/run tests/vm/*.bash tests/vm/*.bats tests/vm/guest/* supervisor/control/embed.sh packaging/completions/davit tests/demo/demo \
 	tests/bench/run tests/soak/soak tests/soak/die-at tests/lib.bash tests/integration/*.bash tests/integration/*.bats)
 
 .PHONY: format lint lint-deep lint-format lint-tidy lint-cppcheck lint-shell
@@ -242,11 +242,9 @@ $(FUZZ_TARGETS:%=fuzz-run-%): fuzz-run-%: $(O)/fuzz/%
 # ---- coverage --------------------------------------------------------------------------------------------------------
 
 .PHONY: coverage
-coverage: ## lines of supervisor/ that the tests reach
+coverage: ## lines of supervisor/ that the tests reach, here and in booted machines: in all and for each folder
 	$(MAKE) O=$(O)/coverage COVERAGE=1 programs test-programs
-	find $(O)/coverage -name '*.gcda' -delete
-	tests/run --build $(O)/coverage --no-vm || true
-	gcovr -r . --object-directory $(O)/coverage --filter 'supervisor/' --gcov-ignore-parse-errors --print-summary $(O)/coverage
+	tests/coverage $(O)/coverage
 
 # ---- demo, bench -----------------------------------------------------------------------------------------------------
 
@@ -317,5 +315,5 @@ uninstall: ## remove what install put there; /etc and /var stay
 clean: ## remove what was built
 	rm -rf $(O)
 
-# $(O)/vm has root file systems, in which *.d means something else.
--include $(shell find $(O) -path $(O)/vm -prune -o -name '*.d' -print 2>/dev/null)
+# $(O)/vm, and that of builds below it, have root file systems, in which *.d means something else.
+-include $(shell find $(O) -name vm -prune -o -name '*.d' -print 2>/dev/null)

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include "base/log.h"
+#include "shutdown/coverage.h"
 #include "shutdown/shutdown.h"
 
 /* How often a waiting loop looks up: often enough for the watchdog and for a person. */
@@ -38,6 +39,7 @@ static _noreturn_ void work(
         p->results[i] = function(context, i);
     }
     p->at = n;
+    coverage_save();
     _exit(EXIT_SUCCESS);
 }
 

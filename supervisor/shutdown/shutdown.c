@@ -9,6 +9,7 @@
 
 #include "base/fs.h"
 #include "base/log.h"
+#include "shutdown/coverage.h"
 #include "shutdown/mounts.h"
 
 /* Units had their time. What is left now has no reason to live, or cannot. */
@@ -57,6 +58,7 @@ static void take_apart(void) {
 
 /* A machine never comes back from here. */
 static int end(struct shutdown *s) {
+    coverage_save();
     int r = ending_reboot(s->kind, s->argument);
 
     if (s->kind == ENDING_KEXEC) {

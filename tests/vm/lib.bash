@@ -159,6 +159,16 @@ vm_wait() {
     # shellcheck source=/dev/null
     if [ -e "$V/result" ]; then . "$V/result"; fi
     if [ "$VM_END" = broken ]; then cat "$V/qemu.log" >&2; return 1; fi
+    vm_counters
+}
+# Of `make coverage`: what the programs have counted is on the machine's disk, below the same path as here. It is put beside the
+# build, which adds it up when all tests are over.
+vm_counters() {
+    [ -e "$DAVIT_BUILD/supervisor/main/davit-init.gcno" ] || return 0
+    local to
+    mkdir -p "$DAVIT_BUILD/vm/counted"
+    to=$(mktemp -d "$DAVIT_BUILD/vm/counted/XXXXXX")
+    debugfs -R "rdump \"$DAVIT_BUILD/supervisor\" \"$to\"" "$(vm_snapshot root)" >/dev/null 2>&1 || true
 }
 
 # vm_console: what the machine said since its last start
