@@ -25,6 +25,8 @@
 #include <linux/openat2.h>
 #include <sys/syscall.h>
 
+#include "base/subvolume.h"
+
 /* Levels whose descriptor stays open while the walk is below them. More saves little: wide directories are
  * near the top. */
 #define OPEN_LEVELS 32
@@ -128,6 +130,11 @@ static int push(struct walk *w, const char *name, int fd) {
 /* Removes name from the directory parent_fd, which is level parent (NULL for the root), or goes into it. */
 static int visit(struct walk *w, struct level *parent, int parent_fd, const char *name) {
     int fd = open_directory(parent_fd, name);
+    /* One with others in it is walked into first, like any directory. */
+    if (fd >= 0 && is_subvolume(fd) && subvolume_remove(parent_fd, name) == 0) {
+        close(fd);
+        return 0;
+    }
     if (fd >= 0)
         return push(w, name, fd);
     if (fd == -ENOENT)

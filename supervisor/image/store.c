@@ -10,7 +10,7 @@
 
 #define LOCK_POLL (20 * USEC_PER_MSEC)
 
-static const char *const directories[] = {"blobs/sha256", "layers", "references", "uses", "work"};
+static const char *const directories[] = {"blobs/sha256", "layers", "chains", "references", "uses", "work"};
 
 bool store_owns_name(const char *name) {
     size_t n = strcspn(name, "/");

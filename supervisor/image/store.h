@@ -9,12 +9,13 @@
  *          image.erofs, image.squashfs   a file system image that is mounted
  *          layer.json       what it was made from (struct layer_info)
  *          recipe           how its archive was written (worker/recipe.h)
+ *   ROOT/chains/HEX/tree    for drivers that make trees (driver.h): layers put together, HEX of their ChainID
  *   ROOT/references/NAME    a canonical name ("/" written "+"), in it the descriptor of the manifest
  *   ROOT/uses/UNIT          what a unit runs, and what it ran before that
  *   ROOT/work/NAME          whatever is not finished
  *   ROOT/lock
  *
- * ROOT is <state>/images, which may have plain image directories in it as well (image.h); the five names
+ * ROOT is <state>/images, which may have plain image directories in it as well (image.h); the six names
  * above are the store's. A copy of such a tree, read-only, is a store for reading: /usr/share/davit/images.
  *
  * Rules that every writer keeps:

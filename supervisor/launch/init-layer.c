@@ -6,7 +6,7 @@
  * is seen and can be changed (by copy-up) like any file, a symbolic link of the image in the same place is
  * covered instead of followed, and a commit of the upper directory does not contain it. It goes away with the
  * last overlay of it and with its place in the launcher's cache (layer-plan.h): a start that needs the same
- * layer gets the same one.
+ * layer gets the same one. Where the root is a tree of its own (tree.c) all of it is written there instead.
  *
  * A directory in it covers the image's directory of the same name, so it takes over mode and owner of that.
  */
@@ -61,8 +61,8 @@ static enum found image_look(const struct prepared *p, const char *path, struct 
 static int plan_directory(const struct prepared *p, struct layer_plan *plan, const char *path, mode_t mode) {
     struct stat st;
     mode_t there;
-    uid_t uid = p->root_uid;
-    gid_t gid = p->root_gid;
+    uid_t uid = p->made_uid;
+    gid_t gid = p->made_gid;
 
     if (layer_plan_find(plan, path, &there))
         return S_ISDIR(there) ? 0 : -ENOTDIR;
@@ -121,7 +121,7 @@ static int plan_file(const struct prepared *p, struct layer_plan *plan, const ch
         return error_set_errno(e, r, "make the parents of %s", path);
     if (layer_plan_find(plan, path, &there))
         return error_set(e, EEXIST, "create %s: it is there already", path);
-    layer_plan_add(plan, path, S_IFREG | mode, p->root_uid, p->root_gid, content);
+    layer_plan_add(plan, path, S_IFREG | mode, p->made_uid, p->made_gid, content);
     return 0;
 }
 
@@ -156,7 +156,7 @@ static int plan_mount_point(
         return 0;
     int r = directory ? plan_directories(p, plan, path) : plan_parents(p, plan, path);
     if (r >= 0 && !directory && !layer_plan_find(plan, path, &there))
-        layer_plan_add(plan, path, S_IFREG | 0644, p->root_uid, p->root_gid, NULL);
+        layer_plan_add(plan, path, S_IFREG | 0644, p->made_uid, p->made_gid, NULL);
     if (r == -ELOOP || r == -ENOTDIR)
         return 0; /* the child knows better, or says why not */
     return r < 0 ? error_set_errno(e, r, "make mount point %s", path) : 0;
@@ -198,7 +198,7 @@ static int plan_standard_directories(const struct prepared *p, struct layer_plan
         switch (image_look(p, standard_directories[i].path, &st)) {
         case FOUND_NOTHING:
             layer_plan_add(plan, standard_directories[i].path, S_IFDIR | standard_directories[i].mode,
-                p->root_uid, p->root_gid, NULL);
+                p->made_uid, p->made_gid, NULL);
             break;
         case FOUND_DIRECTORY:
             break;
@@ -239,5 +239,8 @@ int init_layer_make(struct prepared *p, struct error *e) {
         r = plan_file(p, &plan, p->spec->files[i].path, p->spec->files[i].content, p->spec->files[i].mode, e);
     if (r >= 0)
         r = plan_mount_points(p, &plan, e);
-    return r < 0 ? r : layer_plan_make(p->launcher, &plan, &p->init_layer, &p->init_layer_is_kept, e);
+    if (r < 0)
+        return r;
+    return p->spec->tree ? layer_plan_write(&plan, p->layer_fds[0], e)
+                         : layer_plan_make(p->launcher, &plan, &p->init_layer, &p->init_layer_is_kept, e);
 }

@@ -15,6 +15,7 @@
 
 #include <sys/resource.h>
 
+#include "base/copy_tree.h"
 #include "launch/kernel.h"
 #include "launch/launch.h"
 
@@ -99,7 +100,10 @@ struct prepared {
     /* SPEC_CONTAINER only */
     int userns_fd;               /* for id maps; the idmap cache's */
     uint32_t root_uid, root_gid; /* of the container's root, outside */
-    int *layer_fds;              /* layer directories, lowest first; idmapped if there is a user namespace */
+    uint32_t made_uid,
+        made_gid;   /* the same, for what davit makes in the image's place: in a tree, as on disk */
+    int *layer_fds; /* layer directories, lowest first; idmapped if there is a user namespace. A
+                       tree: that one, as on disk */
     size_t n_layer_fds;
     int layers_clone;  /* the detached mount that layer_fds are on, if idmapped; -1 */
     int *extra_clones; /* of layers that are elsewhere */
@@ -107,7 +111,7 @@ struct prepared {
     int init_layer;          /* detached tmpfs */
     bool init_layer_is_kept; /* the cache's, not ours to close */
     int upper_fd, work_fd, upper_clone;
-    int root_fd;               /* the overlay, detached */
+    int root_fd;               /* the overlay or the tree, detached */
     int *mount_fds;            /* one for each spec->mounts; -1: made in the child, or skipped */
     int *device_fds;           /* one for each spec->devices: a detached clone or -1 */
     struct stat *device_stats; /* st_rdev 0 = skipped */
@@ -134,10 +138,13 @@ int layers_open(struct prepared *p, struct error *e);     /* h: overlay.c */
 int upper_make(struct prepared *p, struct error *e);      /* h: overlay.c */
 int init_layer_make(struct prepared *p, struct error *e); /* init-layer.c */
 int overlay_make(struct prepared *p, struct error *e);    /* h with OVERLAY_DETACHED, else ours: overlay.c */
-int volumes_open(struct prepared *p, struct error *e);    /* h: volumes.c */
-int volumes_fill(struct prepared *p, struct error *e);    /* volumes.c */
-int volumes_lock(struct prepared *p, struct error *e);    /* volumes.c: before the clone */
-void volumes_unlock(struct prepared *p);                  /* after it, in the launcher */
+int tree_open(struct prepared *p, struct error *e);       /* h: tree.c, instead of layers and overlay */
+/* A clone of the directory that shows owners through the id map of userns_fd (-1: as they are); overlay.c. */
+int clone_idmapped(const char *path, int userns_fd, struct error *e);
+int volumes_open(struct prepared *p, struct error *e); /* h: volumes.c */
+int volumes_fill(struct prepared *p, struct error *e); /* volumes.c */
+int volumes_lock(struct prepared *p, struct error *e); /* volumes.c: before the clone */
+void volumes_unlock(struct prepared *p);               /* after it, in the launcher */
 /* volume-device.c, h: a detached mount, with all flags in force: the spec's and those of its options. */
 int volume_mount_device(const struct spec_mount *m, uint32_t *ret_flags, struct error *e);
 /* Its source was opened by the launcher; else the child makes a file system. */
@@ -229,12 +236,6 @@ int task_run(const struct container_spec *s, struct error *e);
 /* True if s was a chore so small that it is done already. False: it needs a clone, for its time or its
  * error. */
 bool task_try(const struct launcher *l, const struct container_spec *s);
-
-/* copy-tree.c: copies what is below from to below to (both directories). Ids are translated through the
- * spec's maps from outside to inside if translate is not NULL. */
-int copy_tree(int from, int to, const struct container_spec *translate, struct error *e);
-/* 1 if there is nothing in the directory. */
-int directory_is_empty(int fd);
 
 /* init1.c: pid 1 of a container with RunInit=yes. Starts the program as its child, forwards signals, reaps.
  */

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "launch/layer-plan.h"
 
+#include <limits.h>
+#include <sys/xattr.h>
+
 #include "base/fs.h"
+#include "base/tree_compare.h"
 #include "launch/internal.h"
 #include "launch/mount.h"
+#include "launch/resolve.h"
 
 /* In front of its path (with NUL) and content (without). Numbers only, no padding: compared as bytes. */
 struct record {
@@ -104,6 +109,59 @@ static int make_layer(const struct layer_plan *plan, int *ret, struct error *e) 
             return error_set_errno(e, r, "make %s", n.path);
     }
     *ret = TAKE_FD(layer);
+    return 0;
+}
+
+/* Whoever compares the tree with what it was made from shall see nothing of this. Of no consequence if it
+ * fails. */
+static void mark_as_made(int directory, const char *name) {
+    _cleanup_close_ int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0)
+        (void)fsetxattr(fd, TREE_MADE_XATTR, "", 0, 0);
+}
+
+/* Each directory that the plan goes through is a real one: init-layer.c looks, and nobody else has the tree.
+ */
+static int write_node(int root, struct node *n) {
+    const char *base = path_basename(n->path);
+    char parent[PATH_MAX];
+    struct stat st;
+
+    if (snprintf(parent, sizeof(parent), "%.*s.", (int)(base - n->path), n->path) >= (int)sizeof(parent))
+        return -ENAMETOOLONG;
+    _cleanup_close_ int fd = root_open_strict(root, parent, O_RDONLY | O_DIRECTORY);
+    if (fd < 0)
+        return fd;
+    if (fstat(fd, &st) < 0)
+        return negative_errno();
+    int r = S_ISDIR(n->record.mode) ? 0 : remove_tree(fd, base);
+    if (r < 0)
+        return r;
+    n->path = base - 1;
+    r = make_node(fd, n);
+    if (r == -EEXIST && S_ISDIR(n->record.mode))
+        return 0;
+    if (r < 0)
+        return r;
+    mark_as_made(fd, base);
+    const struct timespec times[] = {st.st_atim, st.st_mtim};
+    (void)futimens(fd, times);
+    return 0;
+}
+
+int layer_plan_write(const struct layer_plan *plan, int fd, struct error *e) {
+    size_t position = 0;
+    struct node n;
+
+    if (strbuf_failed(&plan->records))
+        return error_set(e, ENOMEM, "out of memory");
+    (void)next_node(plan, &position, &n); /* the root is what it is */
+    while (next_node(plan, &position, &n)) {
+        const char *path = n.path;
+        int r = write_node(fd, &n);
+        if (r < 0)
+            return error_set_errno(e, r, "make %s", path);
+    }
     return 0;
 }
 

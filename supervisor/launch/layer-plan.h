@@ -32,6 +32,9 @@ bool layer_plan_find(const struct layer_plan *plan, const char *path, mode_t *re
  * twice. */
 int layer_plan_make(
     struct launcher *l, const struct layer_plan *plan, int *ret_fd, bool *ret_kept, struct error *e);
+/* Writes it into a directory that is there: what is in the way of a file goes, directories stay as they are.
+ */
+int layer_plan_write(const struct layer_plan *plan, int fd, struct error *e);
 void layer_plan_free(struct layer_plan *plan);
 
 void layer_cache_free(struct launcher *l);

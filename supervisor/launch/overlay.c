@@ -46,11 +46,11 @@ static size_t common_directory(const struct prepared *p, const char **ret_first)
     return n;
 }
 
-static int clone_idmapped(const char *path, int userns_fd, struct error *e) {
+int clone_idmapped(const char *path, int userns_fd, struct error *e) {
     _cleanup_close_ int fd = mount_clone(AT_FDCWD, path, false);
     if (fd < 0)
         return error_set_errno(e, fd, "open_tree %s", path);
-    int r = mount_set(fd, false, MOUNT_ATTR_NODEV, 0, MS_PRIVATE, userns_fd);
+    int r = mount_set(fd, false, userns_fd >= 0 ? MOUNT_ATTR_NODEV : 0, 0, MS_PRIVATE, userns_fd);
     if (r == -EINVAL || r == -EPERM)
         return error_set(e, EOPNOTSUPP, "%s: its file system cannot be id-mapped on this kernel", path);
     if (r < 0)

@@ -154,6 +154,8 @@ static int open_userns(struct prepared *p, struct error *e) {
 
     p->root_uid = idmap_outside(s->uid_map, s->n_uid_map, 0);
     p->root_gid = idmap_outside(s->gid_map, s->n_gid_map, 0);
+    p->made_uid = p->root_uid;
+    p->made_gid = p->root_gid;
     if (!(s->namespaces & NS_USER))
         return 0;
     int fd = idmap_userns(p->launcher, s, e);
@@ -199,12 +201,16 @@ static int open_console(struct prepared *p, struct error *e) {
     return 0;
 }
 
+static int open_layers(struct prepared *p, struct error *e) {
+    return p->spec->tree ? tree_open(p, e) : layers_open(p, e);
+}
+
 static int make_overlay_in_host(struct prepared *p, struct error *e) {
-    return p->launcher->overlay == OVERLAY_DETACHED ? overlay_make(p, e) : 0;
+    return !p->spec->tree && p->launcher->overlay == OVERLAY_DETACHED ? overlay_make(p, e) : 0;
 }
 
 static int make_overlay_in_own(struct prepared *p, struct error *e) {
-    return p->launcher->overlay != OVERLAY_DETACHED ? overlay_make(p, e) : 0;
+    return !p->spec->tree && p->launcher->overlay != OVERLAY_DETACHED ? overlay_make(p, e) : 0;
 }
 
 /* ---- the sequence ---- */
@@ -223,7 +229,7 @@ static const struct {
     {"id-maps", open_userns, OWN, KIND(SPEC_CONTAINER)},
     {"proc", open_kernel_views, OWN, KIND(SPEC_CONTAINER)},
     {"cgroup", open_cgroups, HOST, EVERY_KIND},
-    {"layers", layers_open, HOST, KIND(SPEC_CONTAINER)},
+    {"layers", open_layers, HOST, KIND(SPEC_CONTAINER)},
     {"upper-directory", upper_make, HOST, KIND(SPEC_CONTAINER)},
     {"volumes", volumes_open, HOST, KIND(SPEC_CONTAINER)},
     {"devices", devices_open, HOST, KIND(SPEC_CONTAINER)},

@@ -132,9 +132,13 @@ static int check_files(const struct container_spec *s, struct error *e) {
 static int check_rootfs(const struct container_spec *s, struct error *e) {
     size_t n_layers = strv_length(s->layers);
 
-    if (n_layers == 0 || n_layers > MAX_LAYERS)
+    if (s->tree && (n_layers > 0 || s->upper_dir))
+        return BAD(e, "a root file system is either a tree or layers");
+    if (!s->tree && (n_layers == 0 || n_layers > MAX_LAYERS))
         return BAD(e, "%zu layers: a root file system has 1 to %d", n_layers, MAX_LAYERS);
     int r = check_paths(s->layers, "a layer", e);
+    if (r >= 0)
+        r = check_optional_path(s->tree, "the tree of a root file system", e);
     if (r >= 0)
         r = check_optional_path(s->upper_dir, "the upper directory", e);
     if (r >= 0)

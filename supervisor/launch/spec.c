@@ -96,6 +96,7 @@ static const struct field spec_fields[] = {
     ONE(FIELD_STRING, cgroup_unified),
     ONE(FIELD_STRV, cgroup_v1_tasks),
     ONE(FIELD_STRV, layers),
+    ONE(FIELD_STRING, tree),
     ONE(FIELD_STRING, upper_dir),
     ONE(FIELD_BOOL, read_only),
     ONE(FIELD_BOOL, volatile_upper),

@@ -120,7 +120,9 @@ struct container_spec {
     char **cgroup_v1_tasks; /* `tasks` files into which the child writes "0" */
 
     /* ---- root file system (SPEC_CONTAINER) ---- */
-    char **layers;   /* host directories, lowest first */
+    char **layers; /* host directories, lowest first */
+    char *tree; /* instead of layers and upper_dir: the host directory that is the root, and belongs to this
+                   start alone */
     char *upper_dir; /* host directory for this start; "upper" and "work" are made in it. NULL = read-only
                         overlay */
     bool read_only;  /* the root is mounted read-only (the upper may exist for the init layer's sake) */

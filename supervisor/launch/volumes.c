@@ -171,6 +171,16 @@ int volumes_open(struct prepared *p, struct error *e) {
 
 /* ---- first filling ---- */
 
+/* An owner that the container cannot have becomes its root. */
+static void owner_inside(const void *userdata, uint32_t *uid, uint32_t *gid) {
+    const struct container_spec *s = userdata;
+    uint32_t u = idmap_inside(s->uid_map, s->n_uid_map, *uid);
+    uint32_t g = idmap_inside(s->gid_map, s->n_gid_map, *gid);
+
+    *uid = u == SPEC_ID_UNSET ? 0 : u;
+    *gid = g == SPEC_ID_UNSET ? 0 : g;
+}
+
 /* An empty volume gets what the image has at its place, once. The volume is written through its plain
  * directory (its clone may be read-only), so ids are turned from outside, as the overlay shows them, to what
  * belongs on disk. */
@@ -193,7 +203,8 @@ static int fill(struct prepared *p, size_t i, struct error *e) {
     if (from < 0)
         return error_set_errno(e, from, "open %s in the image", m->target);
     bool mapped = p->userns_fd >= 0 && (m->flags & MOUNT_IDMAP);
-    r = copy_tree(from, to, mapped ? p->spec : NULL, e);
+    const struct copy_tree_options options = {.owner = owner_inside, .userdata = p->spec};
+    r = copy_tree(from, to, mapped ? &options : NULL, e);
     if (r < 0)
         return error_prefix(e, "copy %s to %s", m->target, m->source);
     /* The copy took over the owner of the image's directory. One that was chosen (UID= and GID= of a .volume)

@@ -296,6 +296,7 @@ void prepare_cleanup(struct managed_unit *u, bool restart_follows) {
 void resources_free(struct managed_unit *u) {
     cleanup_cancel(u);
     pull_cancel(u);
+    tree_cancel(u);
     notify_close(u);
     logs_forget(u);
     forget_image(u);

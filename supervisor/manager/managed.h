@@ -140,6 +140,7 @@ struct managed_unit {
     struct list slot_link;        /* preparing, and waits for one: jobs.prepared_queue */
     struct pull_waiter *pull;     /* pull.c: its image is being fetched; NULL = it is not */
     char *pulled_image;           /* canonical name of what was fetched for this start; NULL = nothing was */
+    struct image_worker *tree_worker; /* tree.c: its root is being made; NULL = it is not */
     bool reload_failed;
     bool prepare_waits; /* for the next attempt */
     unsigned prepare_attempts;

@@ -51,9 +51,12 @@ static int prepare_container(struct managed_unit *u, struct error *e) {
     e->step[0] = '\0';
     error_set_step(e, "rootfs");
     r = prepare_upper(u, e);
-    return r < 0 ? r : prepare_anonymous_volumes(u, image, e);
+    if (r >= 0)
+        r = prepare_anonymous_volumes(u, image, e);
+    return r < 0 ? r : tree_start(u, image, e);
 }
 
+/* With u->tree_worker it is not done yet, and goes on by itself. */
 static int prepare(struct managed_unit *u, struct error *e) {
     switch (u->config->type) {
     case UNIT_CONTAINER:
@@ -100,7 +103,9 @@ void prepare_start(struct managed_unit *u) {
     if (r == 0)
         r = prepare(u, &e);
     unit_mark_dirty(u);
-    if (r >= 0)
+    if (r >= 0 && u->tree_worker)
+        unit_slot_release(u);
+    else if (r >= 0)
         unit_event(u, EVENT_PREPARED);
     else
         prepare_failed(u, &e);
@@ -111,6 +116,12 @@ void prepare_start(struct managed_unit *u) {
 bool prepare_fall_back(struct managed_unit *u, const struct error *e) {
     if (!prepare_can_fall_back(u, e))
         return false;
+    if (tree_is_made(u)) {
+        /* As on disk whatever the user namespace is. */
+        prepare_without_user_namespace(u, e->text);
+        unit_mark_dirty(u);
+        return true;
+    }
     _cleanup_free_ char *second = u->resources.upper_dir ? strf("%s.host", u->resources.upper_dir) : NULL;
     if (!second || mkdir_parents(AT_FDCWD, second, 0700) < 0)
         return false;
@@ -124,8 +135,10 @@ bool prepare_fall_back(struct managed_unit *u, const struct error *e) {
     return true;
 }
 
-/* Only the fetching takes longer than prepare_start() itself. What was made is for prepare_cleanup(). */
+/* Only what a worker does takes longer than prepare_start() itself. What was made is for prepare_cleanup().
+ */
 void prepare_cancel(struct managed_unit *u) {
     pull_cancel(u);
+    tree_cancel(u);
     unit_set_status_text(u, NULL);
 }

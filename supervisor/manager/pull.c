@@ -8,32 +8,24 @@
  * for the first one's lock and finds the image there: nothing is fetched twice, and nobody has to be found
  * again.
  */
-#include <fcntl.h>
 #include <inttypes.h>
-#include <jansson.h>
-#include <signal.h>
-#include <sys/wait.h>
 
-#include "base/fd.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/parse.h"
 #include "image/pull-policy.h"
+#include "manager/image_worker.h"
 #include "manager/spec_internal.h"
 
-#define LINE_MAX_BYTES (64 * 1024)
 #define STATUS_INTERVAL USEC_PER_SEC
 
 struct pull {
     struct manager *manager;
     struct list link; /* manager->pulls */
     struct list waiters;
-    char *image;            /* as it is written */
-    char *key;              /* everything the worker is told: who waits for the same shares it */
-    struct process *worker; /* NULL once it is gone */
-    int pipe;
-    sd_event_source *source;
-    struct strbuf line;
+    char *image; /* as it is written */
+    char *key;   /* everything the worker is told: who waits for the same shares it */
+    struct image_worker *worker;
     char *name; /* canonical, of what is there now */
     usec_t shown_at;
     struct error error;
@@ -125,14 +117,8 @@ static int add_section(char ***argv, const struct image_section *i) {
 
 static int make_arguments(struct manager *m, const struct wish *w, char ***ret) {
     _cleanup_strv_free_ char **argv = NULL, **roots = NULL;
-    int r = strv_consume(&argv, path_join(m->paths.libexec, "davit-image"));
+    int r = strv_append(&argv, "pull");
 
-    if (r >= 0)
-        r = strv_append(&argv, "pull");
-    if (r >= 0)
-        r = strv_consume(&argv, strf("--store=%s/images", m->paths.state));
-    if (r >= 0)
-        r = strv_append(&argv, "--progress-fd=3");
     if (r >= 0)
         r = strv_consume(&argv, strf("--policy=%s", pull_policy_name(w->pull->policy)));
     if (r >= 0)
@@ -145,8 +131,6 @@ static int make_arguments(struct manager *m, const struct wish *w, char ***ret) 
         r = images_roots(m, &roots);
     STRV_FOREACH (root, roots)
         r = r < 0 ? r : add_option(&argv, "root", *root);
-    if (r >= 0)
-        r = add_option(&argv, "conf", m->paths.config);
     if (r >= 0)
         r = strv_append(&argv, "--");
     if (r >= 0)
@@ -181,11 +165,6 @@ static void waiter_free(struct pull_waiter *w) {
 }
 
 static void pull_free(struct pull *p) {
-    if (p->worker)
-        process_abandon(p->worker);
-    (void)sd_event_source_unref(p->source);
-    closep(&p->pipe);
-    strbuf_free(&p->line);
     list_remove(&p->link);
     free(p->image);
     free(p->key);
@@ -272,126 +251,52 @@ static void take_image(struct pull *p, json_t *event) {
         fail(p, ENOMEM, "out of memory");
 }
 
-static void take_error(struct pull *p, json_t *event) {
-    const char *text = json_string_value(json_object_get(event, "text"));
-    json_int_t number = json_integer_value(json_object_get(event, "number"));
-
-    error_set_step(&p->error, PULL_STEP);
-    (void)error_set(&p->error, number > 0 && number < 4096 ? (int)number : EIO, "%s", text ? text : p->image);
-}
-
-static void take_line(struct pull *p, const char *line) {
+static void on_event(void *userdata, const char *kind, json_t *event) {
     static const struct {
-        const char *event;
+        const char *kind;
         void (*take)(struct pull *p, json_t *event);
     } table[] = {
         {"progress", show_progress},
         {"note", show_note},
         {"image", take_image},
-        {"error", take_error},
     };
-    json_t *event = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
-    const char *kind = json_string_value(json_object_get(event, "event"));
 
-    for (size_t i = 0; kind && i < ARRAY_SIZE(table); i++)
-        if (streq(table[i].event, kind))
-            table[i].take(p, event);
-    json_decref(event);
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+        if (streq(table[i].kind, kind))
+            table[i].take(userdata, event);
 }
 
-static void take_lines(struct pull *p, char *data, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        if (data[i] != '\n') {
-            if (p->line.length < LINE_MAX_BYTES)
-                strbuf_putc(&p->line, data[i]);
-            continue;
-        }
-        _cleanup_free_ char *line = strbuf_take(&p->line);
-        if (line)
-            take_line(p, line);
-    }
-}
-
-static int on_pipe(_unused_ sd_event_source *s, int fd, _unused_ uint32_t events, void *userdata) {
+static void on_ended(void *userdata, const struct error *e) {
     struct pull *p = userdata;
-    char buffer[4096];
-
-    ssize_t n = read(fd, buffer, sizeof(buffer));
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return 0;
-    if (n > 0) {
-        take_lines(p, buffer, (size_t)n);
-        return 0;
-    }
-    /* Nobody writes any more. A worker that was killed has said neither what it got nor why not. */
-    if (p->error.number == 0 && !p->name)
-        fail(p, EIO, "the worker ended before it was done");
-    finish(p);
-    return 0;
-}
-
-static void on_failed(struct process *process, const struct error *e) {
-    struct pull *p = process->userdata;
-
-    p->error = *e;
-    (void)snprintf(p->error.step, sizeof(p->error.step), "%s", PULL_STEP);
-    if (process->pid == 0) {
-        p->worker = NULL;
-        process_free(process);
-        finish(p);
-    }
-}
-
-/* What it wrote is in the pipe; the pipe's end tells when that is all. */
-static void on_exited(struct process *process, _unused_ const struct process_exit *x) {
-    struct pull *p = process->userdata;
 
     p->worker = NULL;
-    process_free(process);
+    if (e) {
+        p->error = *e;
+        error_set_step(&p->error, PULL_STEP);
+    } else if (p->error.number == 0 && !p->name)
+        fail(p, EIO, "the worker ended before it was done");
+    finish(p);
 }
 
-static const struct process_callbacks calls = {.failed = on_failed, .exited = on_exited};
+static const struct image_worker_calls calls = {on_event, on_ended};
 
 /* ---- the beginning ---- */
 
-static int start_worker(struct pull *p, const struct wish *w, char **argv, struct error *e) {
-    struct manager *m = p->manager;
-    _cleanup_strv_free_ char **env = NULL;
-    struct container_spec spec;
-    int fds[2];
-
-    if (make_environment(w, &env) < 0)
-        return error_set(e, ENOMEM, "out of memory");
-    if (pipe2(fds, O_CLOEXEC) < 0)
-        return error_set_errno(e, errno, "pipe");
-    p->pipe = fds[0];
-    _cleanup_close_ int write_fd = fds[1];
-    (void)fd_set_nonblock(p->pipe, true);
-    spec_init(&spec);
-    spec.kind = SPEC_PROCESS;
-    spec.argv = argv;
-    spec.environment = env;
-    spec.capabilities = spec_own_capabilities();
-    spec.pass_fd = 0;
-    int r = process_start(m, NULL, PROCESS_WORKER, &spec, &write_fd, 1, &calls, p, &p->worker, e);
-    if (r < 0)
-        return r;
-    r = sd_event_add_io(m->event, &p->source, p->pipe, EPOLLIN, on_pipe, p);
-    return r < 0 ? error_set_errno(e, r, "watching the worker") : 0;
-}
-
 static int pull_new(
     struct manager *m, const struct wish *w, char **argv, char *key, struct pull **ret, struct error *e) {
+    _cleanup_strv_free_ char **env = NULL;
     struct pull *p = calloc(1, sizeof(*p));
 
     if (!p) {
         free(key);
         return error_set(e, ENOMEM, "out of memory");
     }
-    *p = (struct pull){.manager = m, .pipe = -1, .key = key, .image = strdup(w->image)};
+    *p = (struct pull){.manager = m, .key = key, .image = strdup(w->image)};
     list_init(&p->waiters);
     list_append(&m->pulls, &p->link);
-    int r = p->image ? start_worker(p, w, argv, e) : error_set(e, ENOMEM, "out of memory");
+    int r = p->image && make_environment(w, &env) >= 0
+                ? image_worker_start(m, argv, env, &calls, p, &p->worker, e)
+                : error_set(e, ENOMEM, "out of memory");
     if (r < 0) {
         pull_free(p);
         return r;
@@ -452,6 +357,6 @@ void pull_cancel(struct managed_unit *u) {
         return;
     /* What it has fetched stays for the next time. */
     if (p->worker)
-        (void)process_kill(p->worker, SIGTERM);
+        image_worker_cancel(p->worker);
     pull_free(p);
 }

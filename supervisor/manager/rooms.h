@@ -45,6 +45,19 @@ int pull_start(struct managed_unit *u, struct error *e);
 /* u does not wait any more; without anybody who does the worker is ended. */
 void pull_cancel(struct managed_unit *u);
 
+/* ---- tree.c ---- */
+struct container_spec;
+/* Whether the storage driver makes a tree of the image for u, and of which layers (new). */
+bool tree_is_wanted(struct managed_unit *u, const struct image *image, char ***ret_layers);
+bool tree_is_made(const struct managed_unit *u);
+/* What davit-image is called with to make it; *ret is NULL where there is nothing to make (any more). */
+int tree_arguments(struct managed_unit *u, const struct image *image, char ***ret, struct error *e);
+/* It is made: the spec says so instead of layers. */
+int tree_of_container(const struct managed_unit *u, struct container_spec *s, struct error *e);
+/* 1: it is being made; then u asks for a slot, or EVENT_FAILURE. 0: there is nothing to make. */
+int tree_start(struct managed_unit *u, const struct image *image, struct error *e);
+void tree_cancel(struct managed_unit *u);
+
 /* ---- prepare.c ---- */
 /* u could not be prepared: e, whose step is set, becomes the unit's. */
 void prepare_failed(struct managed_unit *u, const struct error *e);

@@ -4,13 +4,15 @@
 
 #include "base/log.h"
 #include "base/wire.h"
+#include "image/driver.h"
 
-#define WIRE_VERSION 2
+#define WIRE_VERSION 3
 
 void settings_init(struct settings *s) {
     *s = (struct settings){
         .log_level = LOG_INFO,
         .log_sink = strdup("auto"),
+        .storage_driver = strdup(STORAGE_DRIVER_DEFAULT),
         .log_max_size = UINT64_C(16) * 1024 * 1024,
         .log_max_files = 5,
         .default_timeout_start = 90 * USEC_PER_SEC,
@@ -31,6 +33,7 @@ void settings_done(struct settings *s) {
     strv_free(s->unit_path);
     strv_free(s->image_roots);
     free(s->log_sink);
+    free(s->storage_driver);
     free(s->default_target);
     *s = (struct settings){};
 }
@@ -46,6 +49,7 @@ int settings_encode(const struct settings *s, const struct error *e, void **ret,
     } else {
         wire_put_strv(&w, s->unit_path);
         wire_put_strv(&w, s->image_roots);
+        wire_put_string(&w, s->storage_driver);
         wire_put_u32(&w, (uint32_t)s->log_level);
         wire_put_string(&w, s->log_sink);
         wire_put_u64(&w, s->log_max_size);
@@ -100,6 +104,7 @@ int settings_decode(const void *data, size_t n, struct settings *ret, struct err
         .unit_path = wire_get_strv(&r),
         .image_roots = wire_get_strv(&r),
     };
+    s.storage_driver = wire_get_string(&r);
     s.log_level = (int)wire_get_u32(&r);
     s.log_sink = wire_get_string(&r);
     s.log_max_size = wire_get_u64(&r);
@@ -121,7 +126,8 @@ int settings_decode(const void *data, size_t n, struct settings *ret, struct err
     s.max_units = wire_get_u32(&r);
     s.max_clients_per_uid = wire_get_u32(&r);
     s.default_target = wire_get_string(&r);
-    if (wire_reader_finish(&r) < 0 || !s.log_sink || !s.default_target || s.userns_size == 0) {
+    if (wire_reader_finish(&r) < 0 || !s.log_sink || !s.storage_driver || !s.default_target ||
+        s.userns_size == 0) {
         settings_done(&s);
         return error_set(e, EBADMSG, "unreadable answer of the configuration reader");
     }

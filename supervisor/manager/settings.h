@@ -11,8 +11,9 @@
 struct settings {
     char **unit_path; /* added behind the built-in directories */
     char **image_roots;
-    int log_level;  /* LOG_INFO */
-    char *log_sink; /* "auto", "journal", "file" */
+    char *storage_driver; /* a name of image/driver.h */
+    int log_level;        /* LOG_INFO */
+    char *log_sink;       /* "auto", "journal", "file" */
     uint64_t log_max_size;
     uint32_t log_max_files;
     bool strict;

@@ -9,6 +9,7 @@ enum setting_type {
     SETTING_PATHS,
     SETTING_SINK,
     SETTING_UNIT,
+    SETTING_DRIVER,
     SETTING_TIME,
     SETTING_U32,
     SETTING_SIZE,

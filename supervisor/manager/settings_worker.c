@@ -14,6 +14,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "image/driver.h"
 #include "image/registries.h"
 #include "manager/settings.h"
 #include "manager/settings_keys.h"
@@ -29,6 +30,7 @@ static const char *const sinks[] = {"auto", "journal", "file", NULL};
 static const struct setting_key table[] = {
     SETTING("unit_path", SETTING_PATHS, unit_path, 0, 0),
     SETTING("image_roots", SETTING_PATHS, image_roots, 0, 0),
+    SETTING("storage_driver", SETTING_DRIVER, storage_driver, 0, 0),
     SETTING("default_target", SETTING_UNIT, default_target, 0, 0),
     SETTING("strict", SETTING_BOOL, strict, 0, 0),
     SETTING("allow_missing_limits", SETTING_BOOL, allow_missing_limits, 0, 0),
@@ -185,6 +187,15 @@ static int set_integer(
     return 0;
 }
 
+static int set_driver(const config_setting_t *s, const char *path, char **field, struct error *e) {
+    const struct storage_driver *driver;
+
+    int r = storage_driver_find(config_setting_get_string(s) ?: "", &driver, e);
+    if (r < 0)
+        return error_prefix(e, "%s:%u: storage_driver", path, config_setting_source_line(s));
+    return free_and_strdup(field, driver->name) < 0 ? error_set(e, ENOMEM, "out of memory") : 0;
+}
+
 static int set_value(struct settings *settings, const struct setting_key *k, const config_setting_t *s,
     const char *path, struct error *e) {
     void *field = (char *)settings + k->offset;
@@ -196,6 +207,8 @@ static int set_value(struct settings *settings, const struct setting_key *k, con
     case SETTING_SINK:
     case SETTING_UNIT:
         return set_text(s, path, k, field, e);
+    case SETTING_DRIVER:
+        return set_driver(s, path, field, e);
     case SETTING_TIME:
         return set_time(s, path, field, e);
     case SETTING_U32:
@@ -241,37 +254,10 @@ static int check_registries(const config_setting_t *s, const char *path, struct 
     return r;
 }
 
-/* Overlay is the only one. What other engines call drivers is known, so that a line taken over from one of
- * their files is answered with what to do. */
-static int check_driver(const config_setting_t *s, const char *path, struct error *e) {
-    static const struct {
-        const char *name, *instead;
-    } others[] = {
-        {"overlay2", "it is called \"overlay\""},
-        {"vfs", "overlay works on every file system that davit runs on"},
-        {"btrfs", "overlay works on btrfs"},
-        {"zfs", "put /var/lib/davit on a file system that can hold overlay's upper directories, ext4 or xfs "
-                "on a zvol"},
-        {"devicemapper", "put /var/lib/davit on a file system of a logical volume"},
-        {"aufs", "the kernel has overlay instead"},
-    };
-    const char *text = config_setting_get_string(s);
-
-    if (text && streq(text, "overlay"))
-        return 0;
-    for (size_t i = 0; text && i < ARRAY_SIZE(others); i++)
-        if (streq(text, others[i].name))
-            return error_set(e, EOPNOTSUPP, "%s:%u: storage_driver = \"%s\" is not supported: %s", path,
-                config_setting_source_line(s), text, others[i].instead);
-    return bad(s, path, e, "\"overlay\"");
-}
-
 static int set_named(struct settings *settings, const char *name, const config_setting_t *s, const char *path,
     struct error *e) {
     if (streq(name, "registries"))
         return check_registries(s, path, e);
-    if (streq(name, "storage_driver"))
-        return check_driver(s, path, e);
     for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
         if (streq(table[i].name, name))
             return set_value(settings, &table[i], s, path, e);
@@ -367,6 +353,7 @@ static void print_value(const struct settings *settings, const struct setting_ke
         break;
     case SETTING_SINK:
     case SETTING_UNIT:
+    case SETTING_DRIVER:
         printf("\"%s\"", *(char *const *)field);
         break;
     case SETTING_TIME:

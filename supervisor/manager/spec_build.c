@@ -319,6 +319,7 @@ static int add_id_maps(const struct managed_unit *u, struct container_spec *s) {
 static int root_of_container(
     struct managed_unit *u, const struct image *image, struct container_spec *s, struct error *e) {
     const struct container_section *c = u->config->container;
+    _cleanup_strv_free_ char **layers = NULL;
 
     s->namespaces =
         NS_MOUNT | NS_UTS | NS_IPC | NS_PID | NS_CGROUP | (c->network == NETWORK_HOST ? 0 : NS_NETWORK);
@@ -334,7 +335,7 @@ static int root_of_container(
         if (r < 0)
             return error_set_errno(e, r, "notify socket");
     }
-    return 0;
+    return tree_is_wanted(u, image, &layers) ? tree_of_container(u, s, e) : 0;
 }
 
 static int build_container(struct managed_unit *u, const struct image *image, struct container_spec *s,

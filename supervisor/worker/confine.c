@@ -2,7 +2,9 @@
 #include "worker/confine.h"
 
 #include <fcntl.h>
+#include <linux/btrfs.h>
 #include <linux/capability.h>
+#include <linux/fs.h>
 #include <linux/landlock.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -157,6 +159,8 @@ static const char *const calls_fetch[] = {"accept4", "bind", "connect", "epoll_c
     "pselect6", "readlink", "recvfrom", "recvmmsg", "recvmsg", "select", "sendmmsg", "sendmsg", "sendto",
     "setsockopt", "shutdown", "socket", "socketpair", NULL};
 
+static const char *const calls_tree[] = {"copy_file_range", "sendfile", NULL};
+
 static int add_calls(scmp_filter_ctx filter, const char *const *names) {
     int r = 0;
 
@@ -180,6 +184,17 @@ static int add_threads(scmp_filter_ctx filter) {
     return r < 0 ? r : seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 }
 
+/* Nothing else that a device or file system may offer by ioctl(2). */
+static int add_tree_requests(scmp_filter_ctx filter) {
+    static const unsigned long requests[] = {
+        FICLONE, BTRFS_IOC_SUBVOL_CREATE, BTRFS_IOC_SNAP_CREATE_V2, BTRFS_IOC_SNAP_DESTROY};
+    int r = add_calls(filter, calls_tree);
+
+    for (size_t i = 0; i < ARRAY_SIZE(requests) && r >= 0; i++)
+        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, requests[i]));
+    return r;
+}
+
 static int restrict_calls(const struct worker *w, struct error *e) {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 
@@ -190,6 +205,8 @@ static int restrict_calls(const struct worker *w, struct error *e) {
         r = add_threads(filter);
     if (r >= 0 && w->command->confinement == CONFINE_FETCH)
         r = add_calls(filter, calls_fetch);
+    if (r >= 0 && w->command->confinement == CONFINE_TREE)
+        r = add_tree_requests(filter);
     if (r >= 0)
         r = seccomp_load(filter);
     seccomp_release(filter);

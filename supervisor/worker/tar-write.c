@@ -199,7 +199,8 @@ static int compare_names(const void *a, const void *b) {
 }
 
 static bool is_kept(const char *name) {
-    if (startswith(name, "trusted.overlay.") || startswith(name, "user.overlay."))
+    if (startswith(name, "trusted.overlay.") || startswith(name, "user.overlay.") ||
+        streq(name, TREE_MADE_XATTR))
         return false;
     return startswith(name, "user.") || startswith(name, "trusted.") || streq(name, "security.capability") ||
            startswith(name, "system.posix_acl_");
@@ -418,9 +419,28 @@ static int write_mount_point(struct writer *w, const char *path, const char *nam
     return r;
 }
 
+/* Names that are there no more take their places among the others. */
+static int add_removed(const struct tree_changes *changes, const char *path, char ***names, struct error *e) {
+    size_t n = strlen(path);
+
+    for (size_t i = 0; i < changes->n; i++) {
+        const struct tree_change *c = changes->items[i];
+        const char *below = c->kind == TREE_REMOVED ? startswith(c->path, path) : NULL;
+
+        if (!below || (n > 0 && *below++ != '/') || strchr(below, '/') || strv_contains(*names, below))
+            continue;
+        if (strv_append(names, below) < 0)
+            return error_set(e, ENOMEM, "out of memory");
+    }
+    if (*names)
+        strv_sort(*names);
+    return 0;
+}
+
 /* path: of the directory below the root; no descriptor stays open on the way down. */
 static int write_directory(
     struct writer *w, const char *path, const char *name, unsigned depth, struct error *e) {
+    const struct tree_changes *changes = w->options->changes;
     _cleanup_strv_free_ char **names = NULL;
 
     _cleanup_close_ int fd = open_beneath(w->root, path, O_RDONLY | O_DIRECTORY);
@@ -433,6 +453,8 @@ static int write_directory(
     int r = write_directory_header(w, fd, name, e);
     if (r >= 0)
         r = names_list(fd, "", &names, e);
+    if (r >= 0 && changes && changes->n_removed > 0)
+        r = add_removed(changes, path, &names, e);
     if (r < 0)
         return error_prefix(e, "%s", *path ? path : ".");
 
@@ -442,8 +464,15 @@ static int write_directory(
 
         if (!below)
             return error_set(e, ENOMEM, "out of memory");
-        if (strv_contains((char *const *)w->options->without, below))
+        const struct tree_change *change = changes ? hashmap_get(changes->by_path, below) : NULL;
+        if (strv_contains((char *const *)w->options->without, below) || (changes && !change))
             continue;
+        if (change && change->kind == TREE_REMOVED) {
+            r = write_mark(w, name, WHITEOUT_PREFIX, *base, e);
+            if (r < 0)
+                return r;
+            continue;
+        }
         if (fstatat(fd, *base, &st, AT_SYMLINK_NOFOLLOW) < 0)
             return error_set_errno(e, errno, "%s", below);
         _cleanup_free_ char *entry = strf("%s%s%s", name, *base, S_ISDIR(st.st_mode) ? "/" : "");

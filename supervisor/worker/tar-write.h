@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "base/tree_compare.h"
 #include "worker/stream.h"
 
 struct tar_sink {
@@ -23,8 +24,9 @@ struct tar_options {
                                    they are */
     const char *const *without; /* paths below the tree that are left out; NULL = none */
     bool one_file_system;       /* of what is mounted in the tree only the mount points come */
-    bool whiteouts;             /* overlay's marks are taken as such; otherwise they are refused */
-    struct timespec *newest;    /* raised to the time of the newest entry that is no directory; may be NULL */
+    const struct tree_changes *changes; /* only these, what is gone as whiteouts; NULL = all */
+    bool whiteouts;                     /* overlay's marks are taken as such; otherwise they are refused */
+    struct timespec *newest; /* raised to the time of the newest entry that is no directory; may be NULL */
 };
 
 /* The tree below directory fd, or one file. The end of the archive is not written: tar_end() does that. */

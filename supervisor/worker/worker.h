@@ -29,6 +29,7 @@ struct worker;
 enum confinement {
     CONFINE_UNPACK, /* files of any owner and kind, in the store only */
     CONFINE_FETCH,  /* the same, and the network */
+    CONFINE_TREE,   /* the same as the first in one more directory, and file systems' ways to copy */
 };
 
 struct worker_option {
@@ -43,6 +44,7 @@ struct worker_options {
     char *from;
     char *upper, *id_base, *id_count; /* of a container: create, export */
     char *format, *output;            /* save */
+    char *driver, *target;            /* tree */
     char *limit, *unused_for;
     char **units, **keep; /* names of all units; images that they name */
     char *all, *repair, *dry_run;
@@ -108,6 +110,8 @@ int export_prepare(struct worker *w, struct error *e);
 int export_run(struct worker *w, struct error *e);
 int save_prepare(struct worker *w, struct error *e);
 int save_run(struct worker *w, struct error *e);
+int tree_prepare(struct worker *w, struct error *e);
+int tree_run(struct worker *w, struct error *e);
 int gc_run(struct worker *w, struct error *e);
 int fsck_run(struct worker *w, struct error *e);
 int command_pull_prepare(struct worker *w, struct error *e);

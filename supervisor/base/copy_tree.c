@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Copies a directory's content with owners, modes, times, extended attributes, links and device nodes. Both
- * sides are walked by descriptor and no symbolic link is followed, so neither side can lead out of itself.
- */
+#include "base/copy_tree.h"
+
 #include <dirent.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/xattr.h>
 
+#include "base/fs.h"
 #include "base/hashmap.h"
-#include "base/str.h"
-#include "launch/internal.h"
 
 enum {
     MAX_DEPTH = 200,
@@ -26,7 +26,7 @@ struct linked_file {
 
 struct copy {
     int target_root;
-    const struct container_spec *translate;
+    const struct copy_tree_options *options;
     struct hashmap *linked;
     char path[PATH_MAX]; /* of the current object, for messages and links */
     struct error *error;
@@ -39,13 +39,8 @@ static int copy_failed(struct copy *c, int number, const char *call) {
 static int copy_owner(struct copy *c, int to_dir, const char *name, const struct stat *st) {
     uint32_t uid = st->st_uid, gid = st->st_gid;
 
-    if (c->translate) {
-        uid = idmap_inside(c->translate->uid_map, c->translate->n_uid_map, uid);
-        gid = idmap_inside(c->translate->gid_map, c->translate->n_gid_map, gid);
-        /* An owner that the container cannot have becomes its root. */
-        uid = uid == SPEC_ID_UNSET ? 0 : uid;
-        gid = gid == SPEC_ID_UNSET ? 0 : gid;
-    }
+    if (c->options->owner)
+        c->options->owner(c->options->userdata, &uid, &gid);
     if (fchownat(to_dir, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
         return copy_failed(c, errno, "chown");
     return 0;
@@ -81,18 +76,49 @@ static int copy_xattrs(struct copy *c, int from, int to) {
     return 0;
 }
 
-static int copy_data(struct copy *c, int from, int to) {
-    for (;;) {
-        ssize_t n = copy_file_range(from, NULL, to, NULL, 1 << 24, 0);
+/* What is between two holes. */
+static int copy_extent(int from, int to, off_t begin, off_t end) {
+    while (begin < end) {
+        off_t out = begin;
+        ssize_t n = copy_file_range(from, &begin, to, &out, (size_t)(end - begin), 0);
         if (n < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS))
-            n = sendfile(to, from, NULL, 1 << 24);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return copy_failed(c, errno, "write");
+            n = lseek(to, begin, SEEK_SET) < 0 ? -1 : sendfile(to, from, &begin, (size_t)(end - begin));
+        if (n < 0 && errno != EINTR)
+            return negative_errno();
         if (n == 0)
-            return 0;
+            return 0; /* shorter than it was */
     }
+    return 0;
+}
+
+int copy_file_data(int from, int to, bool *ret_shared) {
+    struct stat st;
+    off_t begin = 0, end;
+
+    if (ret_shared)
+        *ret_shared = false;
+    if (ioctl(to, FICLONE, from) == 0) {
+        if (ret_shared)
+            *ret_shared = true;
+        return 0;
+    }
+    if (fstat(from, &st) < 0)
+        return negative_errno();
+    while (begin < st.st_size) {
+        begin = lseek(from, begin, SEEK_DATA);
+        if (begin < 0 && errno == ENXIO)
+            break; /* a hole up to the end */
+        end = begin < 0 ? -1 : lseek(from, begin, SEEK_HOLE);
+        if (end < 0) {
+            begin = 0; /* a file system without this call */
+            end = st.st_size;
+        }
+        int r = copy_extent(from, to, begin, end);
+        if (r < 0)
+            return r;
+        begin = end;
+    }
+    return ftruncate(to, st.st_size) < 0 ? negative_errno() : 0;
 }
 
 static int copy_regular(struct copy *c, int from_dir, int to_dir, const char *name, const struct stat *st) {
@@ -102,10 +128,11 @@ static int copy_regular(struct copy *c, int from_dir, int to_dir, const char *na
     _cleanup_close_ int to = openat(to_dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (to < 0)
         return copy_failed(c, errno, "create");
-    int r = copy_data(c, from, to);
+    int r = copy_file_data(from, to, NULL);
+    if (r < 0)
+        return copy_failed(c, r, "write");
     /* Owner first: changing it takes set-id bits and capabilities away. */
-    if (r >= 0)
-        r = copy_owner(c, to_dir, name, st);
+    r = copy_owner(c, to_dir, name, st);
     if (r >= 0)
         r = copy_xattrs(c, from, to);
     if (r >= 0 && fchmod(to, st->st_mode & 07777) < 0)
@@ -146,13 +173,52 @@ static int copy_hard_link(struct copy *c, int to_dir, const char *name, const st
     return 0;
 }
 
+/* ---- a layer over what is there ---- */
+
+static bool is_whiteout(const struct stat *st) {
+    return S_ISCHR(st->st_mode) && st->st_rdev == 0;
+}
+
+static bool is_opaque(int fd) {
+    char value;
+    return fgetxattr(fd, "trusted.overlay.opaque", &value, 1) == 1 && value == 'y';
+}
+
+/* Attributes that the directory had from a layer below: overlay shows those of the topmost alone. */
+static int remove_xattrs(struct copy *c, int fd) {
+    char names[4096];
+
+    ssize_t n = flistxattr(fd, names, sizeof(names));
+    for (const char *name = names; n > 0 && name < names + n; name += strlen(name) + 1)
+        if (!xattr_is_private(name) && fremovexattr(fd, name) < 0)
+            return copy_failed(c, errno, "remove attributes of");
+    return n < 0 && errno != EOPNOTSUPP ? copy_failed(c, errno, "list attributes of") : 0;
+}
+
+/* 1 if there is a directory already that this one is merged with; else its place is free. */
+static int make_merged(struct copy *c, int from, int to_dir, const char *name) {
+    _cleanup_close_ int there = openat(to_dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (there >= 0 && !is_opaque(from)) {
+        int r = remove_xattrs(c, there);
+        return r < 0 ? r : 1;
+    }
+    int r = remove_tree(to_dir, name);
+    return r < 0 ? copy_failed(c, r, "remove") : 0;
+}
+
+/* ---- objects ---- */
+
 static int copy_directory(struct copy *c, int from, int to, unsigned depth);
 
 static int copy_subdirectory(struct copy *c, int from_dir, int to_dir, const char *name, unsigned depth) {
     _cleanup_close_ int from = openat(from_dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (from < 0)
         return copy_failed(c, errno, "open");
-    if (mkdirat(to_dir, name, 0700) < 0)
+    int r = c->options->layer ? make_merged(c, from, to_dir, name) : 0;
+    if (r < 0)
+        return r;
+    if (r == 0 && mkdirat(to_dir, name, 0700) < 0)
         return copy_failed(c, errno, "mkdir");
     _cleanup_close_ int to = openat(to_dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (to < 0)
@@ -168,6 +234,13 @@ static int copy_object(struct copy *c, int from_dir, int to_dir, const char *nam
         return copy_failed(c, errno, "stat");
     if (S_ISDIR(st.st_mode))
         return copy_subdirectory(c, from_dir, to_dir, name, depth);
+    if (c->options->layer) {
+        r = remove_tree(to_dir, name);
+        if (r < 0)
+            return copy_failed(c, r, "remove");
+        if (is_whiteout(&st))
+            return 0;
+    }
     if (st.st_nlink > 1)
         r = copy_hard_link(c, to_dir, name, &st);
     if (r != 0)
@@ -239,9 +312,10 @@ static int copy_directory(struct copy *c, int from, int to, unsigned depth) {
     }
 }
 
-int copy_tree(int from, int to, const struct container_spec *translate, struct error *e) {
+int copy_tree(int from, int to, const struct copy_tree_options *options, struct error *e) {
+    static const struct copy_tree_options plain;
     _cleanup_(hashmap_freep) struct hashmap *linked = hashmap_new();
-    struct copy c = {.target_root = to, .translate = translate, .linked = linked, .error = e};
+    struct copy c = {.target_root = to, .options = options ? options : &plain, .linked = linked, .error = e};
     struct linked_file *f;
 
     if (!linked)
