@@ -2,16 +2,20 @@
 #include "cli/container.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "cli/output.h"
+#include "image/driver.h"
 
 #define UID_MAP_MAX 4096
 #define DESCRIBE_TIMEOUT (60 * USEC_PER_SEC)
 
 void container_done(struct container *c) {
     free(c->unit);
+    free(c->directory);
     free(c->upper);
+    free(c->tree);
     free(c->image);
     free(c->rootfs);
     json_decref(c->details);
@@ -43,6 +47,16 @@ static const char *first(const struct container *c, const char *key) {
     return json_string_value(json_array_get(container_setting(c, key), 0));
 }
 
+static int take_directory(struct container *c, const char *directory) {
+    if (!(c->directory = strdup(directory)) || !(c->tree = path_join(directory, TREE_NAME)))
+        return -ENOMEM;
+    if (access(c->tree, F_OK) == 0)
+        return 0;
+    free(TAKE_PTR(c->tree));
+    c->upper = path_join(directory, "upper");
+    return c->upper ? 0 : -ENOMEM;
+}
+
 static int take(json_t *details, struct container *ret, struct error *e) {
     _cleanup_(container_done) struct container c = {.details = json_incref(details)};
     const char *directory = json_text(details, "upper_dir");
@@ -51,7 +65,7 @@ static int take(json_t *details, struct container *ret, struct error *e) {
     if (free_and_strdup(&c.unit, json_text(details, "name")) < 0 ||
         free_and_strdup(&c.image, first(&c, "Container.Image")) < 0 ||
         free_and_strdup(&c.rootfs, first(&c, "Container.Rootfs")) < 0 ||
-        (*directory && !(c.upper = path_join(directory, "upper"))))
+        (*directory && take_directory(&c, directory) < 0))
         return error_set(e, ENOMEM, "out of memory");
     if (c.pid > 0)
         read_ids(&c);

@@ -13,8 +13,10 @@
 
 struct container {
     char *unit;
-    pid_t pid;                  /* 0 if it does not run */
-    char *upper;                /* its upper directory on the host, NULL if it does not run or has none */
+    pid_t pid;       /* 0 if it does not run */
+    char *directory; /* of this start on the host; NULL if it does not run or has none */
+    char *upper;     /* where overlay keeps what it writes, below that; NULL if it has a tree */
+    char *tree;      /* its root as a tree of its own (image/driver.h), below that; NULL if it has none */
     char *image, *rootfs;       /* as the unit writes them, one of the two */
     uint32_t id_base, id_count; /* of its user namespace; 0, 0: the host's */
     json_t *details;            /* io.davit.Unit.Describe */

@@ -10,7 +10,9 @@
 #include "base/fs.h"
 #include "base/parse.h"
 #include "cli/output.h"
+#include "image/driver.h"
 #include "image/store.h"
+#include "manager/settings_keys.h"
 
 #define FILESYSTEMS_MAX (64 * 1024)
 
@@ -31,7 +33,26 @@ static size_t count_images(const char *path) {
     return n;
 }
 
-json_t *storage_describe(const char *state_dir) {
+/* The driver, and what it finds. Settings that cannot be read are told by davitd, which goes on with others.
+ */
+static json_t *describe_driver(const char *settings_path, const char *state_dir) {
+    const struct storage_driver *driver;
+    struct settings settings;
+    struct error e = {};
+
+    if (settings_read(settings_path, &settings, NULL) < 0)
+        settings_init(&settings);
+    _cleanup_close_ int fd = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    json_t *o = json_pack("{s:s, s:b}", "driver", settings.storage_driver, "shared_data",
+        (int)(fd >= 0 && storage_shares_data(fd)));
+    if (fd >= 0 && storage_driver_find(settings.storage_driver, &driver, &e) >= 0 && driver->check &&
+        driver->check(fd, state_dir, &e) < 0)
+        (void)json_object_set_new(o, "problem", json_string(e.text));
+    settings_done(&settings);
+    return o;
+}
+
+json_t *storage_describe(const char *settings_path, const char *state_dir) {
     _cleanup_free_ char *path = path_join(state_dir, "images"), *filesystems = NULL;
     struct statvfs fs = {};
     struct utsname name = {};
@@ -42,11 +63,15 @@ json_t *storage_describe(const char *state_dir) {
     (void)statvfs(state_dir, &fs);
     (void)uname(&name);
     long landlock = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:I, s:b, s:b}", "driver", "overlay", "path", path,
-        "size", (json_int_t)fs.f_blocks * (json_int_t)fs.f_frsize, "free",
+    json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:s, s:I, s:b, s:b}", "path", path, "size",
+        (json_int_t)fs.f_blocks * (json_int_t)fs.f_frsize, "free",
         (json_int_t)fs.f_bavail * (json_int_t)fs.f_frsize, "images", (json_int_t)count_images(path), "kernel",
         name.release, "landlock", (json_int_t)MAX(landlock, 0L), "erofs",
         (int)kernel_has(filesystems, "erofs"), "squashfs", (int)kernel_has(filesystems, "squashfs"));
+    json_t *driver = describe_driver(settings_path, state_dir);
+    (void)json_object_update(o, driver);
+    json_decref(driver);
+    return o;
 }
 
 void storage_print(json_t *s) {
@@ -54,8 +79,12 @@ void storage_print(json_t *s) {
 
     (void)printf("%18s: %s, %lld images in %s\n", "Storage driver", json_text(s, "driver"),
         (long long)json_number(s, "images", 0), json_text(s, "path"));
-    (void)printf("%18s: %s free of %s\n", "Disk", size_format((uint64_t)json_number(s, "free", 0), available),
-        size_format((uint64_t)json_number(s, "size", 0), size));
+    if (*json_text(s, "problem"))
+        (void)printf("%18s  %s\n", "", json_text(s, "problem"));
+    (void)printf("%18s: %s free of %s%s\n", "Disk",
+        size_format((uint64_t)json_number(s, "free", 0), available),
+        size_format((uint64_t)json_number(s, "size", 0), size),
+        json_flag(s, "shared_data") ? ", files can share their data" : "");
     (void)printf("%18s: %s, Landlock %lld%s%s\n", "Kernel", json_text(s, "kernel"),
         (long long)json_number(s, "landlock", 0), json_flag(s, "erofs") ? ", erofs" : "",
         json_flag(s, "squashfs") ? ", squashfs" : "");

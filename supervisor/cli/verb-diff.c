@@ -4,7 +4,8 @@
  * is new, C for what is changed (and the directories it is in), D for what is gone.
  *
  * It is read off the upper directory, where overlay keeps nothing else; the layers below only tell new from
- * changed. Both are walked by descriptor, through no link.
+ * changed. Both are walked by descriptor, through no link. A root that is a tree of its own is compared with
+ * what it is a copy of.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 #include "cli/diff.h"
 #include "cli/layers.h"
 #include "cli/output.h"
+#include "image/chain.h"
 #include "image/image.h"
 
 struct diff {
@@ -162,9 +164,28 @@ static int walk(struct diff *d, int directory, const char *path, unsigned depth)
 
 /* ---- the verb ---- */
 
+static int compare_tree(struct cli *c, const struct container *container, struct diff *d) {
+    _cleanup_(tree_changes_done) struct tree_changes changes = {};
+    _cleanup_free_ char *path = path_join(c->paths.state, "images");
+    _cleanup_(store_done) struct store s = {.fd = -1};
+    int r = path ? store_open(path, false, &s, &d->error) : error_set(&d->error, ENOMEM, "out of memory");
+
+    if (r < 0)
+        return r;
+    _cleanup_close_ int fd = open(container->directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return error_set_errno(&d->error, errno, "%s", container->directory);
+    r = chain_compare(&s, fd, image_paths_made, &changes, &d->error);
+    for (size_t i = 1; r >= 0 && i < changes.n; i++) /* the first is the root itself */
+        add(d, (const char[]){(char)changes.items[i]->kind, '\0'}, changes.items[i]->path);
+    return r;
+}
+
 static int compare(struct cli *c, const struct container *container, struct diff *d) {
     _cleanup_(image_done) struct image image = {};
 
+    if (container->tree)
+        return compare_tree(c, container, d);
     if (!container->upper)
         return 0; /* read-only: nothing can be changed */
     int r = container_resolve(c, container, &image);

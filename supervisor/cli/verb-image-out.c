@@ -184,7 +184,7 @@ static int commit(struct cli *c, const struct container *container, const char *
     const struct store *s;
     char **l = NULL;
 
-    if (!container->upper) {
+    if (!container->directory) {
         cli_error("%s has a read-only root file system: there is nothing to commit", container->unit);
         return EXIT_FAILURE;
     }
@@ -195,8 +195,10 @@ static int commit(struct cli *c, const struct container *container, const char *
         r = image_worker_option(&l, "from", image.manifest_digest);
     if (r >= 0)
         r = image_worker_option(&l, "upper", container->upper);
-    if (r >= 0)
+    if (r >= 0 && container->upper)
         r = add_ids(&l, container);
+    if (r >= 0 && container->tree)
+        r = image_worker_option(&l, "tree", container->directory);
     STRV_FOREACH (change, c->options.config)
         r = r < 0 ? r : image_worker_option(&l, "config", *change);
     if (r < 0)

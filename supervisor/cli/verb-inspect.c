@@ -4,8 +4,12 @@
  * podman-inspect(1) share, for the programs that read those. `davit status --json` has more, in davit's own
  * words.
  */
+#include <fcntl.h>
+
+#include "base/subvolume.h"
 #include "cli/container.h"
 #include "cli/output.h"
+#include "image/driver.h"
 #include "image/image.h"
 
 static void set(json_t *o, const char *name, json_t *value) {
@@ -42,7 +46,8 @@ static json_t *state_json(const struct container *c) {
         "FinishedAt", time_json(running ? 0 : (usec_t)json_number(details, "since", 0)));
 }
 
-static json_t *driver_json(struct cli *c, const struct container *container, struct image *image) {
+static json_t *driver_json(
+    struct cli *c, const struct container *container, const char *name, struct image *image) {
     json_t *data = json_object();
 
     if (container_resolve(c, container, image) >= 0)
@@ -52,10 +57,12 @@ static json_t *driver_json(struct cli *c, const struct container *container, str
         set_path(data, "WorkDir",
             strf("%.*s/work", (int)(strlen(container->upper) - strlen("/upper")), container->upper));
     }
+    if (container->tree)
+        set(data, "TreeDir", json_string(container->tree));
     /* It is mounted nowhere but in the container's own mount namespace. */
     if (container->pid > 0)
         set_path(data, "MergedDir", strf("/proc/%d/root", (int)container->pid));
-    return json_pack("{ss so}", "Name", "overlay", "Data", data);
+    return json_pack("{ss so}", "Name", name, "Data", data);
 }
 
 /* SOURCE:TARGET[:OPTIONS], or TARGET alone, as Volume= has it. */
@@ -101,14 +108,21 @@ static json_t *config_json(const struct container *c) {
     return o;
 }
 
+/* It may be another than davit.conf has by now. */
+static const char *tree_driver_name(const char *tree) {
+    _cleanup_close_ int fd = open(tree, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd >= 0 && is_subvolume(fd) ? "btrfs" : "vfs";
+}
+
 static json_t *container_json(struct cli *c, const struct container *container) {
     _cleanup_(image_done) struct image image = {};
     json_t *details = container->details;
-    json_t *driver = driver_json(c, container, &image);
+    const char *name = container->tree ? tree_driver_name(container->tree) : STORAGE_DRIVER_DEFAULT;
+    json_t *driver = driver_json(c, container, name, &image);
 
     return json_pack("{ss ss so ss ss ss sI so so so sI}", "Id", json_text(details, "invocation"), "Name",
         container->unit, "State", state_json(container), "ImageName",
-        container->image ?: container->rootfs ?: "", "ImageDigest", image.manifest, "Driver", "overlay",
+        container->image ?: container->rootfs ?: "", "ImageDigest", image.manifest, "Driver", name,
         "RestartCount", (json_int_t)json_number(details, "restarts", 0), "GraphDriver", driver, "Mounts",
         mounts_json(container), "Config", config_json(container), "Pid", (json_int_t)container->pid);
 }

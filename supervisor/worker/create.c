@@ -7,12 +7,15 @@
  * With --upper=DIRECTORY it is `davit commit`: the upper directory of a container becomes the layer on top of
  * its image, with the owners that the container's user namespace (--id-base, --id-count) sees. What davit
  * itself puts into a container is no part of it: the files of the init layer, and the mount points that it
- * makes. Such an image is as old as the newest file in the layer.
+ * makes. With --tree=DIRECTORY the container has a tree instead (image/driver.h), and the layer is what is
+ * changed in it. Such an image is as old as the newest file in the layer.
  */
 #include <fcntl.h>
 
 #include "base/fs.h"
 #include "base/parse.h"
+#include "image/chain.h"
+#include "image/driver.h"
 #include "image/image.h"
 #include "worker/import.h"
 #include "worker/tar-write.h"
@@ -24,8 +27,9 @@ struct copy {
 
 struct create {
     struct worker *worker;
-    int from;  /* a directory, -1 = none */
-    int upper; /* a container's, -1 = none */
+    int from;                    /* a directory, -1 = none */
+    int upper;                   /* a container's upper directory or tree, -1 = none */
+    struct tree_changes changes; /* of a tree */
     struct tar_options upper_options;
     struct timespec newest;
     struct copy *copies;
@@ -59,6 +63,8 @@ int create_prepare(struct worker *w, struct error *e) {
         r = open_source(w, w->options.from, e);
     if (r >= 0 && w->options.upper)
         r = open_source(w, w->options.upper, e);
+    if (r >= 0 && w->options.tree)
+        r = open_source(w, w->options.tree, e);
     STRV_FOREACH (copy, w->options.copy) {
         char *colon = strrchr(*copy, ':');
         if (r < 0)
@@ -178,6 +184,21 @@ static int take_upper(struct create *c, int fd, struct error *e) {
     return worker_ids(c->worker, &c->upper_options.id_base, &c->upper_options.id_count, e);
 }
 
+/* directory: has the tree, and says what it is a copy of. Owners in it are those that the container sees. */
+static int take_tree(struct create *c, int directory, struct error *e) {
+    int r = chain_compare(&c->worker->store, directory, image_paths_made, &c->changes, e);
+    if (r < 0)
+        return r;
+    int fd = openat(directory, TREE_NAME, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    r = fd < 0 ? error_set_errno(e, errno, "the container's tree") : worker_add_input(c->worker, fd, e);
+    if (r < 0)
+        return r;
+    c->upper = fd;
+    c->upper_options =
+        (struct tar_options){.changes = &c->changes, .without = image_paths_made, .newest = &c->newest};
+    return 0;
+}
+
 /* When the newest of its files was changed; $SOURCE_DATE_EPOCH (https://reproducible-builds.org) says
  * otherwise. */
 static int set_created(struct create *c, struct error *e) {
@@ -204,7 +225,9 @@ static int take_inputs(struct create *c, struct error *e) {
 
     if (w->options.from && is_directory_name(w->options.from))
         c->from = w->inputs[next++];
-    int r = w->options.upper ? take_upper(c, w->inputs[next++], e) : 0;
+    int r = w->options.upper  ? take_upper(c, w->inputs[next++], e)
+            : w->options.tree ? take_tree(c, w->inputs[next++], e)
+                              : 0;
     if (r < 0)
         return r;
     c->n_copies = strv_length(w->options.copy);
@@ -269,6 +292,7 @@ int create_run(struct worker *w, struct error *e) {
     if (r >= 0)
         r = put_image(&c, e);
     json_decref(c.config);
+    tree_changes_done(&c.changes);
     free(c.copies);
     free(c.layers);
     free(c.digests);

@@ -44,6 +44,7 @@ static const struct worker_option options[] = {
     OPTIONS("config", config),
     OPTIONS("copy", copy),
     OPTION("from", from),
+    OPTION("tree", tree),
     OPTION("upper", upper),
     OPTION("id-base", id_base),
     OPTION("id-count", id_count),

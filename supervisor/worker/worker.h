@@ -42,6 +42,7 @@ struct worker_options {
     char *store, *progress_fd, *timeout;
     char **names, **config, **copy; /* --name, --config, --copy */
     char *from;
+    char *tree;                       /* of a container whose root is one: create */
     char *upper, *id_base, *id_count; /* of a container: create, export */
     char *format, *output;            /* save */
     char *driver, *target;            /* tree */
