@@ -12,7 +12,6 @@
 #include "cli/output.h"
 #include "image/driver.h"
 #include "image/store.h"
-#include "manager/settings_keys.h"
 
 #define FILESYSTEMS_MAX (64 * 1024)
 
@@ -33,26 +32,21 @@ static size_t count_images(const char *path) {
     return n;
 }
 
-/* The driver, and what it finds. Settings that cannot be read are told by davitd, which goes on with others.
- */
-static json_t *describe_driver(const char *settings_path, const char *state_dir) {
+/* The driver, and what it finds. */
+static json_t *describe_driver(const char *name, const char *state_dir) {
     const struct storage_driver *driver;
-    struct settings settings;
     struct error e = {};
 
-    if (settings_read(settings_path, &settings, NULL) < 0)
-        settings_init(&settings);
     _cleanup_close_ int fd = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    json_t *o = json_pack("{s:s, s:b}", "driver", settings.storage_driver, "shared_data",
-        (int)(fd >= 0 && storage_shares_data(fd)));
-    if (fd >= 0 && storage_driver_find(settings.storage_driver, &driver, &e) >= 0 && driver->check &&
+    json_t *o =
+        json_pack("{s:s, s:b}", "driver", name, "shared_data", (int)(fd >= 0 && storage_shares_data(fd)));
+    if (fd >= 0 && storage_driver_find(name, &driver, &e) >= 0 && driver->check &&
         driver->check(fd, state_dir, &e) < 0)
         (void)json_object_set_new(o, "problem", json_string(e.text));
-    settings_done(&settings);
     return o;
 }
 
-json_t *storage_describe(const char *settings_path, const char *state_dir) {
+json_t *storage_describe(const char *driver, const char *state_dir) {
     _cleanup_free_ char *path = path_join(state_dir, "images"), *filesystems = NULL;
     struct statvfs fs = {};
     struct utsname name = {};
@@ -68,9 +62,9 @@ json_t *storage_describe(const char *settings_path, const char *state_dir) {
         (json_int_t)fs.f_bavail * (json_int_t)fs.f_frsize, "images", (json_int_t)count_images(path), "kernel",
         name.release, "landlock", (json_int_t)MAX(landlock, 0L), "erofs",
         (int)kernel_has(filesystems, "erofs"), "squashfs", (int)kernel_has(filesystems, "squashfs"));
-    json_t *driver = describe_driver(settings_path, state_dir);
-    (void)json_object_update(o, driver);
-    json_decref(driver);
+    json_t *found = describe_driver(driver, state_dir);
+    (void)json_object_update(o, found);
+    json_decref(found);
     return o;
 }
 

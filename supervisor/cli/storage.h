@@ -5,9 +5,9 @@
 #include "cli/cli.h"
 
 /* {"driver", "problem", "shared_data", "path", "size", "free", "images", "kernel", "landlock", "erofs",
- * "squashfs"}; problem: why the driver that settings_path names cannot work there; shared_data: whether files
+ * "squashfs"}; problem: why the driver cannot work there; shared_data: whether files
  * can share theirs; sizes in bytes of the disk that the state directory is on, landlock: version of its
  * interface or 0, file systems: whether layers can be such files. NULL on out of memory. */
-json_t *storage_describe(const char *settings_path, const char *state_dir);
+json_t *storage_describe(const char *driver, const char *state_dir);
 /* The same for people, in the form of `davit info`. */
 void storage_print(json_t *storage);

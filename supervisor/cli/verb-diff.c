@@ -177,7 +177,7 @@ static int compare_tree(struct cli *c, const struct container *container, struct
         return error_set_errno(&d->error, errno, "%s", container->directory);
     r = chain_compare(&s, fd, image_paths_made, &changes, &d->error);
     for (size_t i = 1; r >= 0 && i < changes.n; i++) /* the first is the root itself */
-        add(d, (const char[]){(char)changes.items[i]->kind, '\0'}, changes.items[i]->path);
+        diff_add(d->changes, (const char[]){(char)changes.items[i]->kind, '\0'}, changes.items[i]->path);
     return r;
 }
 

@@ -232,7 +232,8 @@ int verb_info(struct cli *c, char **arguments _unused_, size_t n _unused_) {
 
     if (cli_connect(c, true) < 0 || cli_call(c, "io.davit.Manager.GetStatus", NULL, &reply) < 0)
         return EXIT_FAILURE;
-    json_t *storage = storage_describe(c->paths.config, json_text(reply.parameters, "state_dir"));
+    json_t *storage = storage_describe(
+        json_text(reply.parameters, "storage_driver"), json_text(reply.parameters, "state_dir"));
     if (c->options.json) {
         if (storage)
             (void)json_object_set(reply.parameters, "storage", storage);

@@ -95,21 +95,24 @@ static bool layer_digest(const char *root, const char *path, char ret[static DIG
     return digest_from_hex(digits, ret);
 }
 
-int storage_driver_layers(const struct storage_driver *d, const struct image *image, char ***ret) {
+int storage_layer_digests(const char *root, char *const *layers, char ***ret) {
     _cleanup_strv_free_ char **digests = NULL;
     char digest[DIGEST_TEXT];
 
     *ret = NULL;
-    if (!d->trees || !image->root)
-        return 0;
-    STRV_FOREACH (layer, image->layers) {
-        if (!layer_digest(image->root, *layer, digest))
+    STRV_FOREACH (layer, layers) {
+        if (!layer_digest(root, *layer, digest))
             return 0;
         if (strv_append(&digests, digest) < 0)
             return -ENOMEM;
     }
     *ret = TAKE_PTR(digests);
     return 0;
+}
+
+int storage_driver_layers(const struct storage_driver *d, const struct image *image, char ***ret) {
+    *ret = NULL;
+    return d->trees && image->root ? storage_layer_digests(image->root, image->layers, ret) : 0;
 }
 
 /* ---- what the file system can do ---- */

@@ -38,6 +38,8 @@ struct storage_driver {
 /* -EOPNOTSUPP with what to use instead of one that davit has not; -EINVAL for what is none. */
 int storage_driver_find(const char *name, const struct storage_driver **ret, struct error *e);
 
+/* Digests of layers of the store in root, whose paths these are; *ret is NULL if one is no tree of it. */
+int storage_layer_digests(const char *root, char *const *layers, char ***ret);
 /* Digests of an image's layers, lowest first, if the driver makes trees of it; NULL if it is for overlay, or
  * out of memory (-ENOMEM). */
 int storage_driver_layers(const struct storage_driver *d, const struct image *image, char ***ret);

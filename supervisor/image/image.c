@@ -253,7 +253,9 @@ static bool hides_all_below(const char *path) {
     return lgetxattr(path, "trusted.overlay.opaque", &value, sizeof(value)) == 1 && value == 'y';
 }
 
-static int take_layers(const struct store *s, char *const *diff_ids, struct image *i, struct error *e) {
+int image_layers(const struct store *s, char *const *diff_ids, char ***ret, struct error *e) {
+    _cleanup_strv_free_ char **layers = NULL;
+
     STRV_FOREACH (id, diff_ids) {
         struct layer_info info;
         int r = layer_find(s, *id, &info, e);
@@ -262,13 +264,14 @@ static int take_layers(const struct store *s, char *const *diff_ids, struct imag
             return r;
         _cleanup_free_ char *path = layer_path(s, *id, info.kind);
         /* The same layer twice: overlay refuses it, and below another it changes nothing. */
-        if (path && strv_contains(i->layers, path))
-            strv_remove(i->layers, path);
+        if (path && strv_contains(layers, path))
+            strv_remove(layers, path);
         if (path && hides_all_below(path))
-            strv_free(TAKE_PTR(i->layers));
-        if (strv_consume(&i->layers, TAKE_PTR(path)) < 0)
+            strv_free(TAKE_PTR(layers));
+        if (strv_consume(&layers, TAKE_PTR(path)) < 0)
             return error_set(e, ENOMEM, "image layers");
     }
+    *ret = TAKE_PTR(layers);
     return 0;
 }
 
@@ -286,7 +289,7 @@ static int resolve_stored(const char *root, const char *name, struct image *i, s
     if (r >= 0)
         r = store_image_load(&s, manifest, &stored, e);
     if (r >= 0)
-        r = take_layers(&s, stored.config.diff_ids, i, e);
+        r = image_layers(&s, stored.config.diff_ids, &i->layers, e);
     if (r >= 0)
         r = take_defaults(&stored.config, i, e);
     if (r < 0)

@@ -314,6 +314,7 @@ json_t *api_manager_json(struct manager *m) {
         "problems", problems, "boot_reasons", reasons);
     if (!o)
         return NULL;
+    set_text(o, "storage_driver", m->settings.storage_driver);
     if (m->settings.log_sink && !streq(m->settings.log_sink, "auto"))
         set_text(o, "log_sink", m->settings.log_sink);
     if (m->cgroups)

@@ -5,6 +5,7 @@
  *   roots     every reference; of every unit that exists, the manifest it runs and the one before; of units
  * that are gone, what they used within --unused-for
  *   --all     references as well, if no unit names or uses them and they are older than --unused-for
+ *   --driver  what the store's chains are kept for; one that makes none lets all of them go
  *   --limit   the same, but only the oldest ones, until the store is no larger
  *
  * All that is decided and renamed under the store's lock; trees are deleted afterwards. If a document of a
@@ -19,6 +20,10 @@
 #include "base/hashmap.h"
 #include "base/id128.h"
 #include "base/parse.h"
+#include "image/chain.h"
+#include "image/driver.h"
+#include "image/image.h"
+#include "worker/chain.h"
 #include "worker/listing.h"
 #include "worker/unpack-internal.h"
 #include "worker/worker.h"
@@ -47,6 +52,7 @@ struct gc {
     char **trees;           /* renamed into work/, to be deleted */
     uint64_t images, layers, blobs, bytes;
     bool dry_run, unsafe;
+    bool chains; /* of images that stay are kept: the driver may make them */
 };
 
 /* ---- what there is ---- */
@@ -114,6 +120,22 @@ static int mark(struct gc *g, const char *digest, struct error *e) {
     return 0;
 }
 
+/* What the driver has put together of these layers. */
+static int mark_chain(struct gc *g, char *const *diff_ids, struct error *e) {
+    _cleanup_strv_free_ char **layers = NULL, **digests = NULL;
+    char digest[DIGEST_TEXT], path[CHAIN_PATH];
+
+    if (image_layers(g->store, diff_ids, &layers, NULL) < 0)
+        return 0; /* one is missing: it cannot be started either */
+    if (storage_layer_digests(g->store->path, layers, &digests) < 0)
+        return error_set(e, ENOMEM, "out of memory");
+    if (!digests)
+        return 0;
+    chain_digest(digests, strv_length(digests), digest);
+    chain_path(digest, path);
+    return mark(g, path, e);
+}
+
 static int mark_image(struct gc *g, const char *manifest, struct error *e) {
     _cleanup_(store_image_done) struct store_image i = {};
     struct error problem = {};
@@ -139,7 +161,7 @@ static int mark_image(struct gc *g, const char *manifest, struct error *e) {
         r = mark(g, i.manifest.layers[k].digest, e);
     STRV_FOREACH (id, i.config.diff_ids)
         r = r >= 0 ? mark(g, *id, e) : r;
-    return r;
+    return r < 0 || !g->chains ? r : mark_chain(g, i.config.diff_ids, e);
 }
 
 static int mark_all(struct gc *g, struct error *e) {
@@ -290,6 +312,29 @@ static int sweep_layers(struct gc *g, struct error *e) {
     return r;
 }
 
+static int sweep_chains(struct gc *g, struct error *e) {
+    _cleanup_strv_free_ char **names = NULL;
+    char digest[DIGEST_TEXT];
+
+    int r = names_list(g->store->fd, "chains", &names, NULL);
+    if (r == -ENOENT)
+        return 0; /* a store of before there were any */
+    STRV_FOREACH (name, names) {
+        _cleanup_free_ char *path = strf("chains/%s", *name), *tree = strf("chains/%s/tree", *name);
+
+        if (!path || !tree)
+            return error_set(e, ENOMEM, "out of memory");
+        /* Of images that came with the system nothing is known here but that they were started. */
+        if (digest_from_hex(*name, digest) &&
+            (hashmap_get(g->marked, tree) ||
+                time_of(g->store->fd, path) + MAX(g->unused_for, g->grace) > g->now))
+            continue;
+        if (!g->dry_run && (r = take_away(g, path, e)) < 0)
+            return r;
+    }
+    return r;
+}
+
 /* Whoever makes an entry of work/ holds its lock as long as it lives. */
 static bool is_locked(struct gc *g, const char *path) {
     _cleanup_close_ int fd = openat(g->store->fd, path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
@@ -354,6 +399,8 @@ static int sweep(struct gc *g, struct error *e) {
     if (r >= 0 && !g->unsafe)
         r = sweep_layers(g, e);
     if (r >= 0 && !g->unsafe)
+        r = sweep_chains(g, e);
+    if (r >= 0 && !g->unsafe)
         r = sweep_blobs(g, e);
     if (r >= 0)
         r = sweep_work(g, e);
@@ -385,6 +432,10 @@ static int take_options(struct gc *g, struct error *e) {
 
     if (o->unused_for && timespan_parse(o->unused_for, &g->unused_for) < 0)
         return error_set(e, EINVAL, "\"%s\" is no time span", o->unused_for);
+    const struct storage_driver *driver = NULL;
+    if (o->driver && storage_driver_find(o->driver, &driver, e) < 0)
+        return -EINVAL;
+    g->chains = !driver || driver->trees;
     g->grace = MIN(g->unused_for, GRACE);
     g->dry_run = o->dry_run;
     return o->limit ? take_limit(g, o->limit, e) : 0;

@@ -129,7 +129,7 @@ static void bad_files_are_refused_with_a_place(void **state) {
         {"storage_driver = \"zfs\";", "\"zfs\" is not supported: put /var/lib/davit on", 1},
         {"storage_driver = \"devicemapper\";", "a file system of a logical volume", 1},
         {"storage_driver = \"aufs\";", "the kernel has overlay instead", 1},
-        {"storage_driver = \"floppy\";", "\"overlay\" is expected", 1},
+        {"storage_driver = \"floppy\";", "\"overlay\", \"btrfs\" or \"vfs\" is expected", 1},
         {"log_sink = \"syslog\";", "\"journal\"", 1},
         {"log_max_size = \"big\";", "a size", 1},
         {"log_max_size = \"1K\";", "from 65536", 1},
