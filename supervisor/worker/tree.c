@@ -23,7 +23,7 @@
 struct tree {
     const struct storage_driver *driver;
     struct store from; /* that has the layers */
-    int target; /* w->output */
+    int target;        /* w->output */
 };
 
 /* ---- before confinement ---- */
