@@ -5,10 +5,10 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
-#include <sys/xattr.h>
 
 #include "base/fs.h"
 #include "base/hashmap.h"
+#include "image/overlay-marks.h"
 
 int layer_open_directory(int at, const char *path) {
     struct open_how how = {
@@ -17,15 +17,6 @@ int layer_open_directory(int at, const char *path) {
     };
     int fd = (int)syscall(SYS_openat2, at, path, &how, sizeof(how));
     return fd < 0 ? negative_errno() : fd;
-}
-
-bool layer_is_whiteout(const struct stat *st) {
-    return S_ISCHR(st->st_mode) && st->st_rdev == 0;
-}
-
-bool layer_is_opaque(int directory) {
-    char value;
-    return fgetxattr(directory, "trusted.overlay.opaque", &value, 1) == 1 && value == 'y';
 }
 
 /* ---- the stack ---- */
@@ -82,7 +73,7 @@ static int look(const struct layer_directory *parent, size_t layer, const char *
         return -ECANCELED;
     *ret_has = true;
     _cleanup_close_ int fd = layer_open_directory(directory, name);
-    return fd >= 0 && layer_is_opaque(fd) ? -ECANCELED : 1;
+    return fd >= 0 && overlay_is_opaque(fd) ? -ECANCELED : 1;
 }
 
 static int find_root(const struct layer_stack *stack, struct layer_directory *d) {
@@ -149,7 +140,7 @@ static int add(struct entries *l, const char *name, size_t layer, const struct s
         free(copy);
         return -ENOMEM;
     }
-    if (layer_is_whiteout(st))
+    if (overlay_is_whiteout(st))
         return 0;
     if (l->n == l->room) {
         size_t room = MAX(l->room * 2, (size_t)32);

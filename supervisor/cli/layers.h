@@ -16,8 +16,6 @@
 
 /* A directory below `at`, or -errno. */
 int layer_open_directory(int at, const char *path);
-bool layer_is_whiteout(const struct stat *st);
-bool layer_is_opaque(int directory);
 
 struct layer_stack {
     int *roots;   /* their trees, topmost first */

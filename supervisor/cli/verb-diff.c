@@ -18,6 +18,7 @@
 #include "cli/output.h"
 #include "image/chain.h"
 #include "image/image.h"
+#include "image/overlay-marks.h"
 
 struct diff {
     struct layer_stack below;
@@ -41,8 +42,8 @@ static enum found look_in_layer(int layer, const char *path) {
         memcpy(name, path, n);
         name[n] = '\0';
         if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-            return layer_is_opaque(fd) ? HIDDEN : ABSENT;
-        if (layer_is_whiteout(&st))
+            return overlay_is_opaque(fd) ? HIDDEN : ABSENT;
+        if (overlay_is_whiteout(&st))
             return HIDDEN;
         if (path[n] == '\0')
             return FOUND;
@@ -114,7 +115,7 @@ static int visit(struct diff *d, int directory, const char *name, const char *pa
     if (strv_contains((char *const *)image_paths_made, path) ||
         fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return 0; /* or gone meanwhile: it runs */
-    if (layer_is_whiteout(&st)) {
+    if (overlay_is_whiteout(&st)) {
         diff_add(d->changes, "D", path);
         return 0;
     }
@@ -129,7 +130,7 @@ static int visit(struct diff *d, int directory, const char *name, const char *pa
     if (fd < 0)
         return 0;
     int r = walk(d, fd, path, depth + 1);
-    if (r >= 0 && old && layer_is_opaque(fd))
+    if (r >= 0 && old && overlay_is_opaque(fd))
         add_lost(d, fd, path);
     /* A directory that is only on the way to a path of davit's own ("etc" for etc/hosts). */
     bool empty = json_array_size(d->changes) == before + 1;

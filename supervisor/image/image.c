@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/parse.h"
 #include "image/conf.h"
+#include "image/overlay-marks.h"
 #include "image/store.h"
 
 #define LAYERS_FILE "layers"
@@ -250,7 +251,7 @@ static int take_defaults(struct oci_config *c, struct image *i, struct error *e)
 /* Overlay looks for the mark on every directory but the root of a layer. */
 static bool hides_all_below(const char *path) {
     char value;
-    return lgetxattr(path, "trusted.overlay.opaque", &value, sizeof(value)) == 1 && value == 'y';
+    return lgetxattr(path, OVERLAY_OPAQUE, &value, sizeof(value)) == 1 && value == 'y';
 }
 
 int image_layers(const struct store *s, char *const *diff_ids, char ***ret, struct error *e) {

@@ -13,6 +13,7 @@
 #include <limits.h>
 
 #include "base/fs.h"
+#include "image/overlay-marks.h"
 #include "launch/internal.h"
 #include "launch/layer-plan.h"
 #include "launch/resolve.h"
@@ -51,7 +52,7 @@ static enum found image_look(const struct prepared *p, const char *path, struct 
         if (S_ISLNK(st.st_mode))
             return FOUND_LINK;
         /* A whiteout: whatever lies below is not there. */
-        return S_ISCHR(st.st_mode) && st.st_rdev == 0 ? FOUND_NOTHING : FOUND_OTHER;
+        return overlay_is_whiteout(&st) ? FOUND_NOTHING : FOUND_OTHER;
     }
     return FOUND_NOTHING;
 }

@@ -6,6 +6,7 @@
 #include <sys/xattr.h>
 
 #include "base/fs.h"
+#include "image/overlay-marks.h"
 #include "worker/unpack-internal.h"
 
 /* ---- extended attributes ---- */
@@ -19,7 +20,7 @@ static const struct {
     enum xattr_rule rule;
 } xattr_rules[] = {
     /* They would say to overlay what only davit may say. */
-    {"trusted.overlay.", XATTR_REFUSE},
+    {OVERLAY_XATTRS, XATTR_REFUSE},
     {"user.overlay.", XATTR_REFUSE},
     {"user.", XATTR_TAKE},
     {"trusted.", XATTR_TAKE},
@@ -46,7 +47,7 @@ static int set_xattr(int directory, const char *base, int fd, const char *name, 
 }
 
 int mark_opaque(int fd, struct error *e) {
-    if (fsetxattr(fd, "trusted.overlay.opaque", "y", 1, 0) < 0)
+    if (fsetxattr(fd, OVERLAY_OPAQUE, "y", 1, 0) < 0)
         return error_set_errno(e, errno, "marking the directory opaque");
     return 0;
 }
