@@ -37,7 +37,7 @@ struct cli_options {
     const char *user, *workdir, *name, *hostname, *memory, *memory_swap, *cpus, *pids_limit, *userns,
         *entrypoint, *network;
     const char *stop_signal, *stop_timeout, *shm_size, *tz;
-    bool repair, dry_run;                  /* image */
+    bool repair, quick, dry_run;           /* image */
     const char *from, *limit, *unused_for; /* image */
     char **config, **copy;                 /* image */
     bool all_tags, password_stdin;

@@ -24,6 +24,8 @@ struct reports {
     bool line;     /* and stands there now */
     bool ids;      /* of images that were fetched IDs are printed, as podman does */
     bool failed;
+    void (*on_event)(void *userdata, json_t *event);
+    void *userdata;
 };
 
 static void clear_line(struct reports *p) {
@@ -104,6 +106,8 @@ static void take_line(struct reports *p, const char *line) {
 
     if (!event)
         return;
+    if (p->on_event)
+        p->on_event(p->userdata, event);
     if (p->cli->options.json && !streq(json_text(event, "event"), "error"))
         (void)printf("%s\n", line);
     else
@@ -162,7 +166,14 @@ static int wait_for(pid_t pid, const struct reports *p) {
 }
 
 int image_worker_run(struct cli *c, const char *command, char *const *arguments) {
+    return image_worker_watch(c, command, arguments, NULL, NULL);
+}
+
+int image_worker_watch(struct cli *c, const char *command, char *const *arguments,
+    void (*on_event)(void *userdata, json_t *event), void *userdata) {
     struct reports p = {.cli = c,
+        .on_event = on_event,
+        .userdata = userdata,
         .terminal = isatty(STDERR_FILENO) && !c->options.quiet && !c->options.json,
         .ids = streq(command, "pull")};
     _cleanup_free_ char *program = path_join(c->paths.libexec, "davit-image"),

@@ -2,6 +2,7 @@
 /* Running davit-image, which does what touches foreign data or changes much in the store. */
 #pragma once
 
+#include "base/json.h"
 #include "cli/cli.h"
 
 /* Runs davit-image COMMAND with the store and these further arguments, shows its progress on a terminal, and
@@ -9,5 +10,10 @@
  * Returns the exit status.
  */
 int image_worker_run(struct cli *c, const char *command, char *const *arguments);
+/* The same, and each event is shown to on_event (which may be NULL) before it is printed. */
+int image_worker_watch(struct cli *c, const char *command, char *const *arguments,
+    void (*on_event)(void *userdata, json_t *event), void *userdata);
+/* image pull of one name, but of the image that has this digest. */
+int image_fetch_again(struct cli *c, const char *name, const char *digest);
 /* Appends --NAME=VALUE to the arguments; NULL appends nothing. 0 or -ENOMEM */
 int image_worker_option(char ***arguments, const char *name, const char *value);

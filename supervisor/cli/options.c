@@ -45,7 +45,8 @@ const struct option_info option_table[] = {
     {"dry-run", NULL, NULL, "Only say what would be removed", FLAG(dry_run), false},
     {"limit", NULL, "SIZE|PERCENT", "Remove unused images, oldest first, until the store is this small", STRING(limit), false},
     {"unused-for", NULL, "TIME", "What has not been used for this long counts as unused (default 1day)", STRING(unused_for), false},
-    {"repair", NULL, NULL, "Remove what is damaged, so that it can be brought in again", FLAG(repair), false},
+    {"repair", NULL, NULL, "Remove what is damaged, and fetch it again", FLAG(repair), false},
+    {"quick", NULL, NULL, "Do not read the contents of files", FLAG(quick), false},
 
     /* launch */
     {"no-limits", NULL, NULL, "Resource limits are the service's own affair", FLAG(no_limits), false},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* image import, create, fsck: what davit-image does. They need no manager, and may run beside one. */
+/* image import, create: what davit-image does. They need no manager, and may run beside one. */
 #include "base/str.h"
 #include "cli/image-worker.h"
 
@@ -49,14 +49,4 @@ int verb_image_create(struct cli *c, char **arguments, size_t n _unused_) {
         return EXIT_FAILURE;
     }
     return run(c, "create", l, NULL);
-}
-
-int verb_image_fsck(struct cli *c, char **arguments _unused_, size_t n _unused_) {
-    char **l = NULL;
-
-    if (c->options.repair && image_worker_option(&l, "repair", "yes") < 0) {
-        cli_error("out of memory");
-        return EXIT_FAILURE;
-    }
-    return run(c, "fsck", l, NULL);
 }

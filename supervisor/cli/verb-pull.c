@@ -119,6 +119,23 @@ int verb_image_pull(struct cli *c, char **arguments, size_t n) {
     return image_worker_run(c, "pull", argv);
 }
 
+int image_fetch_again(struct cli *c, const char *name, const char *digest) {
+    _cleanup_strv_free_ char **argv = NULL;
+    int r = common_arguments(c, &argv);
+
+    if (r >= 0)
+        r = image_worker_option(&argv, "digest", digest);
+    if (r >= 0)
+        r = strv_append(&argv, "--");
+    if (r >= 0)
+        r = strv_append(&argv, name);
+    if (r < 0) {
+        cli_error("out of memory");
+        return EXIT_FAILURE;
+    }
+    return image_worker_run(c, "pull", argv);
+}
+
 /* ---- login ---- */
 
 /* The file that is written: as named, or beside davit.conf, where it is still there after a reboot. */

@@ -20,10 +20,10 @@ static const char *const kind_names[_LAYER_KIND_COUNT] = {
 /* ---- layer.json ---- */
 
 static int write_info(int directory, const struct layer_info *i, struct error *e) {
-    _cleanup_json_ json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "kind",
+    _cleanup_json_ json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:s}", "kind",
         kind_names[i->kind], "diffId", i->diff_id, "blob", i->blob, "mediaType", i->media_type, "blobSize",
         (json_int_t)i->blob_size, "size", (json_int_t)i->size, "archiveSize", (json_int_t)i->archive_size,
-        "entries", (json_int_t)i->entries);
+        "entries", (json_int_t)i->entries, "seal", i->seal);
     _cleanup_free_ char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
 
     if (!text)
@@ -65,6 +65,8 @@ static int parse_info(const char *text, size_t n, struct layer_info *i, struct e
         r = oci_json_u64(root, "archiveSize", &i->archive_size, e);
     if (r >= 0)
         r = oci_json_u64(root, "entries", &i->entries, e);
+    if (r >= 0 && json_object_get(root, "seal"))
+        r = copy_text(root, "seal", i->seal, sizeof(i->seal), e);
     if (r < 0)
         return r;
     for (size_t k = 0; k < ARRAY_SIZE(kind_names); k++)

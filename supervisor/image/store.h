@@ -8,7 +8,8 @@
  *          tree/            the directory that is mounted, owners as in the image; or instead of it
  *          image.erofs, image.squashfs   a file system image that is mounted
  *          layer.json       what it was made from (struct layer_info)
- *          recipe           how its archive was written (worker/recipe.h)
+ *          recipe, sums     how its archive was written (worker/recipe.h)
+ *          seal             what the tree is like (worker/seal.h)
  *   ROOT/chains/HEX/tree    for drivers that make trees (driver.h): layers put together, HEX of their ChainID
  *   ROOT/references/NAME    a canonical name ("/" written "+"), in it the descriptor of the manifest
  *   ROOT/uses/UNIT          what a unit runs, and what it ran before that
@@ -91,6 +92,7 @@ struct layer_info {
     uint64_t size;          /* bytes of all files in it, or of the file system image */
     uint64_t archive_size;  /* bytes that diff_id is the digest of */
     uint64_t entries;       /* names in it; 0 for a file system image */
+    char seal[DIGEST_TEXT]; /* of its file "seal"; "" = a file system image, or an older davit has made it */
 };
 /* -ENOENT; -EBADMSG if its layer.json cannot be read. ret may be NULL. */
 int layer_find(const struct store *s, const char *diff_id, struct layer_info *ret, struct error *e);

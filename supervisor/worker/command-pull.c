@@ -71,6 +71,9 @@ static int take_options(const struct worker_options *o, struct pull_options *p, 
         p->tls_verify = verify;
     if (o->all_tags && parse_boolean(o->all_tags, &p->all_tags) < 0)
         return bad("all-tags", o->all_tags, "true or false", e);
+    if (o->digest && !digest_is_valid(o->digest))
+        return bad("digest", o->digest, "sha256:...", e);
+    p->digest = o->digest;
     int r = take_platform(o->platform, p, e);
     return r < 0 ? r : take_retry(o, &p->retry, e);
 }

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * davit-image fsck: every reference, document and layer of the store.
+ * davit-image fsck: every reference, document and layer of the store, exactly.
  *
  * Documents, kept layer blobs and file system images are read whole and compared with their digests. A
- * layer's tree is walked: number of files and of bytes are those that were counted when it was unpacked.
- * (What is in the files is not compared with anything: the archive they came in is gone.)
+ * layer's tree is compared with its seal (seal.h), name by name in all attributes, and the contents of its
+ * files give the layer's archive again (recipe.h), which must have the digest that the layer is called by.
+ * --quick leaves out the contents.
  *
- * --repair moves what is damaged out of the store, and takes away references that cannot be read, so that
- * pulling or importing the image again brings the missing parts; which images that concerns is said either
- * way.
+ * What is checked is looked at without the store's lock, so that nobody waits: it has its final form, and can
+ * only be collected meanwhile.
+ *
+ * --repair takes what is damaged out of the store, and brings back what this machine still has: layers whose
+ * blobs were kept, and what other stores (--root) have. For what is lost after that there is an event "lost"
+ * each, from which `davit image fsck` fetches the image again; references to what cannot even be read are
+ * gone.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -17,18 +22,26 @@
 #include "base/fs.h"
 #include "base/hashmap.h"
 #include "image/hash.h"
+#include "worker/fsck.h"
 #include "worker/listing.h"
+#include "worker/recipe.h"
+#include "worker/seal.h"
 #include "worker/unpack-internal.h"
-#include "worker/worker.h"
 
 #define LOCK_TIMEOUT (60 * USEC_PER_SEC)
+#define LAYER_LOST "a layer is damaged or missing"
+#define DIFFERENCES_MAX 20 /* of one layer that are named */
 
 struct fsck {
     struct worker *worker;
     const struct store *store;
+    const struct fsck_roots *roots;
     struct hashmap *damaged; /* digests of blobs and layers: key = value */
-    unsigned problems;
-    bool repair;
+    const char *layer;       /* that is being looked at */
+    uint64_t differences;    /* that it has */
+    unsigned problems, restored, lost;
+    bool repair, quick;
+    bool again; /* what is found has been said already */
 };
 
 static int note_damage(struct fsck *f, const char *digest, struct error *e) {
@@ -41,6 +54,10 @@ static int note_damage(struct fsck *f, const char *digest, struct error *e) {
         return error_set(e, ENOMEM, "out of memory");
     }
     return 0;
+}
+
+static bool is_damaged(const struct fsck *f, const char *digest) {
+    return hashmap_get(f->damaged, digest) != NULL;
 }
 
 /* Into nothing: it is damaged, and whoever needs it must not find it. */
@@ -67,87 +84,149 @@ static int digest_of(int fd, char ret[static DIGEST_TEXT]) {
     return n < 0 ? negative_errno() : 0;
 }
 
-static int check_blob(struct fsck *f, const char *name, struct error *e) {
-    char digest[DIGEST_TEXT], actual[DIGEST_TEXT] = "";
-    _cleanup_free_ char *path = strf("blobs/sha256/%s", name);
+/* 0 also if it has been collected meanwhile. */
+static int check_blob_content(struct fsck *f, const char *digest, struct error *e) {
+    char actual[DIGEST_TEXT] = "";
 
-    if (!path)
-        return error_set(e, ENOMEM, "out of memory");
-    if (!digest_from_hex(name, digest)) {
-        worker_note(f->worker, "%s is no blob", path);
-        f->problems++;
-        return take_out(f, path, e);
-    }
-    _cleanup_close_ int fd = blob_open(f->store, digest, NULL, NULL);
-    int r = fd < 0 ? fd : digest_of(fd, actual);
-    if (r >= 0 && streq(actual, digest))
-        return 0;
-    worker_note(
-        f->worker, "blob %s is damaged: %s", digest, r < 0 ? errno_text(r) : "its content is another");
-    r = note_damage(f, digest, e);
-    return r < 0 ? r : take_out(f, path, e);
+    _cleanup_close_ int fd = blob_open(f->store, digest, NULL, e);
+    if (fd < 0)
+        return fd == -ENOENT ? 0 : fd;
+    int r = digest_of(fd, actual);
+    if (r < 0)
+        return error_set_errno(e, r, "reading it");
+    return streq(actual, digest) ? 0 : error_set(e, EBADMSG, "its content is another");
 }
 
 /* ---- layers ---- */
 
-static int check_tree(struct fsck *f, const char *path, const struct layer_info *info, struct error *e) {
-    uint64_t files = 0, bytes = 0;
+static void on_difference(void *userdata, const char *path, const char *what) {
+    char name[NAME_PRINTABLE];
+    struct fsck *f = userdata;
 
-    _cleanup_close_ int root = open_beneath(f->store->fd, path, O_RDONLY | O_DIRECTORY);
-    int r = root < 0 ? error_set_errno(e, root, "%s", path) : tree_count(root, &files, &bytes, e);
-    if (r < 0)
-        return r;
-    if (files != info->entries || bytes != info->size)
-        return error_set(e, EBADMSG,
-            "%" PRIu64 " files with %" PRIu64 " bytes are there, not %" PRIu64 " with %" PRIu64, files, bytes,
-            info->entries, info->size);
+    name_printable(path, name);
+    if (++f->differences <= DIFFERENCES_MAX && !f->again)
+        worker_note(f->worker, "layer %.19s: %s: %s", f->layer, name, what);
+}
+
+static int into_nothing(
+    void *userdata _unused_, const void *data _unused_, size_t n _unused_, struct error *e _unused_) {
     return 0;
 }
 
-static int check_filesystem(
-    struct fsck *f, const char *path, const struct layer_info *info, struct error *e) {
-    char actual[DIGEST_TEXT];
+/* A layer that an older davit has unpacked has no seal: then its contents are all that there is to compare.
+ */
+static int check_tree(struct fsck *f, const struct layer_info *info, struct error *e) {
+    const struct tar_sink nothing = {.write = into_nothing};
+    char path[sizeof("layers/") + DIGEST_HEX];
+    int r = 0;
 
-    _cleanup_close_ int fd = open_beneath(f->store->fd, path, O_RDONLY);
-    int r = fd < 0 ? fd : digest_of(fd, actual);
-    if (r < 0)
-        return error_set_errno(e, r, "%s", path);
-    return streq(actual, info->diff_id) ? 0 : error_set(e, EBADMSG, "its content is another");
+    (void)snprintf(path, sizeof(path), "layers/%s", digest_hex(info->diff_id));
+    _cleanup_close_ int directory = open_beneath(f->store->fd, path, O_RDONLY | O_DIRECTORY);
+    _cleanup_close_ int tree =
+        directory < 0 ? directory : open_beneath(directory, "tree", O_RDONLY | O_DIRECTORY);
+    if (tree < 0)
+        return error_set_errno(e, tree, "its tree");
+    f->differences = 0;
+    if (*info->seal)
+        r = seal_compare(directory, tree, info->seal, f->quick, on_difference, f, e);
+    if (r == 0 && f->differences == 0 && !f->quick)
+        r = recipe_write_archive(f->store, info, &nothing, e);
+    if (r >= 0 && f->differences > 0)
+        r = error_set(e, EBADMSG, "%" PRIu64 " difference%s", f->differences, f->differences == 1 ? "" : "s");
+    return MIN(r, 0);
 }
 
-static int check_content(struct fsck *f, const char *digest, struct error *e) {
+static int check_filesystem(struct fsck *f, const struct layer_info *info, struct error *e) {
+    _cleanup_free_ char *path = layer_path(f->store, info->diff_id, info->kind);
+    char actual[DIGEST_TEXT];
+
+    if (!path)
+        return error_set(e, ENOMEM, "out of memory");
+    _cleanup_close_ int fd = open_beneath(f->store->fd, path + strlen(f->store->path) + 1, O_RDONLY);
+    int r = fd < 0 ? fd : f->quick ? 0 : digest_of(fd, actual);
+    if (r < 0)
+        return error_set_errno(e, r, "%s", path);
+    return f->quick || streq(actual, info->diff_id) ? 0 : error_set(e, EBADMSG, "its content is another");
+}
+
+static int check_layer_content(struct fsck *f, const char *digest, struct error *e) {
     struct layer_info info;
 
+    f->layer = digest;
     int r = layer_find(f->store, digest, &info, e);
     if (r < 0)
         return r;
-    _cleanup_free_ char *path = layer_path(f->store, digest, info.kind);
-    if (!path)
-        return error_set(e, ENOMEM, "out of memory");
-    const char *below = path + strlen(f->store->path) + 1;
-    return info.kind == LAYER_TREE ? check_tree(f, below, &info, e) : check_filesystem(f, below, &info, e);
+    return info.kind == LAYER_TREE ? check_tree(f, &info, e) : check_filesystem(f, &info, e);
 }
 
-static int check_layer(struct fsck *f, const char *name, struct error *e) {
-    _cleanup_free_ char *path = strf("layers/%s", name);
+/* ---- blobs and layers alike ---- */
+
+struct kind {
+    const char *word, *directory;
+    int (*check)(struct fsck *f, const char *digest, struct error *e);
+};
+static const struct kind kinds[] = {
+    {"blob", "blobs/sha256", check_blob_content},
+    {"layer", "layers", check_layer_content},
+};
+
+static bool is_there(const struct fsck *f, const char *path) {
+    struct stat st;
+    return fstatat(f->store->fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static int check_entry(struct fsck *f, const struct kind *k, const char *name, struct error *e) {
+    _cleanup_free_ char *path = strf("%s/%s", k->directory, name);
     char digest[DIGEST_TEXT];
     struct error problem = {};
 
     if (!path)
         return error_set(e, ENOMEM, "out of memory");
     if (!digest_from_hex(name, digest)) {
-        worker_note(f->worker, "%s is no layer", path);
+        worker_note(f->worker, "%s is no %s", path, k->word);
         f->problems++;
         return take_out(f, path, e);
     }
-    int r = check_content(f, digest, &problem);
+    int r = k->check(f, digest, &problem);
     if (r == -ENOMEM)
         return error_set(e, ENOMEM, "out of memory");
-    if (r >= 0)
+    if (r >= 0 || !is_there(f, path))
         return 0;
-    worker_note(f->worker, "layer %s is damaged: %s", digest, problem.text);
-    r = note_damage(f, digest, e);
-    return r < 0 ? r : take_out(f, path, e);
+    worker_note(f->worker, "%s %s is damaged: %s", k->word, digest, problem.text);
+    return note_damage(f, digest, e);
+}
+
+static int check_all(struct fsck *f, const struct kind *k, struct error *e) {
+    _cleanup_strv_free_ char **names = NULL;
+
+    int r = names_list(f->store->fd, k->directory, &names, e);
+    STRV_FOREACH (name, names) {
+        if (r >= 0)
+            r = check_entry(f, k, *name, e);
+    }
+    return r;
+}
+
+/* Under the lock, and only what is still damaged: somebody may have brought it in anew. */
+static int take_out_damaged(struct fsck *f, struct error *e) {
+    const char *digest;
+
+    f->again = true;
+    HASHMAP_FOREACH (digest, f->damaged) {
+        for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+            _cleanup_free_ char *path = strf("%s/%s", kinds[i].directory, digest_hex(digest));
+            struct error again = {};
+
+            if (!path)
+                return error_set(e, ENOMEM, "out of memory");
+            if (!is_there(f, path) || kinds[i].check(f, digest, &again) >= 0)
+                continue;
+            int r = take_out(f, path, e);
+            if (r < 0)
+                return r;
+        }
+    }
+    return 0;
 }
 
 /* ---- images ---- */
@@ -156,16 +235,47 @@ static int check_layer(struct fsck *f, const char *name, struct error *e) {
 static const char *missing_part(struct fsck *f, const char *manifest, struct error *why) {
     _cleanup_(store_image_done) struct store_image i = {};
 
-    if (hashmap_get(f->damaged, manifest))
-        return "its manifest is damaged";
     if (store_image_load(f->store, manifest, &i, why) < 0)
         return why->text;
-    if (hashmap_get(f->damaged, i.manifest.config.digest))
+    if (is_damaged(f, manifest) && !f->repair)
+        return "its manifest is damaged";
+    if (is_damaged(f, i.manifest.config.digest) && !f->repair)
         return "its configuration is damaged";
     STRV_FOREACH (id, i.config.diff_ids)
-        if (hashmap_get(f->damaged, *id) || layer_find(f->store, *id, NULL, why) < 0)
-            return "a layer is damaged or missing";
+        if ((is_damaged(f, *id) && !f->repair) || layer_find(f->store, *id, NULL, why) < 0)
+            return LAYER_LOST;
     return NULL;
+}
+
+static void report_lost(struct fsck *f, const struct store_reference *r, const char *why) {
+    f->lost++;
+    worker_event(f->worker,
+        json_pack("{s:s, s:s, s:s, s:s}", "event", "lost", "name", r->name, "digest", r->source, "why", why));
+    worker_note(f->worker, "image %s is not whole: %s", r->name, why);
+}
+
+/* Documents that cannot be read would keep gc from removing anything. */
+static int forget_unreadable(struct fsck *f, const char *path, const char *why, struct error *e) {
+    if (!f->repair || streq(why, LAYER_LOST))
+        return 0;
+    _cleanup_close_ int lock = store_lock(f->store, LOCK_EX, LOCK_TIMEOUT, e);
+    return lock < 0 ? lock : take_out(f, path, e);
+}
+
+static int check_image(struct fsck *f, const char *path, const struct store_reference *r, struct error *e) {
+    struct error why = {};
+    const char *missing = missing_part(f, r->manifest, &why);
+
+    if (!missing)
+        return 0;
+    f->problems++;
+    if (f->repair && fsck_restore(f->store, f->roots, r->manifest, &why) >= 0) {
+        f->restored++;
+        worker_note(f->worker, "image %s is whole again, from what this machine has", r->name);
+        return 0;
+    }
+    report_lost(f, r, missing);
+    return forget_unreadable(f, path, missing, e);
 }
 
 static int check_reference(struct fsck *f, const char *file, struct error *e) {
@@ -180,53 +290,95 @@ static int check_reference(struct fsck *f, const char *file, struct error *e) {
     for (char *p = name; *p; p++)
         if (*p == '+')
             *p = '/';
-    if (store_reference_get(f->store, name, &r, &why) < 0) {
-        worker_note(f->worker, "image %s cannot be read: %s", name, why.text);
-        f->problems++;
-        return take_out(f, path, e);
-    }
-    const char *missing = missing_part(f, r.manifest, &why);
-    if (!missing)
+    int k = store_reference_get(f->store, name, &r, &why);
+    if (k >= 0)
+        return check_image(f, path, &r, e);
+    if (k == -ENOENT) /* somebody has removed it meanwhile */
         return 0;
     f->problems++;
-    worker_event(f->worker, json_pack("{s:s, s:s, s:s}", "event", "lost", "name", name, "why", missing));
-    worker_note(f->worker, "image %s is not whole: %s; pull or import it again", name, missing);
-    /* Documents that cannot be read would keep gc from removing anything. */
-    return streq(missing, "a layer is damaged or missing") ? 0 : take_out(f, path, e);
+    f->lost++;
+    worker_event(f->worker, json_pack("{s:s, s:s, s:s, s:s}", "event", "lost", "name", name, "digest", "",
+                                "why", "its reference cannot be read"));
+    worker_note(f->worker, "image %s cannot be read: %s", name, why.text);
+    return forget_unreadable(f, path, why.text, e);
+}
+
+static int check_references(struct fsck *f, struct error *e) {
+    _cleanup_strv_free_ char **names = NULL;
+
+    int r = names_list(f->store->fd, "references", &names, e);
+    STRV_FOREACH (name, names) {
+        if (r >= 0)
+            r = check_reference(f, *name, e);
+    }
+    return r;
 }
 
 /* ---- the command ---- */
 
-static int each(struct fsck *f, const char *directory,
-    int (*check)(struct fsck *f, const char *name, struct error *e), struct error *e) {
-    _cleanup_strv_free_ char **names = NULL;
+static void roots_free(struct fsck_roots *r) {
+    for (size_t i = 0; i < r->n; i++)
+        store_done(&r->stores[i]);
+    free(r->stores);
+    free(r);
+}
 
-    int r = names_list(f->store->fd, directory, &names, e);
-    STRV_FOREACH (name, names) {
-        if (r >= 0)
-            r = check(f, *name, e);
+/* Before the worker is confined: afterwards only what is open can be read. */
+int fsck_prepare(struct worker *w, struct error *e) {
+    struct fsck_roots *roots = calloc(1, sizeof(*roots));
+
+    if (!roots || !(roots->stores = calloc(strv_length(w->options.roots) + 1, sizeof(*roots->stores)))) {
+        free(roots);
+        return error_set(e, ENOMEM, "out of memory");
     }
-    return r;
+    w->data = roots;
+    STRV_FOREACH (root, w->options.roots) {
+        struct store *s = &roots->stores[roots->n];
+
+        if (store_open(*root, false, s, NULL) < 0)
+            continue;
+        roots->n++;
+        int fd = openat(s->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int r = fd < 0 ? error_set_errno(e, errno, "%s", *root) : worker_add_input(w, fd, e);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int check_store(struct fsck *f, struct error *e) {
+    int r = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(kinds) && r >= 0; i++)
+        r = check_all(f, &kinds[i], e);
+    if (r >= 0 && f->repair) {
+        _cleanup_close_ int lock = store_lock(f->store, LOCK_EX, LOCK_TIMEOUT, e);
+        r = lock < 0 ? lock : take_out_damaged(f, e);
+    }
+    return r < 0 ? r : check_references(f, e);
 }
 
 int fsck_run(struct worker *w, struct error *e) {
-    struct fsck f = {.worker = w, .store = &w->store, .damaged = hashmap_new(), .repair = w->options.repair};
+    struct fsck_roots *roots = w->data;
+    struct fsck f = {.worker = w,
+        .store = &w->store,
+        .roots = roots,
+        .damaged = hashmap_new(),
+        .repair = w->options.repair,
+        .quick = w->options.quick};
     char *key;
 
-    if (!f.damaged)
-        return error_set(e, ENOMEM, "out of memory");
-    /* Nothing is added or collected meanwhile. */
-    _cleanup_close_ int lock = store_lock(&w->store, LOCK_EX, LOCK_TIMEOUT, e);
-    int r = lock < 0 ? lock : each(&f, "blobs/sha256", check_blob, e);
-    if (r >= 0)
-        r = each(&f, "layers", check_layer, e);
-    if (r >= 0)
-        r = each(&f, "references", check_reference, e);
+    int r = f.damaged ? check_store(&f, e) : error_set(e, ENOMEM, "out of memory");
     HASHMAP_FOREACH (key, f.damaged)
         free(hashmap_remove(f.damaged, key));
-    hashmap_free(f.damaged);
-    if (r >= 0 && f.problems > 0)
-        return error_set(e, EBADMSG, "%u problem%s found%s", f.problems, f.problems == 1 ? "" : "s",
-            f.repair ? "; what was damaged is removed" : "");
-    return r;
+    if (f.damaged)
+        hashmap_free(f.damaged);
+    roots_free(roots);
+    if (r < 0 || f.problems == 0)
+        return MIN(r, 0);
+    if (!f.repair)
+        return error_set(e, EBADMSG, "%u problem%s found", f.problems, f.problems == 1 ? "" : "s");
+    worker_note(w, "%u problem%s found; what was damaged is removed, %u image%s brought back", f.problems,
+        f.problems == 1 ? "" : "s", f.restored, f.restored == 1 ? "" : "s");
+    return 0;
 }

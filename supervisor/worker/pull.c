@@ -310,7 +310,8 @@ static int pull_one(struct pull *p, const struct store *s, struct pull_result *r
 
         if (i > 0)
             note((void *)(uintptr_t)p->reporter, e->text);
-        r = pull_candidate(p, c, c->name, ref->digest ? ref->digest : ref->tag, s, ret, e);
+        const char *digest = p->options->digest ? p->options->digest : ref->digest;
+        r = pull_candidate(p, c, c->name, digest ? digest : ref->tag, s, ret, e);
         if (r >= 0 || is_ours(r))
             break;
     }

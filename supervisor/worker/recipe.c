@@ -1,53 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "worker/recipe.h"
 
-#include <archive_entry.h>
+#include <endian.h>
 #include <fcntl.h>
-#include <inttypes.h>
 
+#include "image/checksum.h"
+#include "worker/packed.h"
 #include "worker/tar-scan.h"
 #include "worker/unpack-internal.h"
 
 #define RECIPE "recipe"
+#define SUMS "sums"
 
 /* ---- keeping ---- */
 
 struct recipe_writer {
     struct tar_scan scan;
-    struct archive *out;
-    int fd;
+    struct packed *out;
+    FILE *sums;
+    struct checksum sum; /* of the content that goes by */
     struct error error;
 };
 
-static int archive_refused(struct archive *a, struct error *e) {
-    const char *text = archive_error_string(a);
-    int number = archive_errno(a);
-
-    return error_set(e, number > 0 ? number : EIO, "writing the layer's recipe: %s", text ? text : "failed");
-}
-
-static int open_compressed(struct recipe_writer *w, struct error *e) {
-    struct archive_entry *entry = archive_entry_new();
-
-    w->out = archive_write_new();
-    if (!w->out || !entry) {
-        archive_entry_free(entry);
-        return error_set(e, ENOMEM, "out of memory");
-    }
-    archive_entry_set_pathname(entry, RECIPE);
-    archive_entry_set_filetype(entry, AE_IFREG);
-    bool done = archive_write_set_format_raw(w->out) == ARCHIVE_OK &&
-                archive_write_add_filter_zstd(w->out) == ARCHIVE_OK &&
-                archive_write_open_fd(w->out, w->fd) == ARCHIVE_OK &&
-                archive_write_header(w->out, entry) == ARCHIVE_OK;
-    archive_entry_free(entry);
-    return done ? 0 : archive_refused(w->out, e);
-}
-
 static void writer_free(struct recipe_writer *w) {
     if (w->out)
-        (void)archive_write_free(w->out);
-    closep(&w->fd);
+        (void)packed_close(w->out, false, NULL);
+    if (w->sums)
+        (void)fclose(w->sums);
     tar_scan_done(&w->scan);
     free(w);
 }
@@ -59,14 +38,29 @@ int recipe_begin(int directory, struct recipe_writer **ret, struct error *e) {
     if (!w)
         return error_set(e, ENOMEM, "out of memory");
     w->scan = TAR_SCAN_INIT;
-    w->fd = openat(directory, RECIPE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (w->fd < 0)
-        return error_set_errno(e, errno, "making the layer's recipe");
-    int r = open_compressed(w, e);
+    w->sum = CHECKSUM_INIT;
+    int fd = openat(directory, SUMS, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 || !(w->sums = fdopen(fd, "w"))) {
+        int r = error_set_errno(e, errno, "making the layer's " SUMS);
+        closep(&fd);
+        return r;
+    }
+    int r = packed_create(directory, RECIPE, &w->out, e);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(w);
     return 0;
+}
+
+static void add_content(struct recipe_writer *w, const void *data, size_t n) {
+    checksum_update(&w->sum, data, n);
+    tar_scan_content(&w->scan, n);
+    if (w->scan.state == SCAN_CONTENT)
+        return;
+    uint64_t sum = htole64(checksum_value(&w->sum));
+    if (fwrite(&sum, sizeof(sum), 1, w->sums) != 1)
+        (void)error_set_errno(&w->error, errno, "writing the layer's " SUMS);
+    w->sum = CHECKSUM_INIT;
 }
 
 void recipe_add(struct recipe_writer *w, const void *data, size_t n) {
@@ -78,32 +72,36 @@ void recipe_add(struct recipe_writer *w, const void *data, size_t n) {
             (void)error_set(&w->error, (int)-part, "out of memory");
             return;
         }
-        if (part > 0 && archive_write_data(w->out, p, (size_t)part) != part) {
-            (void)archive_refused(w->out, &w->error);
+        if (packed_write(w->out, p, (size_t)part, &w->error) < 0)
             return;
-        }
         p += part;
         n -= (size_t)part;
         if (w->scan.state == SCAN_CONTENT) {
             size_t content = (size_t)MIN((uint64_t)n, w->scan.left);
-            tar_scan_content(&w->scan, content);
+            add_content(w, p, content);
             p += content;
             n -= content;
         }
     }
 }
 
-int recipe_end(struct recipe_writer *w, bool write, struct error *e) {
-    int r = 0;
+bool recipe_vouches(const struct recipe_writer *w) {
+    return !w->scan.doubt;
+}
 
-    if (write && w->error.number != 0) {
+int recipe_end(struct recipe_writer *w, bool write, struct error *e) {
+    _cleanup_(writer_freep) struct recipe_writer *owned = w;
+
+    if (!write)
+        return 0;
+    if (w->error.number == 0 && fflush(w->sums) != 0)
+        (void)error_set_errno(&w->error, errno, "writing the layer's " SUMS);
+    if (w->error.number != 0) {
         if (e)
             *e = w->error;
-        r = -w->error.number;
-    } else if (write && archive_write_close(w->out) != ARCHIVE_OK)
-        r = archive_refused(w->out, e);
-    writer_free(w);
-    return r;
+        return -w->error.number;
+    }
+    return packed_close(TAKE_PTR(w->out), true, e);
 }
 
 /* ---- giving out ---- */
@@ -113,8 +111,20 @@ struct rebuild {
     struct tar_scan scan;
     struct hash hash;
     int tree;
+    FILE *sums;    /* NULL: there are none */
+    char *changed; /* the first file whose content is another than its sum */
     char buffer[STREAM_BLOCK];
 };
+
+static void rebuild_free(struct rebuild *b) {
+    closep(&b->tree);
+    if (b->sums)
+        (void)fclose(b->sums);
+    tar_scan_done(&b->scan);
+    free(b->changed);
+    free(b);
+}
+DEFINE_CLEANUP(struct rebuild *, rebuild_free)
 
 static int emit(struct rebuild *b, const void *data, size_t n, struct error *e) {
     hash_update(&b->hash, data, n);
@@ -125,14 +135,25 @@ static int changed(const char *path, struct error *e) {
     return error_set(e, EBADMSG, "%s is not any more what it was when the layer came in", path);
 }
 
-/* The file that the scan says comes now. */
-static int emit_content(struct rebuild *b, struct error *e) {
+/* Looked at before it is opened: opening a device that stands there now could do anything. */
+static int open_content(const struct rebuild *b, struct error *e) {
     const char *path = b->scan.path;
     struct stat st;
 
-    _cleanup_close_ int fd = open_beneath(b->tree, path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != b->scan.left)
+    _cleanup_close_ int found = open_beneath(b->tree, path, O_PATH);
+    if (found < 0 || fstat(found, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != b->scan.left)
         return changed(path, e);
+    int fd = open_beneath(b->tree, path, O_RDONLY);
+    return fd < 0 ? error_set_errno(e, fd, "opening %s", path) : fd;
+}
+
+/* The file that the scan says comes now. */
+static int copy_content(struct rebuild *b, struct checksum *sum, struct error *e) {
+    const char *path = b->scan.path;
+
+    _cleanup_close_ int fd = open_content(b, e);
+    if (fd < 0)
+        return fd;
     while (b->scan.state == SCAN_CONTENT) {
         ssize_t n = read(fd, b->buffer, (size_t)MIN((uint64_t)sizeof(b->buffer), b->scan.left));
         if (n < 0 && errno == EINTR)
@@ -141,11 +162,25 @@ static int emit_content(struct rebuild *b, struct error *e) {
             return error_set_errno(e, errno, "reading %s", path);
         if (n == 0)
             return changed(path, e);
+        checksum_update(sum, b->buffer, (size_t)n);
         int r = emit(b, b->buffer, (size_t)n, e);
         if (r < 0)
             return r;
         tar_scan_content(&b->scan, (uint64_t)n);
     }
+    return 0;
+}
+
+static int emit_content(struct rebuild *b, struct error *e) {
+    struct checksum sum = CHECKSUM_INIT;
+    uint64_t kept;
+
+    int r = copy_content(b, &sum, e);
+    if (r < 0 || !b->sums || b->changed)
+        return r;
+    if (fread(&kept, sizeof(kept), 1, b->sums) == 1 && le64toh(kept) != checksum_value(&sum) &&
+        !(b->changed = strdup(b->scan.path)))
+        return error_set(e, ENOMEM, "out of memory");
     return 0;
 }
 
@@ -180,33 +215,38 @@ static int rebuild(struct rebuild *b, int recipe, struct error *e) {
     return r;
 }
 
+static int check_result(const struct rebuild *b, const struct layer_info *layer, struct error *e) {
+    char digest[DIGEST_TEXT];
+
+    hash_digest(&b->hash, digest);
+    if (streq(digest, layer->diff_id))
+        return 0;
+    if (b->changed)
+        return changed(b->changed, e);
+    return error_set(e, EBADMSG, "it has been changed in the store: it comes out as %s", digest);
+}
+
 int recipe_write_archive(
     const struct store *s, const struct layer_info *layer, const struct tar_sink *sink, struct error *e) {
-    _cleanup_free_ struct rebuild *b = calloc(1, sizeof(*b));
-    char path[sizeof("layers//recipe") + DIGEST_HEX], digest[DIGEST_TEXT];
+    _cleanup_(rebuild_freep) struct rebuild *b = calloc(1, sizeof(*b));
+    char path[sizeof("layers/") + DIGEST_HEX];
 
     if (!b)
         return error_set(e, ENOMEM, "out of memory");
-    (void)snprintf(path, sizeof(path), "layers/%s/recipe", digest_hex(layer->diff_id));
-    _cleanup_close_ int recipe = openat(s->fd, path, O_RDONLY | O_CLOEXEC);
-    (void)snprintf(path, sizeof(path), "layers/%s/tree", digest_hex(layer->diff_id));
-    _cleanup_close_ int tree = openat(s->fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (recipe < 0 || tree < 0)
-        return error_set_errno(e, errno, "layer %s", layer->diff_id);
-
     b->sink = sink;
-    b->tree = tree;
+    b->tree = -1;
     b->scan = TAR_SCAN_INIT;
     hash_init(&b->hash);
+    (void)snprintf(path, sizeof(path), "layers/%s", digest_hex(layer->diff_id));
+    _cleanup_close_ int directory = openat(s->fd, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_close_ int recipe = openat(directory, RECIPE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    b->tree = openat(directory, "tree", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (recipe < 0 || b->tree < 0)
+        return error_set_errno(e, errno, "its recipe and tree");
+    int sums = openat(directory, SUMS, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (sums >= 0 && !(b->sums = fdopen(sums, "r")))
+        closep(&sums);
+
     int r = rebuild(b, recipe, e);
-    tar_scan_done(&b->scan);
-    if (r < 0) {
-        (void)error_prefix(e, "layer %s", layer->diff_id);
-        return r; /* which the caller may want to know without e */
-    }
-    hash_digest(&b->hash, digest);
-    if (!streq(digest, layer->diff_id))
-        return error_set(
-            e, EBADMSG, "layer %s has been changed in the store: it comes out as %s", layer->diff_id, digest);
-    return 0;
+    return r < 0 ? r : check_result(b, layer, e);
 }

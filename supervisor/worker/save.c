@@ -120,9 +120,11 @@ static int write_layer(struct save *s, const char *name, const char *diff_id, st
         r = begin_member(s, name, layer.archive_size, e);
     if (r != 0)
         return MIN(r, 0);
-    if (layer.kind == LAYER_TREE)
+    if (layer.kind == LAYER_TREE) {
         r = recipe_write_archive(store, &layer, &s->sink, e);
-    else {
+        if (r < 0)
+            (void)error_prefix(e, "layer %s", diff_id);
+    } else {
         _cleanup_free_ char *path = layer_path(store, diff_id, layer.kind);
         _cleanup_close_ int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
         r = fd < 0 ? error_set_errno(e, path ? errno : ENOMEM, "layer %s", diff_id)

@@ -3,12 +3,14 @@
  * Directories that a layer needs and does not describe. Overlay shows the attributes of the topmost layer
  * that has a directory, so one that was only made to hold something would change /root from 0700 to 0755. It
  * gets the attributes that it has in the layers below, in this image; tools that unpack one layer over the
- * other come to the same.
+ * other come to the same. And what follows then: the layer is sealed and gets its place.
  */
 #include <fcntl.h>
 #include <sys/xattr.h>
 
 #include "base/fs.h"
+#include "image/overlay-marks.h"
+#include "worker/seal.h"
 #include "worker/unpack-internal.h"
 
 #define XATTR_LIST_MAX 65536
@@ -23,7 +25,7 @@ static int copy_xattrs(int from, int to, struct error *e) {
         return errno == EOPNOTSUPP ? 0 : error_set_errno(e, errno, "listing extended attributes");
     for (const char *name = names; name < names + n; name += strlen(name) + 1) {
         /* Opaque is the other layer's business. */
-        if (startswith(name, "trusted.overlay."))
+        if (startswith(name, OVERLAY_XATTRS))
             continue;
         ssize_t size = fgetxattr(from, name, value, UNPACK_XATTR_MAX);
         if (size < 0 || fsetxattr(to, name, value, (size_t)size, 0) < 0)
@@ -120,11 +122,33 @@ static int settle(const struct store *s, char *const *diff_ids, const struct unp
     return r;
 }
 
+/* ---- the end ---- */
+
+/* With all attributes as they stay. */
+static int finish(struct unpacked *u, struct error *e) {
+    struct layer_info info = u->writer.info;
+    struct seal seal;
+
+    _cleanup_close_ int tree = openat(u->writer.directory_fd, "tree", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = tree < 0 ? error_set_errno(e, errno, "opening the tree")
+                     : seal_write(u->writer.directory_fd, tree, u->unvouched, &seal, e);
+    if (r < 0) {
+        (void)error_prefix(e, "sealing the layer");
+        return r;
+    }
+    info.entries = seal.names;
+    info.size = seal.bytes;
+    memcpy(info.seal, seal.digest, sizeof(info.seal));
+    return layer_finish(&u->writer, &info, e);
+}
+
 int unpacked_commit(
     const struct store *s, char *const *diff_ids, struct unpacked *unpacked, size_t n, struct error *e) {
     _cleanup_free_ struct layer_writer *writers = calloc(MAX(n, (size_t)1), sizeof(*writers));
 
     int r = writers ? settle(s, diff_ids, unpacked, n, e) : error_set(e, ENOMEM, "out of memory");
+    for (size_t k = 0; k < n && r >= 0; k++)
+        r = finish(&unpacked[k], e);
     for (size_t k = 0; writers && k < n && r >= 0; k++) {
         writers[k] = unpacked[k].writer;
         unpacked[k].writer = LAYER_WRITER_NONE;

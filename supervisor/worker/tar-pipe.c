@@ -33,7 +33,7 @@ static void *run(void *userdata) {
 
     /* A working directory of its own: attributes of links are read by name from inside their directory. */
     int r = unshare(CLONE_FS) < 0 ? negative_errno() : p->produce(p->userdata, &sink, &p->error);
-    if (r >= 0)
+    if (r >= 0 && r != TAR_HAS_END)
         r = tar_end(&sink, &p->error);
     if (r < 0 && p->error.number == 0)
         (void)error_set_errno(&p->error, r, "reading the tree");

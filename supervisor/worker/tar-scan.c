@@ -153,9 +153,14 @@ static void skip(struct tar_scan *s, uint64_t n) {
     s->state = n > 0 ? SCAN_SKIP : SCAN_HEADER;
 }
 
+static void rest(struct tar_scan *s) {
+    s->state = SCAN_REST;
+    s->doubt = true;
+}
+
 static int begin_extended(struct tar_scan *s, char type, uint64_t size) {
     if (size == 0 || size > TAR_EXTENDED_MAX) {
-        s->state = SCAN_REST;
+        rest(s);
         return 0;
     }
     free(s->extended);
@@ -175,9 +180,10 @@ static int begin_file(struct tar_scan *s, uint64_t size) {
 
     if (r < 0)
         return r;
-    if (r == 0)
+    if (r == 0) {
         skip(s, rounded(size));
-    else {
+        s->doubt |= size > 0;
+    } else {
         s->state = SCAN_CONTENT;
         s->left = size;
         s->padding = rounded(size) - size;
@@ -194,7 +200,7 @@ static int header_is_whole(struct tar_scan *s) {
     if (is_zero(s->block))
         return 0;
     if (!checksum_is_right(s->block) || number(h->size, sizeof(h->size), &size) < 0 || size > INT64_MAX / 2) {
-        s->state = SCAN_REST;
+        rest(s);
         return 0;
     }
     switch (h->type) {
@@ -219,10 +225,10 @@ static int header_is_whole(struct tar_scan *s) {
     case '1':
         forget_extended(s);
         if (size > 0) /* whether the content follows depends on who wrote it */
-            s->state = SCAN_REST;
+            rest(s);
         return 0;
     default:
-        s->state = SCAN_REST; /* GNU's sparse files, dumps, volumes */
+        rest(s); /* GNU's sparse files, dumps, volumes */
         return 0;
     }
 }
@@ -251,7 +257,7 @@ static ssize_t take_extended(struct tar_scan *s, const char *data, size_t n) {
     skip(s, s->padding);
     int r = extended_is_whole(s);
     if (r == -EINVAL) {
-        s->state = SCAN_REST;
+        rest(s);
         r = 0;
     }
     return r < 0 ? r : (ssize_t)part;

@@ -28,6 +28,7 @@ struct tar_scan {
     size_t n_extended;
     uint64_t pax_size;
     bool has_pax_size, sparse;
+    bool doubt; /* contents of files may have been taken for description */
 };
 #define TAR_SCAN_INIT ((struct tar_scan){.state = SCAN_HEADER})
 void tar_scan_done(struct tar_scan *s);

@@ -8,13 +8,14 @@
 #include <linux/capability.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/xattr.h>
 
 #include "base/fs.h"
 #include "base/hashmap.h"
+#include "image/overlay-marks.h"
 #include "worker/listing.h"
 #include "worker/unpack-internal.h"
 #include "worker/ustar.h"
+#include "worker/xattrs.h"
 
 #define BLOCK USTAR_BLOCK
 #define DEPTH_MAX 2048
@@ -169,20 +170,22 @@ static void map_owner(const struct tar_options *o, struct stat *st) {
 }
 
 /* Ids in attributes: a capability that counts for the root of a user namespace counts for everybody's in an
- * image; entries of an ACL (acl(5): version, then tag, permissions and id of each) name users and groups. */
-static void map_attribute(const struct tar_options *o, const char *name, uint8_t *value, ssize_t *length) {
+ * image; entries of an ACL (acl(5): version, then tag, permissions and id of each) name users and groups.
+ * Returns the length that is left of it. */
+static size_t map_attribute(const struct tar_options *o, const char *name, uint8_t *value, size_t n) {
     const uint32_t version_mask = VFS_CAP_REVISION_MASK;
     uint32_t magic;
 
     if (o->id_count == 0)
-        return;
-    if (streq(name, "security.capability") && *length == XATTR_CAPS_SZ_3) {
+        return n;
+    if (streq(name, "security.capability") && n == XATTR_CAPS_SZ_3) {
         memcpy(&magic, value, sizeof(magic));
         magic = htole32((le32toh(magic) & ~version_mask) | VFS_CAP_REVISION_2);
         memcpy(value, &magic, sizeof(magic));
-        *length = XATTR_CAPS_SZ_2;
-    } else if (startswith(name, "system.posix_acl_"))
-        for (ssize_t i = 4; i + 8 <= *length; i += 8) {
+        return XATTR_CAPS_SZ_2;
+    }
+    if (startswith(name, "system.posix_acl_"))
+        for (size_t i = 4; i + 8 <= n; i += 8) {
             uint32_t id;
             memcpy(&id, value + i + 4, sizeof(id));
             if (le32toh(id) == UINT32_MAX)
@@ -190,51 +193,30 @@ static void map_attribute(const struct tar_options *o, const char *name, uint8_t
             id = htole32(inside_id(o, le32toh(id)));
             memcpy(value + i + 4, &id, sizeof(id));
         }
+    return n;
 }
 
 /* ---- extended attributes ---- */
 
-static int compare_names(const void *a, const void *b) {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
+struct attributes {
+    const struct tar_options *options;
+    struct strbuf *pax;
+};
 
-static bool is_kept(const char *name) {
-    if (startswith(name, "trusted.overlay.") || startswith(name, "user.overlay.") ||
-        streq(name, TREE_MADE_XATTR))
-        return false;
-    return startswith(name, "user.") || startswith(name, "trusted.") || streq(name, "security.capability") ||
-           startswith(name, "system.posix_acl_");
+static int add_xattr(void *userdata, const char *name, void *value, size_t n, struct error *e _unused_) {
+    struct attributes *a = userdata;
+    char key[sizeof("SCHILY.xattr.") + XATTR_NAME_MAX];
+
+    n = map_attribute(a->options, name, value, n);
+    (void)snprintf(key, sizeof(key), "SCHILY.xattr.%s", name);
+    add_record(a->pax, key, value, n);
+    return 0;
 }
 
 /* path is a name in the working directory. */
 static int add_xattrs(const struct tar_options *o, const char *path, struct header *h, struct error *e) {
-    _cleanup_free_ char *names = malloc(UNPACK_XATTR_MAX), *value = malloc(UNPACK_XATTR_MAX);
-    _cleanup_free_ char **sorted = NULL;
-    size_t n = 0;
-
-    if (!names || !value)
-        return error_set(e, ENOMEM, "out of memory");
-    ssize_t size = llistxattr(path, names, UNPACK_XATTR_MAX);
-    if (size <= 0)
-        return size == 0 || errno == EOPNOTSUPP ? 0
-                                                : error_set_errno(e, errno, "listing extended attributes");
-    sorted = calloc((size_t)size, sizeof(*sorted));
-    if (!sorted)
-        return error_set(e, ENOMEM, "out of memory");
-    for (char *name = names; name < names + size; name += strlen(name) + 1)
-        if (is_kept(name))
-            sorted[n++] = name;
-    qsort(sorted, n, sizeof(*sorted), compare_names);
-    for (size_t i = 0; i < n; i++) {
-        char key[sizeof("SCHILY.xattr.") + XATTR_NAME_MAX];
-        ssize_t length = lgetxattr(path, sorted[i], value, UNPACK_XATTR_MAX);
-        if (length < 0)
-            return error_set_errno(e, errno, "extended attribute %s", sorted[i]);
-        map_attribute(o, sorted[i], (uint8_t *)value, &length);
-        (void)snprintf(key, sizeof(key), "SCHILY.xattr.%s", sorted[i]);
-        add_record(&h->pax, key, value, (size_t)length);
-    }
-    return 0;
+    struct attributes a = {o, &h->pax};
+    return xattrs_read(path, false, add_xattr, &a, e);
 }
 
 /* ---- entries ---- */
@@ -350,7 +332,7 @@ static int write_entry(struct writer *w, int directory, const char *base, const 
 
     if (S_ISSOCK(st->st_mode))
         return 0;
-    if (S_ISCHR(st->st_mode) && st->st_rdev == 0)
+    if (overlay_is_whiteout(st))
         return w->options->whiteouts
                    ? write_mark(w, inside, WHITEOUT_PREFIX, base, e)
                    : error_set(e, EINVAL, "a character device 0:0, overlay's mark for a removed file");
@@ -377,31 +359,20 @@ static int write_entry(struct writer *w, int directory, const char *base, const 
 
 /* ---- directories ---- */
 
-static bool is_opaque(int fd) {
-    char value;
-    return fgetxattr(fd, "trusted.overlay.opaque", &value, 1) == 1 && value == 'y';
-}
-
-/* A directory that was renamed, or a file with its data elsewhere, in a way that only overlay understands. */
-static bool is_foreign(int fd) {
-    return fgetxattr(fd, "trusted.overlay.redirect", NULL, 0) >= 0 ||
-           fgetxattr(fd, "trusted.overlay.metacopy", NULL, 0) >= 0;
-}
-
 /* name: of the directory in the archive, with its slash; "" for the root, which is "./". */
 static int write_directory_header(struct writer *w, int fd, const char *name, struct error *e) {
     struct header h = {.name = *name ? name : "./", .type = '5'};
 
     if (fstat(fd, &h.st) < 0)
         return error_set_errno(e, errno, "stat");
-    if (is_foreign(fd))
+    if (overlay_is_redirected(fd))
         return error_set(e, EOPNOTSUPP, "overlay has redirected it: redirect_dir must be off");
     map_owner(w->options, &h.st);
     int r = fchdir(fd) < 0 ? error_set_errno(e, errno, "fchdir") : add_xattrs(w->options, ".", &h, e);
     if (r >= 0)
         r = emit_header(w->sink, &h, 0, e);
     strbuf_free(&h.pax);
-    if (r >= 0 && is_opaque(fd))
+    if (r >= 0 && overlay_is_opaque(fd))
         r = w->options->whiteouts ? write_mark(w, name, WHITEOUT_OPAQUE, "", e)
                                   : error_set(e, EINVAL, "it has overlay's mark of an opaque directory");
     return r;

@@ -40,7 +40,9 @@ int tar_end(const struct tar_sink *sink, struct error *e);
 
 /* ---- a producer of a tar stream, as a source of a layer ---- */
 
-/* produce runs in a thread of its own and writes to the sink that it is given. */
+/* produce runs in a thread of its own and writes to the sink that it is given. The archive's end is added,
+ * unless it returns TAR_HAS_END. */
+#define TAR_HAS_END 1
 struct tar_pipe;
 int tar_pipe_open(int (*produce)(void *userdata, const struct tar_sink *sink, struct error *e),
     void *userdata, struct tar_pipe **ret, struct error *e);

@@ -7,6 +7,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/fs.h"
+#include "image/overlay-marks.h"
 #include "worker/unpack-internal.h"
 
 /* How much is written between two looks at the free space. */
@@ -34,7 +35,7 @@ static bool is_link(int directory, const char *name) {
 
 static bool is_whiteout(int directory, const char *name) {
     struct stat st;
-    return fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == 0;
+    return fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && overlay_is_whiteout(&st);
 }
 
 /* A directory takes the place of a whiteout: what is below stays hidden by its being opaque. */
@@ -122,9 +123,13 @@ int parent_open(struct unpack *u, const struct name *n, struct error *e) {
 }
 
 /* What was there goes, whatever it is. */
-static int clear_place(int directory, const char *base, struct error *e) {
-    int r = remove_tree(directory, base);
+static int clear_place(struct unpack *u, int directory, const char *base, struct error *e) {
+    struct stat st;
 
+    if (fstatat(directory, base, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+        return 0;
+    u->replaced = true;
+    int r = remove_tree(directory, base);
     return r < 0 ? error_set_errno(e, r, "removing what an earlier entry made there") : 0;
 }
 
@@ -184,7 +189,7 @@ static int make_file(
 
     _cleanup_close_ int fd = openat(directory, base, flags, 0600);
     if (fd < 0 && errno == EEXIST) {
-        int r = clear_place(directory, base, e);
+        int r = clear_place(u, directory, base, e);
         if (r < 0)
             return r;
         fd = openat(directory, base, flags, 0600);
@@ -209,6 +214,7 @@ static int make_directory(
     }
     _cleanup_close_ int fd = open_beneath(directory, n->base, O_RDONLY | O_DIRECTORY);
     if (r == -EEXIST && (fd == -ENOTDIR || fd == -ELOOP)) {
+        u->replaced = true;
         if (unlinkat(directory, n->base, 0) < 0 || mkdirat(directory, n->base, 0700) < 0)
             return error_set_errno(e, errno, "replacing what an earlier entry made there");
         fd = open_beneath(directory, n->base, O_RDONLY | O_DIRECTORY);
@@ -238,12 +244,12 @@ static int node_at(struct archive_entry *entry, int directory, const char *base)
     return mknodat(directory, base, mode, device) < 0 ? negative_errno() : 0;
 }
 
-static int make_special(int directory, const char *base, struct archive_entry *entry,
+static int make_special(struct unpack *u, int directory, const char *base, struct archive_entry *entry,
     int (*make)(struct archive_entry *entry, int directory, const char *base), struct error *e) {
     int r = make(entry, directory, base);
 
     if (r == -EEXIST) {
-        r = clear_place(directory, base, e);
+        r = clear_place(u, directory, base, e);
         if (r < 0)
             return r;
         r = make(entry, directory, base);
@@ -253,12 +259,13 @@ static int make_special(int directory, const char *base, struct archive_entry *e
     return apply_attributes(directory, base, -1, entry, true, e);
 }
 
-static int make_node(int directory, const char *base, struct archive_entry *entry, struct error *e) {
+static int make_node(
+    struct unpack *u, int directory, const char *base, struct archive_entry *entry, struct error *e) {
     bool zero = archive_entry_rdevmajor(entry) == 0 && archive_entry_rdevminor(entry) == 0;
 
     if (archive_entry_filetype(entry) == AE_IFCHR && zero)
         return error_set(e, EINVAL, "a character device 0:0, which is overlay's mark for a removed file");
-    return make_special(directory, base, entry, node_at, e);
+    return make_special(u, directory, base, entry, node_at, e);
 }
 
 /* ---- hard links ---- */
@@ -288,7 +295,7 @@ static int make_hard_link(
         return error_prefix(e, "target of the hard link");
     if (target.kind == NAME_ENTRY && streq(target.path, n->path))
         return error_set(e, EINVAL, "a hard link to itself");
-    r = clear_place(directory, n->base, e);
+    r = clear_place(u, directory, n->base, e);
     if (r < 0)
         return r;
     _cleanup_close_ int from = open_target(u, &target, e);
@@ -368,11 +375,11 @@ static int make_entry(struct unpack *u, const struct name *n, struct archive_ent
     case AE_IFDIR:
         return make_directory(u, directory, n, entry, e);
     case AE_IFLNK:
-        return make_special(directory, n->base, entry, symlink_at, e);
+        return make_special(u, directory, n->base, entry, symlink_at, e);
     case AE_IFCHR:
     case AE_IFBLK:
     case AE_IFIFO:
-        return make_node(directory, n->base, entry, e);
+        return make_node(u, directory, n->base, entry, e);
     default:
         return error_set(e, EINVAL, "an entry of a type that is not known");
     }

@@ -30,6 +30,7 @@ struct unpack {
     struct hashmap *implicit; /* path -> path */
     size_t implicit_bytes;
     uint64_t entries, size, unchecked;
+    bool replaced; /* something took the place of an earlier entry, whose content is nowhere any more */
     struct error error;
 };
 
@@ -43,6 +44,10 @@ struct name {
 void name_done(struct name *n);
 /* Takes an archive's name apart. -EINVAL, -ENAMETOOLONG with *e. (unpack-name.c) */
 int name_parse(const char *text, struct name *ret, struct error *e);
+
+/* A name for a message: valid UTF-8 on one line, what is not as \xNN, and not too long. NULL gives "?". */
+#define NAME_PRINTABLE 256
+void name_printable(const char *name, char ret[static NAME_PRINTABLE]);
 
 /* The directory of path (all but its last component), made where it is missing; borrowed. */
 int parent_open(struct unpack *u, const struct name *n, struct error *e);

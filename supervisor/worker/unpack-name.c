@@ -81,3 +81,27 @@ int name_parse(const char *text, struct name *ret, struct error *e) {
     n = (struct name){};
     return 0;
 }
+
+#define PRINTABLE_CUT 240
+
+void name_printable(const char *name, char ret[static NAME_PRINTABLE]) {
+    const char *text = name ? name : "?";
+    bool utf8 = utf8_is_valid(text, strlen(text));
+    size_t out = 0;
+
+    for (const char *p = text; *p && out < PRINTABLE_CUT; p++) {
+        unsigned char c = (unsigned char)*p;
+        if (c < ' ' || c == 0x7f || (c >= 0x80 && !utf8))
+            out += (size_t)snprintf(ret + out, 5, "\\x%02x", c);
+        else
+            ret[out++] = (char)c;
+    }
+    if (out >= PRINTABLE_CUT) {
+        /* Not in the middle of a character. */
+        while (utf8 && out > 0 && ((unsigned char)ret[out - 1] & 0xc0) == 0x80)
+            out--;
+        out -= utf8 && out > 0 && (unsigned char)ret[out - 1] >= 0xc0;
+        out += (size_t)snprintf(ret + out, 4, "...");
+    }
+    ret[out] = '\0';
+}

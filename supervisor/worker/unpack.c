@@ -4,7 +4,6 @@
 #include <sys/statvfs.h>
 
 #include "base/fs.h"
-#include "worker/listing.h"
 #include "worker/recipe.h"
 #include "worker/unpack-internal.h"
 
@@ -57,32 +56,16 @@ static int archive_failed(struct unpack *u, const char *last, struct error *e) {
         last ? "after " : "", last ? last : "from its start", text ? text : "damaged");
 }
 
-/* A name for a message: what is not printable as \xNN, and not too long. */
-static void printable(const char *name, char ret[static 256]) {
-    size_t out = 0;
-
-    for (const char *p = name ? name : "?"; *p && out < 240; p++) {
-        unsigned char c = (unsigned char)*p;
-        if (c < ' ' || c == 0x7f || (c >= 0x80 && !utf8_is_valid(name, strlen(name))))
-            out += (size_t)snprintf(ret + out, 5, "\\x%02x", c);
-        else
-            ret[out++] = (char)c;
-    }
-    if (out >= 240)
-        out += (size_t)snprintf(ret + out, 4, "...");
-    ret[out] = '\0';
-}
-
 static int unpack_entries(
     struct unpack *u, void (*progress)(void *userdata, uint64_t bytes), void *userdata, struct error *e) {
     struct archive_entry *entry;
-    char label[256];
+    char label[NAME_PRINTABLE];
     uint64_t shown = 0;
     int r;
 
     *label = '\0';
     while ((r = archive_read_next_header(u->tar, &entry)) == ARCHIVE_OK || r == ARCHIVE_WARN) {
-        printable(archive_entry_pathname(entry), label);
+        name_printable(archive_entry_pathname(entry), label);
         if (++u->entries > UNPACK_ENTRIES_MAX)
             return error_set(e, E2BIG, "entry %s: a layer has at most %d entries", label, UNPACK_ENTRIES_MAX);
         r = unpack_entry(u, entry, e);
@@ -208,12 +191,12 @@ static int finish(
     (void)snprintf(info.media_type, sizeof(info.media_type), "%s", x->media_type ? x->media_type : "");
     if (u->links >= 0 && (r = remove_tree(u->work, "links")) < 0)
         return error_set_errno(e, r, "removing AUFS's links");
+    unpacked->unvouched = u->replaced || !recipe_vouches(u->recipe);
+    unpacked->writer.info = info;
+    close_and_reset(
+        &unpacked->writer.tree_fd); /* an image may have more layers than we may have descriptors */
     r = recipe_end(TAKE_PTR(u->recipe), true, e);
-    if (r >= 0)
-        r = tree_count(u->root, &info.entries, &info.size, e);
-    if (r >= 0)
-        r = take_implicit(u, &unpacked->implicit, e);
-    return r < 0 ? r : layer_finish(&unpacked->writer, &info, e);
+    return r < 0 ? r : take_implicit(u, &unpacked->implicit, e);
 }
 
 void unpacked_abort(struct unpacked *u) {

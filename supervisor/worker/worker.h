@@ -13,7 +13,7 @@
  *   {"event":"progress","what":"layer 2/20","done":BYTES,"total":BYTES}  some times a second at most
  *   {"event":"image","name":NAME,"manifest":DIGEST,"id":DIGEST}          an image that is in the store now
  *   {"event":"freed","images":N,"layers":N,"blobs":N,"bytes":N}          what gc took away
- *   {"event":"lost","name":NAME,"why":TEXT}                              fsck: an image that is not whole
+ *   {"event":"lost","name":NAME,"digest":DIGEST,"why":TEXT}              fsck: an image that is not whole
  *   {"event":"note","text":TEXT}                                         worth saying, not an error
  *   {"event":"error","number":ERRNO,"step":STEP,"text":TEXT}             the last line of a run that failed
  * and by its exit status: 0, or 1 with an error event (also on stderr when there is no progress descriptor).
@@ -48,9 +48,9 @@ struct worker_options {
     char *driver, *target;            /* tree */
     char *limit, *unused_for;
     char **units, **keep; /* names of all units; images that they name */
-    char *all, *repair, *dry_run;
-    char **roots; /* --root: where images are looked for, besides the store */
-    char *platform, *conf, *policy, *auth_file, *cert_dir, *tls_verify, *all_tags, *retry,
+    char *all, *repair, *quick, *dry_run;
+    char **roots; /* --root: where images are looked for, besides the store: pull, fsck */
+    char *platform, *conf, *policy, *digest, *auth_file, *cert_dir, *tls_verify, *all_tags, *retry,
         *retry_delay; /* pull */
 };
 
@@ -114,6 +114,7 @@ int save_run(struct worker *w, struct error *e);
 int tree_prepare(struct worker *w, struct error *e);
 int tree_run(struct worker *w, struct error *e);
 int gc_run(struct worker *w, struct error *e);
+int fsck_prepare(struct worker *w, struct error *e);
 int fsck_run(struct worker *w, struct error *e);
 int command_pull_prepare(struct worker *w, struct error *e);
 int command_pull_run(struct worker *w, struct error *e);

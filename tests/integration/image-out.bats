@@ -100,7 +100,7 @@ digest_of() { davit image inspect "$1" | jq -r '.[0].Digest'; }
     tree=$(DAVIT_STATE_DIR=$D/fourth davit image inspect box | jq -r '.[0].GraphDriver.Data.LowerDir')
     echo OLD >"$tree/data/old"
     DAVIT_STATE_DIR=$D/fourth run ! davit image save -o "$D/changed.tar" box
-    says "$output" 'has been changed in the store'
+    says "$output" 'data/old is not any more what it was'
     [ ! -e "$D/changed.tar" ]
 }
 

@@ -257,3 +257,31 @@ setup() {
     davit image pull --policy missing --arch amd64 "127.0.0.1:$(port plain)/team/multi:1"
     says "$(file_of_image platform)" amd64
 }
+
+@test 'fsck: a damaged image is fetched again, the same one, whatever its tag leads to now' {
+    copy_image web team/moving
+    name=127.0.0.1:$(port plain)/team/moving:1
+    davit image pull --quiet "$name"
+    before=$(davit image inspect "$name" | jq -r '.[0].Digest')
+    copy_image other team/moving
+    find "$D/state/images/layers" -path '*/tree/*' -type f -exec sh -c 'echo damage >>"$1"' - {} \; -quit
+    run -1 davit image fsck
+    davit image fsck --repair
+    davit image fsck
+    [ "$(davit image inspect "$name" | jq -r '.[0].Digest')" = "$before" ]
+    # A manifest that is gone as well.
+    rm "$D/state/images/blobs/sha256/${before#sha256:}"
+    davit image fsck --repair
+    davit image fsck
+    [ "$(davit image inspect "$name" | jq -r '.[0].Digest')" = "$before" ]
+    no_leftovers
+}
+
+@test 'fsck: what the registry does not have any more is lost, and said to be' {
+    name=127.0.0.1:$(port plain)/team/web:1
+    davit image pull --quiet "$name"
+    find "$D/state/images/layers" -path '*/tree/*' -type f -exec sh -c 'echo damage >>"$1"' - {} \; -quit
+    printf 'log_sink = "file";\nregistries = { search = []; registry = ({ prefix = "127.0.0.1:%s"; plain_http = true; blocked = true; }); };\n' "$(port plain)" >"$D/davit.conf"
+    run -1 davit image fsck --repair
+    says "$output" "image $name is lost: it could not be fetched"
+}
