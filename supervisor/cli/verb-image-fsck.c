@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * image fsck: the worker looks, and brings back what this machine still has; what it reports as lost then is
- * fetched here, by another worker, from the registry that the image is named after: by its digest, so that it is
- * the same image and not the one that the name leads to now.
+ * fetched here, by another worker, from the registry that the image is named after: by its digest, so that it
+ * is the same image and not the one that the name leads to now.
  */
 #include "base/str.h"
 #include "cli/image-worker.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What overlay writes into a layer to hide what is below (the kernel's Documentation/filesystems/overlayfs.rst,
- * "whiteouts and opaque directories"). Layers are unpacked with these marks, written out and compared by them.
+ * What overlay writes into a layer to hide what is below (the kernel's
+ * Documentation/filesystems/overlayfs.rst, "whiteouts and opaque directories"). Layers are unpacked with
+ * these marks, written out and compared by them.
  */
 #pragma once
 

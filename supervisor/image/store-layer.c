@@ -2,6 +2,7 @@
 /* Layers: finding them, and putting new ones in their places. */
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/xattr.h>
 
 #include "base/fs.h"
 #include "image/oci-json.h"
@@ -131,6 +132,9 @@ int layer_begin(const struct store *s, enum layer_kind kind, struct layer_writer
             layer_abort(&w);
             return r;
         }
+        /* If the store's directory has a default ACL, all that is made in it would have it. */
+        (void)fremovexattr(w.tree_fd, "system.posix_acl_default");
+        (void)fremovexattr(w.tree_fd, "system.posix_acl_access");
     }
     *ret = w;
     return 0;

@@ -58,8 +58,8 @@ static int produce_archive(void *userdata, const struct tar_sink *sink, struct e
     return r < 0 ? r : TAR_HAS_END;
 }
 
-static int from_store(
-    const struct store *s, const struct store *from, const char *diff_id, struct unpacked *ret, struct error *e) {
+static int from_store(const struct store *s, const struct store *from, const char *diff_id,
+    struct unpacked *ret, struct error *e) {
     struct stored_layer layer = {.store = from};
     struct tar_pipe *pipe;
 
@@ -77,8 +77,8 @@ static int from_store(
     return r;
 }
 
-static int restore_layer(const struct store *s, const struct fsck_roots *roots, const struct oci_descriptor *d,
-    const char *diff_id, struct unpacked *ret, struct error *e) {
+static int restore_layer(const struct store *s, const struct fsck_roots *roots,
+    const struct oci_descriptor *d, const char *diff_id, struct unpacked *ret, struct error *e) {
     int r = from_blob(s, d, diff_id, ret, e);
 
     for (size_t i = 0; i < roots->n && r < 0; i++)
@@ -86,8 +86,8 @@ static int restore_layer(const struct store *s, const struct fsck_roots *roots, 
     return r < 0 ? error_set(e, ENOENT, "layer %s is lost", diff_id) : 0;
 }
 
-static int restore_layers(const struct store *s, const struct fsck_roots *roots, const struct store_image *i,
-    struct error *e) {
+static int restore_layers(
+    const struct store *s, const struct fsck_roots *roots, const struct store_image *i, struct error *e) {
     size_t n = strv_length(i->config.diff_ids), n_got = 0;
     _cleanup_free_ struct unpacked *got = calloc(n + 1, sizeof(*got));
     int r = 0;

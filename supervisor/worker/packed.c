@@ -25,7 +25,8 @@ static int refused(struct packed *p, struct error *e) {
     const char *text = archive_error_string(p->out);
     int number = archive_errno(p->out);
 
-    return error_set(e, number > 0 ? number : EIO, "writing the layer's %s: %s", p->name, text ? text : "failed");
+    return error_set(
+        e, number > 0 ? number : EIO, "writing the layer's %s: %s", p->name, text ? text : "failed");
 }
 
 /* The raw format is one entry that is nothing but its data. */

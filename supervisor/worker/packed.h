@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A compressed file beside a layer's tree, written once from front to back. It is read as a stream (stream.h). */
+/* A compressed file beside a layer's tree, written once from front to back. It is read as a stream
+ * (stream.h). */
 #pragma once
 
 #include <stddef.h>

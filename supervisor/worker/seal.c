@@ -27,7 +27,10 @@
 
 /* Fields of a line after the path, in words. */
 enum { FIELD_CONTENT = 8 };
-static const char *const field_words[] = {"its kind is another", "its mode is another", "its owner is another", "its group is another", "its time is another", "the number of its names is another", "its size, target or device is another", "its extended attributes are others", "its content is another"};
+static const char *const field_words[] = {"its kind is another", "its mode is another",
+    "its owner is another", "its group is another", "its time is another",
+    "the number of its names is another", "its size, target or device is another",
+    "its extended attributes are others", "its content is another"};
 
 /* ---- one line ---- */
 
@@ -55,11 +58,11 @@ static void unescape(char *text) {
 }
 
 static char kind_letter(mode_t mode) {
-    return S_ISREG(mode)   ? 'f'
-           : S_ISDIR(mode) ? 'd'
-           : S_ISLNK(mode) ? 'l'
-           : S_ISCHR(mode) ? 'c'
-           : S_ISBLK(mode) ? 'b'
+    return S_ISREG(mode)    ? 'f'
+           : S_ISDIR(mode)  ? 'd'
+           : S_ISLNK(mode)  ? 'l'
+           : S_ISCHR(mode)  ? 'c'
+           : S_ISBLK(mode)  ? 'b'
            : S_ISFIFO(mode) ? 'p'
                             : '?';
 }
@@ -92,8 +95,8 @@ static bool is_zero(const char *data, size_t n) {
     return n == 0 || (data[0] == 0 && memcmp(data, data + 1, n - 1) == 0);
 }
 
-/* All blocks that are not zero, each with its place: the same whether zeros are holes or written, and holes need
- * not be read, of which a file can have exabytes. */
+/* All blocks that are not zero, each with its place: the same whether zeros are holes or written, and holes
+ * need not be read, of which a file can have exabytes. */
 static int hash_content(int fd, struct hash *h) {
     _cleanup_free_ char *block = malloc(CONTENT_BLOCK);
     off_t at = 0;
@@ -132,7 +135,8 @@ static int add_content(struct strbuf *b, int directory, const char *name, struct
     return 0;
 }
 
-static int add_size(struct strbuf *b, int directory, const char *name, const struct stat *st, struct error *e) {
+static int add_size(
+    struct strbuf *b, int directory, const char *name, const struct stat *st, struct error *e) {
     char target[PATH_MAX];
 
     if (S_ISREG(st->st_mode))
@@ -182,7 +186,7 @@ struct walk {
     /* Bytes of files with several names, by the number of names: each file comes that often. */
     struct shared {
         uint64_t names, bytes;
-    } *shared;
+    } * shared;
     size_t n_shared;
 };
 

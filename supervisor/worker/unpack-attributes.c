@@ -9,6 +9,9 @@
 #include "image/overlay-marks.h"
 #include "worker/unpack-internal.h"
 
+#define ACL_ACCESS "system.posix_acl_access"
+#define ACL_DEFAULT "system.posix_acl_default" /* of directories: what is made in them gets it */
+
 /* ---- extended attributes ---- */
 
 enum xattr_rule { XATTR_TAKE, XATTR_SKIP, XATTR_REFUSE };
@@ -65,7 +68,7 @@ static int apply_xattrs(
 
         if (rule == XATTR_REFUSE)
             return error_set(e, EPERM, "extended attribute %s is not for images to set", name);
-        if (rule == XATTR_SKIP)
+        if (rule == XATTR_SKIP || streq(name, ACL_DEFAULT))
             continue;
         if (n > UNPACK_XATTR_MAX)
             return error_set(
@@ -113,16 +116,19 @@ static uint16_t acl_tag(int tag) {
     }
 }
 
-static int apply_acl(int fd, struct archive_entry *entry, int type, const char *name, struct error *e) {
-    struct {
-        uint32_t version;
-        struct acl_entry entries[ACL_ENTRIES_MAX];
-    } acl = {.version = htole32(ACL_VERSION)};
+struct acl {
+    uint32_t version;
+    struct acl_entry entries[ACL_ENTRIES_MAX];
+};
+
+/* The entry's ACL of one type in the kernel's form. Its bytes, 0 if there is none. */
+static ssize_t take_acl(struct archive_entry *entry, int type, struct acl *acl, struct error *e) {
     int kind, permissions, tag, id;
     const char *who;
     size_t n = 0;
 
-    if (archive_entry_acl_reset(entry, type) == 0)
+    acl->version = htole32(ACL_VERSION);
+    if ((archive_entry_acl_types(entry) & type) == 0 || archive_entry_acl_reset(entry, type) == 0)
         return 0;
     while (archive_entry_acl_next(entry, type, &kind, &permissions, &tag, &id, &who) == ARCHIVE_OK) {
         bool named = tag == ARCHIVE_ENTRY_ACL_USER || tag == ARCHIVE_ENTRY_ACL_GROUP;
@@ -132,27 +138,43 @@ static int apply_acl(int fd, struct archive_entry *entry, int type, const char *
         /* Names mean nothing outside the image. */
         if (named && id < 0)
             return error_set(e, EINVAL, "an ACL entry for \"%s\" without a number", who ? who : "");
-        acl.entries[n++] = (struct acl_entry){
+        acl->entries[n++] = (struct acl_entry){
             .tag = htole16(acl_tag(tag)),
             .perm = htole16((uint16_t)(permissions & 7)),
             .id = htole32(named ? (uint32_t)id : UINT32_MAX),
         };
     }
-    qsort(acl.entries, n, sizeof(acl.entries[0]), acl_order);
-    if (fsetxattr(fd, name, &acl, sizeof(acl.version) + n * sizeof(acl.entries[0]), 0) < 0)
-        return error_set_errno(e, errno, "%s", name);
-    return 0;
+    qsort(acl->entries, n, sizeof(acl->entries[0]), acl_order);
+    return (ssize_t)(sizeof(acl->version) + n * sizeof(acl->entries[0]));
 }
 
-static int apply_acls(int fd, struct archive_entry *entry, struct error *e) {
-    int types = archive_entry_acl_types(entry);
-    int r = 0;
+static int apply_acl(int fd, struct archive_entry *entry, struct error *e) {
+    struct acl acl;
 
-    if (types & ARCHIVE_ENTRY_ACL_TYPE_ACCESS)
-        r = apply_acl(fd, entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, "system.posix_acl_access", e);
-    if (r >= 0 && (types & ARCHIVE_ENTRY_ACL_TYPE_DEFAULT))
-        r = apply_acl(fd, entry, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, "system.posix_acl_default", e);
-    return r;
+    ssize_t n = take_acl(entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, &acl, e);
+    if (n > 0 && fsetxattr(fd, ACL_ACCESS, &acl, (size_t)n, 0) < 0)
+        return error_set_errno(e, errno, ACL_ACCESS);
+    return (int)MIN(n, 0);
+}
+
+/* From either form. */
+static ssize_t take_default_acl(struct archive_entry *entry, struct acl *acl, struct error *e) {
+    const char *name;
+    const void *value;
+    size_t size;
+
+    ssize_t n = take_acl(entry, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, acl, e);
+    if (n != 0 || archive_entry_xattr_reset(entry) == 0)
+        return n;
+    while (archive_entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK) {
+        if (!streq(name, ACL_DEFAULT))
+            continue;
+        if (size > sizeof(*acl))
+            return error_set(e, E2BIG, "an ACL of more than %d entries", ACL_ENTRIES_MAX);
+        memcpy(acl, value, size);
+        return (ssize_t)size;
+    }
+    return 0;
 }
 
 /* ---- owner, mode, times ---- */
@@ -189,7 +211,7 @@ int apply_attributes(
         return error_set_errno(e, errno, "its mode");
     r = apply_xattrs(directory, base, fd, entry, e);
     if (r >= 0 && fd >= 0)
-        r = apply_acls(fd, entry, e);
+        r = apply_acl(fd, entry, e);
     if (r < 0 || !times)
         return r;
     entry_times(entry, when);
@@ -198,42 +220,91 @@ int apply_attributes(
     return 0;
 }
 
-/* ---- times of directories, which change while things are put into them ---- */
+/* An entry over what an earlier one has made: overlay's marks alone come from other entries. */
+int clear_xattrs(int fd, struct error *e) {
+    _cleanup_free_ char *list = NULL;
 
-/* In a file, not in memory: there may be a million. */
-struct time_record {
+    ssize_t n = flistxattr(fd, NULL, 0);
+    if (n <= 0)
+        return n == 0 || errno == EOPNOTSUPP ? 0 : error_set_errno(e, errno, "listing extended attributes");
+    list = malloc((size_t)n);
+    if (!list)
+        return error_set(e, ENOMEM, "out of memory");
+    n = flistxattr(fd, list, (size_t)n);
+    for (const char *name = list; n > 0 && name < list + n; name += strlen(name) + 1)
+        if (rule_of(name) == XATTR_TAKE && fremovexattr(fd, name) < 0)
+            return error_set_errno(e, errno, "extended attribute %s", name);
+    return n < 0 ? error_set_errno(e, errno, "listing extended attributes") : 0;
+}
+
+/* ---- what directories get at the end ---- */
+
+/* Their times change while things are put into them, and what is made in one with a default ACL would inherit
+ * it. In a file, not in memory: there may be a million. */
+struct late_record {
     struct timespec when[2];
-    uint32_t length; /* of the path that follows */
+    uint32_t path, acl; /* bytes of each, which follow */
 };
 
-int times_note(struct unpack *u, const char *path, struct archive_entry *entry, struct error *e) {
-    struct time_record record = {.length = (uint32_t)strlen(path)};
+int late_note(struct unpack *u, const char *path, struct archive_entry *entry, struct error *e) {
+    struct late_record record = {.path = (uint32_t)strlen(path)};
+    struct acl acl;
 
-    if (entry)
+    if (entry) {
+        ssize_t n = take_default_acl(entry, &acl, e);
+        if (n < 0)
+            return (int)n;
+        record.acl = (uint32_t)n;
         entry_times(entry, record.when);
-    if (fwrite(&record, sizeof(record), 1, u->times) != 1 ||
-        fwrite(path, 1, record.length, u->times) != record.length)
+    }
+    if (fwrite(&record, sizeof(record), 1, u->late) != 1 ||
+        fwrite(path, 1, record.path, u->late) != record.path ||
+        fwrite(&acl, 1, record.acl, u->late) != record.acl)
         return error_set_errno(e, errno, "noting its time");
     return 0;
 }
 
-int times_apply(struct unpack *u, struct error *e) {
-    struct time_record record;
-    char path[UNPACK_PATH_MAX + 1];
+/* An entry for the same directory, without a default ACL, may come after one with it. */
+static int apply_default_acl(struct unpack *u, int fd, const struct acl *acl, size_t n) {
+    if (n == 0 && !u->has_defaults)
+        return 0;
+    u->has_defaults = true;
+    if (n > 0)
+        return fsetxattr(fd, ACL_DEFAULT, acl, n, 0) < 0 ? negative_errno() : 0;
+    return fremovexattr(fd, ACL_DEFAULT) < 0 && errno != ENODATA && errno != EOPNOTSUPP ? negative_errno()
+                                                                                        : 0;
+}
 
-    if (fflush(u->times) != 0)
+static int apply_late(struct unpack *u, const struct late_record *record, const char *path,
+    const struct acl *acl, struct error *e) {
+    _cleanup_close_ int fd = open_beneath(u->root, path, O_RDONLY | O_DIRECTORY);
+
+    /* Something else took its place later in the archive. */
+    if (fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP)
+        return 0;
+    if (fd < 0)
+        return error_set_errno(e, fd, "directory %s", path);
+    int r = apply_default_acl(u, fd, acl, record->acl);
+    if (r < 0)
+        return error_set_errno(e, r, "default ACL of directory %s", path);
+    return futimens(fd, record->when) < 0 ? error_set_errno(e, errno, "time of directory %s", path) : 0;
+}
+
+int late_apply(struct unpack *u, struct error *e) {
+    char path[UNPACK_PATH_MAX + 1];
+    struct late_record record;
+    struct acl acl;
+    int r = 0;
+
+    if (fflush(u->late) != 0)
         return error_set_errno(e, errno, "times of directories");
-    rewind(u->times);
-    while (fread(&record, sizeof(record), 1, u->times) == 1) {
-        if (record.length > UNPACK_PATH_MAX || fread(path, 1, record.length, u->times) != record.length)
+    rewind(u->late);
+    while (r >= 0 && fread(&record, sizeof(record), 1, u->late) == 1) {
+        if (record.path > UNPACK_PATH_MAX || fread(path, 1, record.path, u->late) != record.path ||
+            record.acl > sizeof(acl) || fread(&acl, 1, record.acl, u->late) != record.acl)
             return error_set(e, EIO, "times of directories");
-        path[record.length] = '\0';
-        _cleanup_close_ int fd = open_beneath(u->root, path, O_RDONLY | O_DIRECTORY);
-        /* Something else took its place later in the archive. */
-        if (fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP)
-            continue;
-        if (fd < 0 || futimens(fd, record.when) < 0)
-            return error_set_errno(e, fd < 0 ? fd : errno, "time of directory %s", path);
+        path[record.path] = '\0';
+        r = apply_late(u, &record, path, &acl, e);
     }
-    return ferror(u->times) ? error_set(e, EIO, "times of directories") : 0;
+    return r < 0 ? r : ferror(u->late) ? error_set(e, EIO, "times of directories") : 0;
 }

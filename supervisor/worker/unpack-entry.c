@@ -59,7 +59,7 @@ static int note_implicit(struct unpack *u, const char *path, struct error *e) {
         free(copy);
         return error_set(e, ENOMEM, "out of memory");
     }
-    return times_note(u, path, NULL, e);
+    return late_note(u, path, NULL, e);
 }
 
 static void forget_implicit(struct unpack *u, const char *path) {
@@ -223,8 +223,10 @@ static int make_directory(
     if (fd < 0)
         return error_set_errno(e, fd, "opening it");
     forget_implicit(u, n->path);
-    r = apply_attributes(directory, n->base, fd, entry, false, e);
-    return r < 0 ? r : times_note(u, n->path, entry, e);
+    r = r == -EEXIST ? clear_xattrs(fd, e) : 0;
+    if (r >= 0)
+        r = apply_attributes(directory, n->base, fd, entry, false, e);
+    return r < 0 ? r : late_note(u, n->path, entry, e);
 }
 
 static int symlink_at(struct archive_entry *entry, int directory, const char *base) {
@@ -359,7 +361,7 @@ static int make_root(struct unpack *u, struct archive_entry *entry, struct error
         return error_set(e, EINVAL, "the root of a layer is a directory, not anything else");
     forget_implicit(u, "");
     int r = apply_attributes(-1, NULL, u->root, entry, false, e);
-    return r < 0 ? r : times_note(u, "", entry, e);
+    return r < 0 ? r : late_note(u, "", entry, e);
 }
 
 static int make_entry(struct unpack *u, const struct name *n, struct archive_entry *entry, struct error *e) {

@@ -19,10 +19,11 @@ struct unpack {
     const struct store *store;
     struct stream stream;
     struct archive *tar;
-    int root;    /* the tree */
-    int work;    /* its directory: links/ and times are beside the tree */
-    int links;   /* AUFS's hard link targets, -1 until one comes */
-    FILE *times; /* {struct timespec, length, path} of each directory: set when everything else is done */
+    int root;          /* the tree */
+    int work;          /* its directory: links/ and late are beside the tree */
+    int links;         /* AUFS's hard link targets, -1 until one comes */
+    FILE *late;        /* of each directory, what it gets when everything else is done */
+    bool has_defaults; /* a directory has got a default ACL */
     /* The directory of the last entry: the next is most often in it. "" is the root. */
     char *parent_path;
     int parent_fd;
@@ -57,8 +58,10 @@ int unpack_entry(struct unpack *u, struct archive_entry *entry, struct error *e)
 int apply_attributes(
     int directory, const char *base, int fd, struct archive_entry *entry, bool times, struct error *e);
 int mark_opaque(int fd, struct error *e);
-/* Later wins; applied by times_apply(). */
-int times_note(struct unpack *u, const char *path, struct archive_entry *entry, struct error *e);
-int times_apply(struct unpack *u, struct error *e);
+/* Of a directory that another entry describes anew. */
+int clear_xattrs(int fd, struct error *e);
+/* What a directory gets at the end: time and default ACL. Later wins; applied by late_apply(). */
+int late_note(struct unpack *u, const char *path, struct archive_entry *entry, struct error *e);
+int late_apply(struct unpack *u, struct error *e);
 /* openat2 beneath root, through no links. */
 int open_beneath(int root, const char *path, int flags);

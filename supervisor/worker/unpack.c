@@ -101,7 +101,7 @@ static int read_archive(struct unpack *u, const struct layer_source *source,
         return archive_failed(u, NULL, e);
     r = unpack_entries(u, progress, userdata, e);
     if (r >= 0)
-        r = times_apply(u, e);
+        r = late_apply(u, e);
     return r < 0 ? r : stream_drain(&u->stream, e);
 }
 
@@ -113,8 +113,8 @@ static int unpack_begin(struct unpack *u, const struct layer_writer *w, struct e
     u->implicit = hashmap_new();
     if (!u->implicit)
         return error_set(e, ENOMEM, "out of memory");
-    int fd = openat(u->work, "times", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0 || unlinkat(u->work, "times", 0) < 0 || !(u->times = fdopen(fd, "w+"))) {
+    int fd = openat(u->work, "late", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 || unlinkat(u->work, "late", 0) < 0 || !(u->late = fdopen(fd, "w+"))) {
         int r = error_set_errno(e, errno, "making a file in %s/work", u->store->path);
         closep(&fd);
         return r;
@@ -136,8 +136,8 @@ static void unpack_end(struct unpack *u) {
     stream_close(&u->stream);
     if (u->recipe)
         (void)recipe_end(u->recipe, false, NULL);
-    if (u->times)
-        (void)fclose(u->times);
+    if (u->late)
+        (void)fclose(u->late);
     free(u->parent_path);
     closep(&u->parent_fd);
     closep(&u->links);

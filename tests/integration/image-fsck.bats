@@ -76,7 +76,7 @@ found() {
     for name in sparse twice; do
         case $name in sparse) f=$(tree_of sparse)/etc/sparse at=1099511627776 ;; twice) f=$(tree_of twice)/twice at=0 ;; esac
         time=$(stat -c %y "$f")
-        printf E | dd of="$f" bs=1 seek=$at conv=notrunc status=none
+        printf E | dd of="$f" bs=1 seek="$at" conv=notrunc status=none
         touch -d "$time" "$f"
         run -1 davit image fsck
         says "$output" "$(basename "$f"): its content is another"
@@ -184,7 +184,7 @@ found() {
 
 @test "repair: documents and layers from a store that came with the system" {
     cp -a "$D/pristine" "$D/preloaded"
-    for name in plain sparse twice; do rm -r "$(tree_of $name)/"*; done
+    for name in plain sparse twice; do find "$(tree_of $name)" -mindepth 1 -delete; done
     rm "$(document "$(config_of plain)")"
     run -0 FSCK --repair=yes --root="$D/preloaded"
     diff <(python3 "$BATS_TEST_DIRNAME/tree.py" "$(tree_of plain)") \

@@ -31,6 +31,13 @@ make_image() {
     chmod 4755 $r/bin/busybox
     setcap cap_net_raw+ep $r/bin/ping
     chown -R 1000:1000 $r/home/u
+    # An ACL (user 7 may read), and a default one, which what is in the directory does not have.
+    echo acl >$r/etc/acl
+    setfattr -n system.posix_acl_access -v 0x0200000001000600ffffffff020004000700000004000400ffffffff10000400ffffffff20000400ffffffff $r/etc/acl
+    mkdir -p $r/srv/d
+    echo f >$r/srv/f
+    mknod -m 664 $r/srv/null c 1 3
+    setfattr -n system.posix_acl_default -v 0x0200000001000700ffffffff020005000700000004000500ffffffff10000500ffffffff20000000ffffffff $r/srv
     echo x >"$r/etc/$(printf 'n%.0s' $(seq 200))"
     mkdir -p "$r/$(printf 'd%.0s/' $(seq 60))$(printf 'e%.0s' $(seq 150))"
     echo q >$r/etc/$'sp ace\ttab'
@@ -102,6 +109,10 @@ refused() {
     tree_of web "$D/ours"
     python3 "$BATS_TEST_DIRNAME/tree.py" "$D/reference/rootfs" >"$D/theirs"
     diff "$D/ours" "$D/theirs"
+    # What must be in it for that to mean anything.
+    for what in posix_acl_access posix_acl_default security.capability user.k "'etc/a2' .* etc/a " "'etc/block' .* 7:0" 678901234; do
+        grep -q -e "$what" "$D/theirs" || { echo "no $what"; return 1; }
+    done
 }
 
 @test "the same image as an archive, plain or compressed, is the same image" {
