@@ -9,6 +9,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/log.h"
+#include "base/str.h"
 
 #define SAFE (MS_NOSUID | MS_NOEXEC | MS_NODEV)
 
@@ -110,6 +111,23 @@ static void populate_dev(void) {
         (void)!symlink(dev_links[i].target, dev_links[i].name);
     /* The multiplexer of this machine's devpts, not of the kernel's first one. */
     (void)!symlink("pts/ptmx", "/dev/ptmx");
+}
+
+void mounts_make_in_container(void) {
+    struct statfs fs;
+
+    for (size_t i = 0; i < n_boot_mounts; i++) {
+        const struct boot_mount *m = &boot_mounts[i];
+        if (!streq(m->type, "cgroup2"))
+            continue;
+        /* sysfs: an empty directory. Anything else, a tmpfs with v1 hierarchies for one, was put there. */
+        if (statfs(m->target, &fs) < 0 || fs.f_type != SYSFS_MAGIC)
+            return;
+        int r = mount_one(m);
+        if (r < 0)
+            (void)log_errno(LOG_WARNING, r, "cannot mount %s on %s", m->type, m->target);
+        return;
+    }
 }
 
 int mounts_make(struct error *e) {

@@ -36,6 +36,9 @@ bool is_mount_point(const char *path);
  * pivot_root(2) refuses the kernel's first mount. 0, or -errno of a fatal one. What else goes wrong is
  * logged. */
 int mounts_make(struct error *e);
+/* As PID 1 of a container only one may be missing: LXC leaves it to the container to mount the control groups
+ * of its namespace, as systemd does. Where nobody may do that, davitd will say that there are none. */
+void mounts_make_in_container(void);
 
 /* davit-init's own group, so that the root of the hierarchy holds no process; v1 hierarchies where they are
  * asked for. The unified one is mounted. */

@@ -16,6 +16,7 @@
 #include "init/console.h"
 #include "init/crash.h"
 #include "init/machine.h"
+#include "init/mounts.h"
 #include "init/run.h"
 
 static const struct path_option {
@@ -157,7 +158,10 @@ int main(int argc, char **argv) {
         crash_stop(&boot.options, "davit-init cannot be set up");
     }
     put_in_order(arguments.resume_fd >= 0);
-    if (init_role() == ROLE_CONTAINER)
+    if (init_role() == ROLE_CONTAINER) {
+        if (arguments.resume_fd < 0)
+            mounts_make_in_container();
         boot_take_arguments(&boot, argv + optind);
+    }
     return run(&boot, arguments.resume_fd);
 }

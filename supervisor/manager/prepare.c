@@ -77,7 +77,7 @@ void prepare_failed(struct managed_unit *u, const struct error *e) {
     unit_set_error(u, e);
     unit_set_status_text(u, NULL);
     u->pending_result = RESULT_RESOURCES;
-    report_unit(u, LOG_ERR, NULL, "Cannot be prepared, step %s: %s", *e->step ? e->step : "?", e->text);
+    report_unit(u, LOG_ERR, NULL, "Cannot be prepared%s%s: %s", *e->step ? ", step " : "", e->step, e->text);
     unit_event(u, EVENT_FAILURE);
 }
 

@@ -93,16 +93,23 @@ static void look_at_namespace(struct search *s, int process, const char *pid) {
         }
 }
 
+/* It executes no file. All of them are in "/", and none is in the way. */
+static bool is_kernel_thread(int process) {
+    char target[2];
+
+    return readlinkat(process, "exe", target, sizeof target) < 0 && errno == ENOENT;
+}
+
 static int look(void *context, _unused_ size_t i) {
     struct search *s = context;
     DIR *proc = opendir("/proc");
 
     for (struct dirent *e; proc && (e = readdir(proc));) {
         uint64_t pid;
-        if (parse_uint(e->d_name, 2, INT32_MAX, &pid) < 0)
+        if (parse_uint(e->d_name, 2, INT32_MAX, &pid) < 0 || (pid_t)pid == getpid())
             continue;
         _cleanup_close_ int process = openat(dirfd(proc), e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (process < 0)
+        if (process < 0 || is_kernel_thread(process))
             continue;
         if (!look_at_links(s, process, e->d_name) &&
             !look_at_directory(s, process, e->d_name, "fd", "has open") &&

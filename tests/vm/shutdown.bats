@@ -309,6 +309,45 @@ S
 }
 
 # bats test_tags=long
+@test 'a container in D state: its stop ends and says so, and so does the machine' {
+    machine <<'S'
+mount LABEL=data /data
+davit start stuck
+helper freeze /data
+touch /run/frozen
+dead() { grep -qs '^State:.*D' "/proc/$(davit status --json stuck | sed -n 's/.*"pid": *\([0-9]*\).*/\1/p' | head -n 1)/status"; }
+until dead; do sleep 0.1; done
+davit stop stuck
+davit status stuck | sed 's/^/stuck: /' >/dev/console
+# It is still there, and must not be started a second time.
+davit start stuck 2>&1 | sed 's/^/again: /' >/dev/console
+davit start well && echo 'others start' >/dev/console
+davit poweroff
+S
+    vm_unit stuck.container <<'U'
+[Container]
+Image=busybox
+Volume=/data:/data
+Volume=/run:/host
+Exec=/bin/sh -c 'until [ -e /host/frozen ]; do sleep 0.1; done; exec dd if=/dev/zero of=/data/big bs=1M count=8'
+[Service]
+TimeoutStopSec=2
+U
+    vm_unit well.container <<<$'[Container]\nImage=busybox\nExec=/bin/sleep 1000\nStopSignal=KILL'
+    vm_disk data 64M
+    vm_boot --timeout 300
+    vm_ended poweroff
+    vm_said '^stuck: .*(failed|timeout)'
+    vm_said '^again: .*cannot be killed yet'
+    vm_said '^others start'
+    vm_said 'left: process [0-9]+ \(dd\)'
+    # Its own mounts cannot be taken from it, so the root stays busy; and it is named for that, no kernel thread is.
+    vm_said 'left: / \(ext4\)'
+    vm_said 'held by process [0-9]+ \(dd\)'
+    run ! vm_said 'held by process [0-9]+ \((kthreadd|davit-shutdown)\)'
+}
+
+# bats test_tags=long
 @test 'back into the initramfs: its own shutdown program has the last word' {
     machine <<'S'
 mkdir -p /run/initramfs/bin
