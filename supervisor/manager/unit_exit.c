@@ -32,12 +32,16 @@ static bool is_answer_to_stop(const struct managed_unit *u, const struct process
 }
 
 #define OOM_RECENT USEC_PER_SEC
+/* The kernel counts first, and what it kills may be long in dying: its memory is given back before. */
+#define OOM_DYING (30 * USEC_PER_SEC)
 
 /* The counter is read here, whatever order the exit and the event of the group come in. A program that gives
  * up because the kernel has just killed its worker has failed for want of memory as well: OOMPolicy= says
  * what is done while it runs, not what is true when it has ended. */
-static bool is_oom_kill(struct managed_unit *u) {
-    return unit_check_oom(u) || (u->oom_last != 0 && core_now() - u->oom_last < OOM_RECENT);
+static bool is_oom_kill(struct managed_unit *u, const struct process_exit *x) {
+    usec_t recent = x->code == CLD_KILLED && x->status == SIGKILL ? OOM_DYING : OOM_RECENT;
+
+    return unit_check_oom(u) || (u->oom_last != 0 && core_now() - u->oom_last < recent);
 }
 
 static enum unit_result main_result(struct managed_unit *u, const struct process_exit *x) {
@@ -51,7 +55,7 @@ static enum unit_result main_result(struct managed_unit *u, const struct process
     r = result_from_exit(&c->service, x->code, x->status);
     if (r == RESULT_SUCCESS)
         return r;
-    if (is_oom_kill(u))
+    if (is_oom_kill(u, x))
         return RESULT_OOM_KILL;
     if (c->type == UNIT_SERVICE && u->main_index < c->service.start.count &&
         (c->service.start.commands[u->main_index].flags & EXEC_IGNORE_FAILURE))

@@ -581,6 +581,18 @@ static void test_oom_event_before_the_exit(void **state _unused_) {
     assert_result("a.service", RESULT_OOM_KILL);
 }
 
+/* Gigabytes are given back before the process is seen to end. */
+static void test_killed_for_memory_and_long_in_dying(void **state _unused_) {
+    service("OOMPolicy=continue\n");
+    start("a.service");
+    fake_oom("a.service", 1);
+    assert_true(unit_check_oom(fake_unit("a.service")));
+    fake_event("a.service", EVENT_OOM);
+    fake_advance(5 * S);
+    fake_exits("a.service", CLD_KILLED, SIGKILL);
+    assert_result("a.service", RESULT_OOM_KILL);
+}
+
 static void test_worker_killed_and_main_gives_up(void **state _unused_) {
     service("OOMPolicy=continue\n");
     start("a.service");
@@ -937,6 +949,7 @@ int main(void) {
         TEST(test_watchdog_set_by_the_program),
         TEST(test_main_killed_for_memory),
         TEST(test_oom_event_before_the_exit),
+        TEST(test_killed_for_memory_and_long_in_dying),
         TEST(test_worker_killed_and_main_gives_up),
         TEST(test_old_oom_is_no_reason),
         TEST(test_oom_policy_stop),
