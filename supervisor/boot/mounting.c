@@ -14,7 +14,9 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/swap.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/log.h"
@@ -162,20 +164,23 @@ static pid_t start_child(const struct fstab_entry *f, usec_t begin, int *ret_pip
     _exit(r < 0);
 }
 
+/* For its end, not for that of the pipe: a helper program that took the child's place has closed that. */
 static int wait_for_child(pid_t pid, int pipe_fd, usec_t end, struct error *e) {
     usec_t now = now_monotonic();
-    struct pollfd p = {.fd = pipe_fd, .events = POLLIN};
     int status = 0;
 
-    int r = poll(&p, 1, end > now ? (int)MIN((end - now) / USEC_PER_MSEC + 1, (usec_t)INT32_MAX) : 0);
-    if (r == 0) {
+    _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (pidfd < 0)
+        return error_set_errno(e, errno, "its process cannot be watched");
+    struct pollfd p = {.fd = pidfd, .events = POLLIN};
+    if (poll(&p, 1, end > now ? (int)MIN((end - now) / USEC_PER_MSEC + 1, (usec_t)INT32_MAX) : 0) == 0) {
         (void)kill(pid, SIGKILL); /* what hangs in the kernel stays there; nobody waits for it */
         return error_set(e, ETIMEDOUT, "it takes too long");
     }
     if (read(pipe_fd, e, sizeof *e) == (ssize_t)sizeof *e)
         return -e->number;
     *e = (struct error){};
-    /* A helper program that took the child's place tells by its exit status. */
+    /* A helper program tells by its exit status. */
     if (waitpid(pid, &status, 0) == pid && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
         return error_set(e, EIO, "it failed (status %d)", status);
     return 0;
