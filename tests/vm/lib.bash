@@ -175,9 +175,9 @@ vm_counters() {
 vm_console() { tr -d '\r' <"$V/console"; }
 # vm_said PATTERN: an extended regular expression is in that
 vm_said() { vm_console 2>/dev/null | grep -qE -- "$1"; }
-# vm_wait_said PATTERN [SECONDS]: waits for it, not longer than the machine lives
+# vm_wait_said PATTERN [SECONDS]: waits for it, not longer than the machine lives (vm_boot's time-out)
 vm_wait_said() {
-    local end=$((SECONDS + ${2:-120}))
+    local end=$((SECONDS + ${2:-86400}))
     until vm_said "$1"; do
         if [ -e "$V/result" ] || [ $SECONDS -ge $end ]; then echo "the console never said: $1" >&2; return 1; fi
         sleep 0.2
@@ -196,7 +196,7 @@ vm_monitor() { printf '%s\n' "$1" | socat -t0.2 - "UNIX-CONNECT:$V/monitor"; }
 vm_key() { vm_monitor "sendkey $1" >/dev/null; }
 
 # vm_agent: the machine has a unit that runs what vm_run says. vm_run COMMAND: runs it on the machine that is up (a line of
-# shell, 120 s), prints what it says, and returns its status
+# shell), prints what it says, and returns its status
 vm_agent() {
     vm_unit vm-agent.service <<'U'
 [Unit]
