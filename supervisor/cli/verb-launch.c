@@ -22,9 +22,12 @@
 #include "base/id128.h"
 #include "base/parse.h"
 #include "cli/cli.h"
+#include "cli/output.h"
 #include "launch/launch.h"
 #include "manager/standalone.h"
 #include "unit/unit.h"
+
+#define BUSY_TIMEOUT ((usec_t)(120 * USEC_PER_SEC))
 
 /* ---- telling systemd ---- */
 
@@ -236,7 +239,18 @@ static int reexec_sealed(struct cli *c, char *unit, struct error *e) {
     return r;
 }
 
-static int open_unit(struct cli *c, const char *unit, struct standalone **ret, struct error *e) {
+/* An image may take longer than the service's TimeoutStartSec=: each sign of life is good for two minutes
+ * more. */
+static void tell_busy(void *userdata, const char *what) {
+    const int *notify_fd = userdata;
+    _cleanup_free_ char *text = what ? text_printable(what, strlen(what)) : NULL;
+
+    notify(*notify_fd, "EXTEND_TIMEOUT_USEC=%" PRIu64 "%s%s", BUSY_TIMEOUT,
+        text ? "\nSTATUS=Preparing: " : "", text ? text : "");
+}
+
+static int open_unit(
+    struct cli *c, const char *unit, int *notify_fd, struct standalone **ret, struct error *e) {
     const char *given = getenv("INVOCATION_ID");
     char invocation[ID128_TEXT];
 
@@ -247,6 +261,8 @@ static int open_unit(struct cli *c, const char *unit, struct standalone **ret, s
         .no_limits = c->options.no_limits,
         .stdout_fd = STDOUT_FILENO,
         .stderr_fd = STDERR_FILENO,
+        .busy = tell_busy,
+        .userdata = notify_fd,
     };
     return standalone_open(&c->paths, unit, &options, ret, e);
 }
@@ -260,15 +276,16 @@ static int start(struct cli *c, char *unit) {
     if (r >= 0)
         r = notify_connect(&notify_fd, &e);
     if (r >= 0)
-        r = open_unit(c, unit, &s, &e);
+        r = open_unit(c, unit, &notify_fd, &s, &e);
     return r < 0 ? fail(unit, notify_fd, &e) : launch(s, notify_fd, &e);
 }
 
 static int stop(struct cli *c, const char *unit) {
     _cleanup_(standalone_freep) struct standalone *s = NULL;
     struct error e = {};
+    int notify_fd = -1;
 
-    int r = open_unit(c, unit, &s, &e);
+    int r = open_unit(c, unit, &notify_fd, &s, &e);
     if (r >= 0)
         r = signal_main_process(s, &e);
     return r < 0 ? fail(unit, -1, &e) : EXIT_SUCCESS;

@@ -154,9 +154,19 @@ static bool has_file(const char *directory, const char *name) {
     return path && lstat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-static int resolve_directory(const char *directory, struct image *i, struct error *e) {
-    _cleanup_free_ char *file = NULL, *text = NULL;
+static int read_conf(const char *file, struct image *i, struct error *e) {
+    _cleanup_free_ char *text = NULL;
     size_t size;
+
+    int r = file_read(AT_FDCWD, file, IMAGE_FILE_MAX, &text, &size);
+    if (r < 0)
+        return error_set_errno(e, r, "%s", file);
+    r = image_conf_parse(text, size, i, e);
+    return r < 0 ? error_prefix(e, "%s", file) : 0;
+}
+
+static int resolve_directory(const char *directory, struct image *i, struct error *e) {
+    _cleanup_free_ char *file = NULL;
     int r;
 
     if (!has_file(directory, LAYERS_FILE))
@@ -165,13 +175,7 @@ static int resolve_directory(const char *directory, struct image *i, struct erro
     if (r < 0 || !has_file(directory, CONF_FILE))
         return r;
     file = path_join(directory, CONF_FILE);
-    if (!file)
-        return error_set_errno(e, ENOMEM, "%s", directory);
-    r = file_read(AT_FDCWD, file, IMAGE_FILE_MAX, &text, &size);
-    if (r < 0)
-        return error_set_errno(e, r, "%s", file);
-    r = image_conf_parse(text, size, i, e);
-    return r < 0 ? error_prefix(e, "%s", file) : 0;
+    return file ? read_conf(file, i, e) : error_set_errno(e, ENOMEM, "%s", directory);
 }
 
 /* The first root that has something of that name. 1 and its path, or 0. */
@@ -184,14 +188,43 @@ static int find_below(char *const *roots, const char *name, char **ret, struct e
 
         if (!path)
             return error_set_errno(e, ENOMEM, "image %s", name);
-        if (stat(path, &st) == 0) {
+        /* An OCI layout is an archive, not a root file system: it has to be imported. */
+        if (stat(path, &st) == 0 && !has_file(path, "oci-layout")) {
             *ret = TAKE_PTR(path);
             return 1;
         }
+        if (stat(path, &st) == 0)
+            continue;
         /* ENOTDIR: a part of the name is a file in this root. Anything else is worth knowing, not worth
          * skipping. */
         if (errno != ENOENT && errno != ENOTDIR)
             return error_set_errno(e, errno, "image %s: %s", name, path);
+    }
+    return 0;
+}
+
+/* ---- file system images ---- */
+
+/* NAME.erofs or NAME.squashfs, mounted where it lies; beside it perhaps NAME.conf, as image.conf. 1 or 0. */
+static int resolve_file(char *const *roots, const char *name, struct image *i, struct error *e) {
+    static const char *const endings[] = {".erofs", ".squashfs"};
+
+    for (size_t k = 0; k < ARRAY_SIZE(endings); k++) {
+        _cleanup_free_ char *file = strf("%s%s", name, endings[k]), *path = NULL, *conf = NULL;
+        struct stat st;
+        int r = file ? find_below(roots, file, &path, e) : error_set_errno(e, ENOMEM, "image %s", name);
+
+        if (r < 0)
+            return r;
+        if (r == 0 || stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+            continue;
+        conf = strf("%.*s.conf", (int)(strlen(path) - strlen(endings[k])), path);
+        if (!conf || strv_consume(&i->layers, TAKE_PTR(path)) < 0)
+            return error_set_errno(e, ENOMEM, "image %s", name);
+        if (stat(conf, &st) < 0)
+            return 1;
+        r = read_conf(conf, i, e);
+        return r < 0 ? r : 1;
     }
     return 0;
 }
@@ -327,6 +360,11 @@ static int resolve_below(char *const *roots, const char *name, struct image *i, 
         return r;
     if (path)
         return resolve_directory(path, i, e);
+    r = resolve_file(roots, name, i, e);
+    if (r == 0 && untagged)
+        r = resolve_file(roots, untagged, i, e);
+    if (r != 0)
+        return MIN(r, 0);
     r = find_stored(roots, name, i, e);
     if (r != 0)
         return MIN(r, 0);

@@ -8,6 +8,8 @@
  * also without its tag), which is either a root file system directory, or a directory with a file "layers"
  * (one layer directory a line, topmost last, absolute or relative to it; # comments) and optionally
  * "image.conf" (INI, section [Image]: Entrypoint= Cmd= Environment= WorkingDir= User= StopSignal=);
+ *   - <root>/NAME.erofs or <root>/NAME.squashfs, a file system image that is mounted where it lies, with its
+ *     defaults in NAME.conf (as image.conf);
  *   - the name of an image in the store of an image root (store.h), or the digest of one;
  *   - a colon list of absolute directories, lowest layer first.
  *

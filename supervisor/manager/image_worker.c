@@ -3,6 +3,8 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
 
 #include "base/fd.h"
 #include "base/fs.h"
@@ -109,7 +111,7 @@ static void on_exited(struct process *process, _unused_ const struct process_exi
 
 static const struct process_callbacks process_calls = {.failed = on_failed, .exited = on_exited};
 
-/* ---- the beginning ---- */
+/* ---- its command line ---- */
 
 static int make_argv(struct manager *m, char *const *argv, char ***ret) {
     _cleanup_strv_free_ char **l = NULL;
@@ -129,6 +131,8 @@ static int make_argv(struct manager *m, char *const *argv, char ***ret) {
         *ret = TAKE_PTR(l);
     return r;
 }
+
+/* ---- beside the loop ---- */
 
 static int start(
     struct manager *m, struct image_worker *w, char **argv, char **environment, struct error *e) {
@@ -170,4 +174,61 @@ int image_worker_start(struct manager *m, char *const *argv, char **environment,
     }
     *ret = w;
     return 0;
+}
+
+/* ---- without a loop ---- */
+
+#define PROGRESS_FD 3
+
+static int spawn(char **argv, char **environment, int progress, pid_t *ret, struct error *e) {
+    posix_spawn_file_actions_t actions;
+
+    (void)posix_spawn_file_actions_init(&actions);
+    /* The same number twice would leave close-on-exec set. */
+    if (progress == PROGRESS_FD)
+        (void)fcntl(progress, F_SETFD, 0);
+    else
+        (void)posix_spawn_file_actions_adddup2(&actions, progress, PROGRESS_FD);
+    int r = posix_spawn(ret, argv[0], &actions, NULL, argv, environment);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    return r > 0 ? error_set_errno(e, r, "%s", argv[0]) : 0;
+}
+
+static int await_end(struct image_worker *w, pid_t pid, struct error *e) {
+    char buffer[4096];
+    ssize_t n;
+    int status;
+
+    while ((n = read(w->pipe, buffer, sizeof(buffer))) > 0 || (n < 0 && errno == EINTR))
+        if (n > 0)
+            take_lines(w, buffer, (size_t)n);
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return error_set_errno(e, errno, "waiting for davit-image");
+    if (w->error.number != 0)
+        return error_set(e, w->error.number, "%s", w->error.text);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0
+               ? 0
+               : error_set(e, EIO, "davit-image ended before it was done");
+}
+
+int image_worker_wait(struct manager *m, char *const *argv, char **environment,
+    const struct image_worker_calls *calls, void *userdata, struct error *e) {
+    struct image_worker w = {.pipe = -1, .calls = calls, .userdata = userdata};
+    _cleanup_strv_free_ char **whole = NULL;
+    int fds[2];
+    pid_t pid;
+
+    if (make_argv(m, argv, &whole) < 0)
+        return error_set(e, ENOMEM, "out of memory");
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return error_set_errno(e, errno, "pipe");
+    w.pipe = fds[0];
+    int r = spawn(whole, environment ? environment : environ, fds[1], &pid, e);
+    (void)close(fds[1]);
+    if (r >= 0)
+        r = await_end(&w, pid, e);
+    strbuf_free(&w.line);
+    closep(&w.pipe);
+    return r;
 }

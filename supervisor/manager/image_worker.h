@@ -24,5 +24,8 @@ struct image_worker_calls {
  * NULL: as davitd has it. */
 int image_worker_start(struct manager *m, char *const *argv, char **environment,
     const struct image_worker_calls *calls, void *userdata, struct image_worker **ret, struct error *e);
+/* The same without a loop: waits for the end. -errno and *e if it failed; calls->ended is not used. */
+int image_worker_wait(struct manager *m, char *const *argv, char **environment,
+    const struct image_worker_calls *calls, void *userdata, struct error *e);
 /* No more calls, and the process is asked to end. */
 void image_worker_cancel(struct image_worker *w);

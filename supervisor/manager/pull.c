@@ -71,9 +71,9 @@ int pull_is_needed(struct managed_unit *u) {
         return 0; /* prepare_start() says what is wrong */
     if (path_is_absolute(w.image))
         return 0;
-    if (w.pull->policy == PULL_NEVER)
-        return 0;
-    if (w.pull->policy != PULL_MISSING || (w.section && w.section->all_tags))
+    /* One that is not there may lie in an archive that came with the system, whatever the policy is. */
+    if ((w.pull->policy != PULL_MISSING && w.pull->policy != PULL_NEVER) ||
+        (w.section && w.section->all_tags))
         return 1;
     if (u->config->type == UNIT_CONTAINER)
         return spec_image(u, &image, &e) == -ENOENT;
@@ -153,6 +153,20 @@ static int make_environment(const struct wish *w, char ***ret) {
     if (r < 0)
         return r;
     *ret = TAKE_PTR(env);
+    return 0;
+}
+
+int pull_arguments(struct managed_unit *u, char ***ret, char ***ret_environment, struct error *e) {
+    _cleanup_strv_free_ char **argv = NULL, **environment = NULL;
+    struct wish w;
+
+    int r = wish_of(u, &w, e);
+    if (r < 0)
+        return r;
+    if (make_arguments(u->manager, &w, &argv) < 0 || make_environment(&w, &environment) < 0)
+        return error_set(e, ENOMEM, "out of memory");
+    *ret = TAKE_PTR(argv);
+    *ret_environment = TAKE_PTR(environment);
     return 0;
 }
 

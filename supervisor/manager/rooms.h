@@ -39,6 +39,8 @@ void images_note_use(struct managed_unit *u, const struct image *image);
 /* ---- pull.c ---- */
 /* 1 if starting u begins with asking for its image; 0: what is here is to be used. */
 int pull_is_needed(struct managed_unit *u);
+/* What davit-image is called with to fetch u's image, and its environment. */
+int pull_arguments(struct managed_unit *u, char ***ret, char ***ret_environment, struct error *e);
 /* Begins to fetch u's image, or waits together with others for whom that is under way. When it is there
  * u->pulled_image is set and u asks for a slot; otherwise EVENT_FAILURE. */
 int pull_start(struct managed_unit *u, struct error *e);

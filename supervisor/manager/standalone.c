@@ -7,6 +7,7 @@
 #include <signal.h>
 
 #include "base/fs.h"
+#include "manager/image_worker.h"
 #include "manager/settings_keys.h"
 #include "manager/spec_internal.h"
 
@@ -17,6 +18,8 @@ struct standalone {
     size_t n_volumes;
     struct unit_stdio stdio;
     bool no_limits;
+    void (*busy)(void *userdata, const char *what);
+    void *userdata;
 };
 
 /* ---- loading ---- */
@@ -131,6 +134,8 @@ int standalone_open(const struct paths *paths, const char *unit, const struct st
     s->manager.without_davitd = true;
     s->manager.notify_socket = options->notify_socket;
     s->no_limits = options->no_limits;
+    s->busy = options->busy;
+    s->userdata = options->userdata;
     s->stdio = (struct unit_stdio){-1, options->stdout_fd, options->stderr_fd, -1};
     s->unit.manager = &s->manager;
     s->unit.stdio = &s->stdio;
@@ -153,6 +158,7 @@ void standalone_free(struct standalone *s) {
     free(s->volumes);
     unit_free(s->unit.config);
     free(s->unit.resources.upper_dir);
+    free(s->unit.pulled_image);
     strv_free(s->unit.resources.anonymous_volumes);
     if (s->unit.resources.image)
         image_done(s->unit.resources.image);
@@ -168,6 +174,48 @@ void standalone_free(struct standalone *s) {
 
 const struct unit *standalone_config(const struct standalone *s) {
     return s->unit.config;
+}
+
+/* ---- davit-image ---- */
+
+static void tell_busy(struct standalone *s, const char *what) {
+    if (s->busy)
+        s->busy(s->userdata, what);
+}
+
+static void on_event(void *userdata, const char *kind, json_t *event) {
+    struct standalone *s = userdata;
+    const char *text = json_string_value(json_object_get(event, streq(kind, "image") ? "name" : "what"));
+
+    if (streq(kind, "image") && text)
+        (void)free_and_strdup(&s->unit.pulled_image, text);
+    else
+        tell_busy(s, text);
+}
+
+static int run_worker(struct standalone *s, char *const *argv, char **environment, struct error *e) {
+    static const struct image_worker_calls calls = {.event = on_event};
+
+    tell_busy(s, NULL);
+    int r = image_worker_wait(&s->manager, argv, environment, &calls, s, e);
+    tell_busy(s, NULL);
+    return r;
+}
+
+static int fetch_image(struct standalone *s, struct error *e) {
+    _cleanup_strv_free_ char **argv = NULL, **environment = NULL;
+
+    if (!pull_is_needed(&s->unit))
+        return 0;
+    int r = pull_arguments(&s->unit, &argv, &environment, e);
+    return r < 0 ? r : run_worker(s, argv, environment, e);
+}
+
+static int make_tree(struct standalone *s, const struct image *image, struct error *e) {
+    _cleanup_strv_free_ char **argv = NULL;
+
+    int r = tree_arguments(&s->unit, image, &argv, e);
+    return r < 0 || !argv ? r : run_worker(s, argv, NULL, e);
 }
 
 /* ---- starting ---- */
@@ -189,8 +237,13 @@ static int prepare_steps(struct standalone *s, struct error *e) {
     struct managed_unit *u = &s->unit;
     const struct image *image;
 
+    error_set_step(e, PULL_STEP);
+    int r = fetch_image(s, e);
+    if (r < 0)
+        return r;
+    *e = (struct error){};
     error_set_step(e, "image");
-    int r = spec_image(u, &image, e);
+    r = spec_image(u, &image, e);
     if (r < 0)
         return r;
     u->image_stop_signal = image->stop_signal;
@@ -216,7 +269,9 @@ static int prepare_steps(struct standalone *s, struct error *e) {
     e->step[0] = '\0';
     error_set_step(e, "rootfs");
     r = prepare_upper(u, e);
-    return r < 0 ? r : prepare_anonymous_volumes(u, image, e);
+    if (r >= 0)
+        r = prepare_anonymous_volumes(u, image, e);
+    return r < 0 ? r : make_tree(s, image, e);
 }
 
 int standalone_prepare(struct standalone *s, struct error *e) {
@@ -236,6 +291,8 @@ bool standalone_fall_back(struct standalone *s, const struct error *e) {
     if (!prepare_can_fall_back(u, e))
         return false;
     prepare_without_user_namespace(u, e->text);
+    if (tree_is_made(u))
+        return true;
     /* The first upper directory belongs to the id range. All by descriptor: the launcher is elsewhere by now.
      */
     _cleanup_close_ int fd =

@@ -5,8 +5,8 @@
  *
  * It reads davit.conf and the unit files itself, prepares what davitd would (image, control group below our
  * own, id range, upper directory, volumes), and hands out the spec. There is no loop, no saved state and no
- * output of davit's own; it may block. It never looks at [Unit], [Install], Restart= and hooks: those are the
- * service manager's.
+ * output of davit's own; it may block, and runs davit-image where an image is missing. It never looks at
+ * [Unit], [Install], Restart= and hooks: those are the service manager's.
  *
  * What it makes has names of its own, so that a davitd on the same machine leaves it alone:
  *     <state>/launched/UNIT/INVOCATION   the upper directory
@@ -28,6 +28,10 @@ struct standalone_options {
      * is never left out. */
     bool no_limits;
     int stdout_fd, stderr_fd; /* borrowed; what the container writes to */
+    /* While davit-image fetches the image or makes the root: what it does, each time that it is heard of.
+     * NULL: at the beginning and the end. */
+    void (*busy)(void *userdata, const char *what);
+    void *userdata;
 };
 
 /* Loads the unit ("web" or "web.container"). -ENOENT, -EINVAL (not a container; its first mistake). */

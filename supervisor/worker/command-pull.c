@@ -5,6 +5,7 @@
 
 #include "base/parse.h"
 #include "worker/peer.h"
+#include "worker/preloaded.h"
 #include "worker/pull.h"
 #include "worker/registry.h"
 #include "worker/worker.h"
@@ -15,7 +16,8 @@
 struct command {
     struct pull_options options;
     struct pull_reporter reporter;
-    struct pull **pulls;
+    struct pull **pulls; /* NULL: that image can be in no registry, refused says why */
+    struct error *refused;
     size_t n_pulls;
 };
 
@@ -82,8 +84,10 @@ static int take_options(const struct worker_options *o, struct pull_options *p, 
 
 static void command_free(struct command *c) {
     for (size_t i = 0; i < c->n_pulls; i++)
-        pull_free(c->pulls[i]);
+        if (c->pulls[i])
+            pull_free(c->pulls[i]);
     free(c->pulls);
+    free(c->refused);
     platform_done(&c->options.platform);
     free(c);
 }
@@ -111,9 +115,13 @@ int command_pull_prepare(struct worker *w, struct error *e) {
         return error_set(e, EINVAL, "which image?");
     c->reporter = (struct pull_reporter){report_note, report_progress, w};
     c->pulls = calloc(w->n_arguments, sizeof(struct pull *));
-    r = c->pulls ? take_options(&w->options, &c->options, e) : error_set_errno(e, ENOMEM, "pull");
+    c->refused = calloc(w->n_arguments, sizeof(*c->refused));
+    r = c->pulls && c->refused ? take_options(&w->options, &c->options, e)
+                               : error_set_errno(e, ENOMEM, "pull");
     for (; c->n_pulls < w->n_arguments && r >= 0; c->n_pulls++)
-        r = pull_open(&c->options, &c->reporter, w->arguments[c->n_pulls], &c->pulls[c->n_pulls], e);
+        /* It may still lie in an archive. */
+        (void)pull_open(&c->options, &c->reporter, w->arguments[c->n_pulls], &c->pulls[c->n_pulls],
+            &c->refused[c->n_pulls]);
     if (r >= 0)
         r = open_roots(w, e);
     if (r < 0)
@@ -130,15 +138,41 @@ static void report_image(struct worker *w, const struct pull_result *result) {
     worker_image(w, result->name, result->manifest, stored ? i.manifest.config.digest : "");
 }
 
-static int run_one(struct worker *w, struct pull *p, struct error *e) {
+/* 1: from an archive that came with the system; 0: there is none, or none is wanted. */
+static int look_in_archives(struct worker *w, const struct command *c, size_t i, struct error *e) {
+    if (c->options.policy == PULL_ALWAYS || c->options.all_tags)
+        return 0;
+    if (c->pulls[i] && pull_has_local(c->pulls[i], w->options.roots))
+        return 0;
+    return preloaded_import(w, w->arguments[i], e);
+}
+
+/* What no registry can have. */
+static int run_local(struct worker *w, const struct command *c, size_t i, struct error *e) {
+    struct pull_result result = {.name = w->arguments[i]};
+
+    int r = store_image_find(&w->store, w->arguments[i], result.manifest, NULL, NULL);
+    if (r < 0) {
+        *e = c->refused[i];
+        return -e->number;
+    }
+    report_image(w, &result);
+    return 0;
+}
+
+static int run_one(struct worker *w, const struct command *c, size_t i, struct error *e) {
     struct pull_result *results;
     size_t n;
-    int r = pull_run(p, w->options.roots, &w->store, &results, &n, e);
+
+    int r = look_in_archives(w, c, i, e);
+    if (r < 0 || !c->pulls[i])
+        return r < 0 ? r : run_local(w, c, i, e);
+    r = pull_run(c->pulls[i], w->options.roots, &w->store, &results, &n, e);
 
     if (r < 0)
         return r;
-    for (size_t i = 0; i < n; i++)
-        report_image(w, &results[i]);
+    for (size_t k = 0; k < n; k++)
+        report_image(w, &results[k]);
     pull_results_free(results, n);
     return 0;
 }
@@ -151,7 +185,7 @@ int command_pull_run(struct worker *w, struct error *e) {
 
     for (size_t i = 0; i < c->n_pulls; i++) {
         struct error one = {0};
-        int q = run_one(w, c->pulls[i], &one);
+        int q = run_one(w, c, i, &one);
 
         if (q >= 0)
             continue;

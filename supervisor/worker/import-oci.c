@@ -133,6 +133,8 @@ static int import_entry(
     int r = own_names(d, &own, &tag, e);
     if (r >= 0)
         r = import_names(w, own, tag, &names, e);
+    if (r >= 0 && import_skips(w, names))
+        return 0;
     if (r >= 0)
         r = follow(w, b, d, names, 0, e);
     return r < 0 ? error_prefix(e, "image %s", names ? names[0] : d->digest) : 0;

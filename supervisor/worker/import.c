@@ -77,6 +77,15 @@ int import_names(struct worker *w, char *const *own, const char *tag, char ***re
     return 0;
 }
 
+bool import_skips(struct worker *w, char *const *names) {
+    bool wanted = !w->wanted;
+
+    STRV_FOREACH (name, names)
+        wanted |= w->wanted && strv_contains(w->wanted, *name);
+    w->found += wanted;
+    return !wanted;
+}
+
 /* ---- layers ---- */
 
 struct progress {
@@ -296,6 +305,9 @@ static int import_file(struct worker *w, int fd, struct error *e) {
         return r;
     if (lseek(fd, 0, SEEK_SET) < 0)
         return error_set_errno(e, errno, "lseek");
+    /* Has no names in it. */
+    if (form != FORM_BUNDLE && w->wanted && !w->options.names)
+        return 0;
     if (form == FORM_SQUASHFS || form == FORM_EROFS)
         return import_filesystem(w, fd, form == FORM_EROFS ? LAYER_EROFS : LAYER_SQUASHFS, e);
     if (form == FORM_ROOT)
@@ -307,8 +319,12 @@ static int import_file(struct worker *w, int fd, struct error *e) {
 }
 
 int import_run(struct worker *w, struct error *e) {
-    int fd = w->inputs[0], r;
+    return import_opened(w, w->inputs[0], e);
+}
+
+int import_opened(struct worker *w, int fd, struct error *e) {
     struct stat st;
+    int r;
 
     if (fstat(fd, &st) < 0)
         return error_set_errno(e, errno, "%s", w->arguments[0]);

@@ -20,6 +20,13 @@ int import_layers(struct worker *w, const struct bundle *b, const struct import_
  * `tag`. -EINVAL where none can be made. */
 int import_names(struct worker *w, char *const *own, const char *tag, char ***ret, struct error *e);
 
+/* True if only some images are wanted, and none that these names (NULL: none) may be among them. Else they
+ * count as found. With a name from the command line, the only image there is, is wanted. */
+bool import_skips(struct worker *w, char *const *names);
+
+/* The whole of an import from a directory or regular file. */
+int import_opened(struct worker *w, int fd, struct error *e);
+
 /* Images of an OCI layout, of an archive in docker's form; one image from a root file system. */
 int import_oci(struct worker *w, const struct bundle *b, struct error *e);
 int import_docker(struct worker *w, const struct bundle *b, struct error *e);

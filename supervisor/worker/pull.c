@@ -249,6 +249,12 @@ static bool find_local(const struct pull *p, char *const *roots, struct pull_res
     return true;
 }
 
+bool pull_has_local(const struct pull *p, char *const *roots) {
+    struct pull_result ignored = {0};
+
+    return find_local(p, roots, &ignored);
+}
+
 /* ---- one image ---- */
 
 /* Errors of this machine, which no other registry would change. */

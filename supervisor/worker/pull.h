@@ -51,6 +51,8 @@ int pull_open_registry(const struct pull_options *options, const struct pull_rep
 int pull_check_registry(struct pull *p, struct error *e);
 void pull_free(struct pull *p);
 DEFINE_CLEANUP(struct pull *, pull_free)
+/* Whether a root has it, for the platform that is wanted. */
+bool pull_has_local(const struct pull *p, char *const *roots);
 /* roots: where images are looked for, s: the store among them that is written to. */
 int pull_run(struct pull *p, char *const *roots, const struct store *s, struct pull_result **ret,
     size_t *ret_n, struct error *e);

@@ -109,6 +109,8 @@ void worker_progress(struct worker *w, const char *what, uint64_t done, uint64_t
 }
 
 void worker_image(struct worker *w, const char *name, const char *manifest, const char *id) {
+    if (w->wanted)
+        return;
     worker_event(w,
         json_pack("{s:s, s:s?, s:s, s:s}", "event", "image", "name", name, "manifest", manifest, "id", id));
 }

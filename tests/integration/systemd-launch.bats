@@ -89,7 +89,7 @@ script_unit() {
 }
 
 @test "a missing image, a mistake in the unit file: status 125, the reason in status, nothing left" {
-    printf '[Container]\nImage=not-there\n' | sd_unit noimage.container
+    printf '[Container]\nImage=not-there\nPull=never\n' | sd_unit noimage.container
     run sd systemctl start davit-container@noimage
     [ "$status" -ne 0 ]
     [ "$(property davit-container@noimage ExecMainStatus)" = 125 ]
