@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "base/fs.h"
+#include "base/kernel_version.h"
 #include "base/memory.h"
 #include "launch/coverage.h"
 #include "launch/internal.h"
@@ -51,7 +52,8 @@ static enum overlay_method probe_overlay(void) {
     for (size_t i = 0; forced && i < ARRAY_SIZE(names); i++)
         if (streq(forced, names[i]))
             return (enum overlay_method)i;
-    if (overlay_works(OVERLAY_DETACHED))
+    /* An older kernel refuses it, and writes "overlayfs: failed to clone lowerpath" to the console. */
+    if (!kernel_is_before(6, 15) && overlay_works(OVERLAY_DETACHED))
         return OVERLAY_DETACHED;
     return overlay_works(OVERLAY_APPEND) ? OVERLAY_APPEND : OVERLAY_MOUNT;
 }

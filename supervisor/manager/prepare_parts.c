@@ -7,25 +7,13 @@
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <sys/ioctl.h>
-#include <sys/utsname.h>
 #include <sys/vfs.h>
 
 #include "base/fs.h"
+#include "base/kernel_version.h"
 #include "manager/spec_internal.h"
 
 /* ---- user namespace ---- */
-
-static bool kernel_is_before(int major_number, int minor_number) {
-    static int version;
-    struct utsname name;
-    char *end;
-
-    if (version == 0 && uname(&name) == 0) {
-        version = (int)strtol(name.release, &end, 10) * 1000;
-        version += *end == '.' ? (int)strtol(end + 1, NULL, 10) : 0;
-    }
-    return version < major_number * 1000 + minor_number;
-}
 
 /* Whether the layers can be mounted through an id map; a reason where not (measured: runtimes.md 7.1). */
 static const char *why_not_mapped(const struct container_section *c, const struct image *image) {

@@ -44,6 +44,7 @@ U
 
     vm_boot --no-root --initrd "$work/out/initramfs" --append "$cmdline" --memory 256 --background
     vm_wait_said 'startup finished'
+    run ! vm_said 'failed to clone lowerpath'
     vm_kill
     vm_boot --no-root --initrd "$work/out/initramfs" --append "$cmdline" --memory 256 --background
     vm_wait_said 'startup finished'

@@ -69,7 +69,9 @@ S
     # PID 1 is small, and asleep when nothing happens.
     [ "$(awk '/^Anonymous/ {print $2}' "$V/out")" -lt 100 ]
     grep -qx 'sleeps while idle' "$V/out"
+    grep -qE "^Own work up to the first unit's process: [0-9a-z. ]+ of processor time$" "$V/out"
     run ! vm_said 'davit-(init|boot): .*(cannot|problem)'
+    run ! vm_said 'failed to clone lowerpath'
 }
 
 @test 'a read-only root: /var in memory, a machine-id for this boot, images of the root' {
