@@ -14,6 +14,8 @@ void fstab_entry_done(struct fstab_entry *f) {
     *f = (struct fstab_entry){};
 }
 
+#define FSTAB_FIELDS 6
+
 /* ---- options ---- */
 
 /* mount(8), "filesystem-independent mount options". */
@@ -122,7 +124,7 @@ static int take_options(struct fstab_entry *f, char *options, struct error *e) {
 
 /* ---- a line ---- */
 
-static int parse_fields(char *field[static 4], struct fstab_entry *f, struct error *e) {
+static int parse_fields(char *field[static FSTAB_FIELDS], struct fstab_entry *f, struct error *e) {
     const char *type = field[2] ? field[2] : "auto";
 
     if (!field[1])
@@ -130,6 +132,7 @@ static int parse_fields(char *field[static 4], struct fstab_entry *f, struct err
     *f = (struct fstab_entry){.device_timeout = FSTAB_TIMEOUT,
         .mount_timeout = FSTAB_TIMEOUT,
         .priority = -1,
+        .check = field[5] && !streq(field[5], "0"),
         .kind = streq(type, "swap") ? FSTAB_SWAP : FSTAB_MOUNT};
     f->source = strdup(octal_unescape(field[0]));
     f->type = strdup(type);
@@ -153,7 +156,7 @@ static int parse_fields(char *field[static 4], struct fstab_entry *f, struct err
 int fstab_parse_line(const char *line, struct fstab_entry *ret, struct error *e) {
     _cleanup_free_ char *copy = strdup(line);
     _cleanup_(fstab_entry_done) struct fstab_entry f = {};
-    char *field[4] = {};
+    char *field[FSTAB_FIELDS] = {};
     size_t n = 0;
 
     if (!copy)

@@ -17,6 +17,7 @@ struct fstab_entry {
     unsigned long flags; /* MS_* */
     char *data;          /* what is left for the file system; "" = nothing */
     bool no_auto, no_fail, network, recursive;
+    bool check; /* fsck first: the sixth field is not 0 */
     usec_t device_timeout, mount_timeout;
     int priority; /* swap; -1 = the kernel's choice */
     bool discard; /* swap */

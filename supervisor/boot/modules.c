@@ -9,8 +9,10 @@
 #include <sys/wait.h>
 
 #include "base/fs.h"
+#include "base/log.h"
 #include "boot/boot.h"
 #include "boot/conf_files.h"
+#include "boot/modprobe_conf.h"
 
 #define TABLE_MAX (32 * 1024 * 1024)
 #define COMMAND_LINE_MAX (1024 * 1024)
@@ -146,6 +148,7 @@ static bool is_loaded(const char *path) {
 static struct {
     char *directory; /* /lib/modules/VERSION */
     char *dep, *builtin, *command_line;
+    struct modprobe_conf conf;
 } tables;
 
 static int read_tables(void) {
@@ -168,6 +171,7 @@ static int read_tables(void) {
         tables.command_line = strdup("");
     if (!tables.builtin || !tables.command_line)
         return -ENOMEM;
+    modprobe_conf_read(&tables.conf, tables.command_line);
     tables.directory = TAKE_PTR(directory);
     return 0;
 }
@@ -191,8 +195,12 @@ static bool is_builtin(const char *name) {
 static int load_file(const char *path, struct error *e) {
     if (is_loaded(path))
         return 0;
+    const char *name = path_basename(path);
+    /* The command line has the last word. */
     _cleanup_free_ char *full = path_join(tables.directory, path),
-                        *parameters = modules_parameters(tables.command_line, path_basename(path));
+                        *options = modprobe_conf_options(&tables.conf, name),
+                        *said = modules_parameters(tables.command_line, name),
+                        *parameters = options && said ? strf("%s %s", options, said) : NULL;
     int r = full && parameters ? insert(full, parameters) : -ENOMEM;
     return r < 0 ? error_set_errno(e, r, "module %s", path) : 0;
 }
@@ -202,6 +210,10 @@ int module_load(const char *name, struct error *e) {
 
     if (r < 0)
         return error_set_errno(e, r, "the table of kernel modules");
+    if (modprobe_conf_forbids(&tables.conf, name)) {
+        log_info("module %s is not loaded: modprobe.d forbids it", name);
+        return 0;
+    }
     _cleanup_free_ char *line = modules_find(tables.dep, name);
     if (!line)
         return is_builtin(name) ? 0 : error_set(e, ENOENT, "this kernel has no module %s", name);
@@ -236,10 +248,26 @@ static void take_line(void *userdata, const char *file, unsigned line _unused_, 
     load_named(userdata, text, file);
 }
 
+/* Drivers are loaded by name here, so nobody would load those of the power button. */
+static void load_power_key(const struct boot_context *c) {
+    static const char *const buttons[] = {
+        "/sys/bus/acpi/devices/LNXPWRBN:00", "/sys/bus/acpi/devices/PNP0C0C:00"};
+    struct error e = {};
+    bool there = false;
+
+    for (size_t i = 0; i < ARRAY_SIZE(buttons); i++)
+        there = there || access(buttons[i], F_OK) == 0;
+    if (!there || !c->options.power_key)
+        return;
+    (void)module_load("button", &e); /* a machine may do without */
+    (void)module_load("evdev", &e);
+}
+
 void step_modules(struct boot_context *c) {
     _cleanup_free_ char *text = NULL;
     struct word_reader w = {};
 
+    load_power_key(c);
     (void)conf_files_read("", "modules-load", take_line, c);
     if (file_read(AT_FDCWD, "/proc/cmdline", COMMAND_LINE_MAX, &text, NULL) < 0)
         return;

@@ -5,14 +5,15 @@
  *
  * A line that must work and does not makes the boot an emergency, as with systemd. With "nofail" it is told
  * and no more; and when the device of such a line is not even there, nobody waits: its child stays behind,
- * and mounts it should it turn up in time. Lines that make no sense are told and passed over. fsck is not
- * run: file systems with a journal repair themselves when they are mounted.
+ * and mounts it should it turn up in time. Lines that make no sense are told and passed over. Where
+ * the sixth field asks for it a file system is checked first (fsck.h).
  */
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/statvfs.h>
 #include <sys/swap.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -21,6 +22,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "boot/boot.h"
+#include "boot/fsck.h"
 #include "boot/fstab.h"
 #include "boot/modules.h"
 #include "boot/mounting.h"
@@ -103,11 +105,14 @@ static int mount_device(const struct fstab_entry *f, const char *source, struct 
     struct superblock s;
 
     if (streq(type, "auto")) {
-        int r = superblock_read(source, &s);
-        if (r < 0)
-            return error_set(e, -r, "%s has no file system that is known here: name its type", source);
+        int x = superblock_read(source, &s);
+        if (x < 0)
+            return error_set(e, -x, "%s has no file system that is known here: name its type", source);
         type = s.type;
     }
+    int r = f->check && fstab_needs_device(f) ? fsck_run(source, type, e) : 0;
+    if (r < 0)
+        return r;
     load_driver(type);
     exec_helper(f, source, type);
     if (mount(source, f->target, type, f->flags, f->data) < 0)
@@ -192,13 +197,32 @@ int fstab_mount(const struct fstab_entry *f, usec_t begin, struct error *e) {
     pid_t pid = start_child(f, begin, &pipe_fd);
     if (pid < 0)
         return error_set_errno(e, pid, "no process for it");
-    usec_t end = fstab_needs_device(f) ? usec_add(begin, f->device_timeout) : now_monotonic();
-    int r = wait_for_child(pid, pipe_fd, usec_add(MAX(end, now_monotonic()), f->mount_timeout), e);
+    usec_t end = fstab_needs_device(f) ? usec_add(begin, f->device_timeout) : now_monotonic(),
+           timeout = usec_add(f->mount_timeout, f->check ? FSCK_TIMEOUT : 0);
+    int r = wait_for_child(pid, pipe_fd, usec_add(MAX(end, now_monotonic()), timeout), e);
     (void)close(pipe_fd);
     return r;
 }
 
+/* Only while nobody can write to it. */
+static int check_root(const struct fstab_entry *f, struct error *e) {
+    _cleanup_free_ char *source = NULL;
+    struct superblock s;
+    struct statvfs v;
+
+    if (!f->check || statvfs("/", &v) < 0 || !(v.f_flag & ST_RDONLY) || find_source(f, &source) < 0 ||
+        superblock_read(source, &s) < 0)
+        return 0;
+    return fsck_run(source, s.type, e);
+}
+
 static void remount_root(struct boot_context *c, const struct fstab_entry *f) {
+    struct error e = {};
+
+    if (check_root(f, &e) < 0) {
+        boot_emergency(c, FSTAB_FILE ": /: %s; it stays read-only", e.text);
+        return;
+    }
     if (mount(NULL, "/", NULL, MS_REMOUNT | f->flags, f->data) < 0)
         boot_problem(c, FSTAB_FILE ": / keeps the options it has: %s", errno_text(errno));
 }

@@ -17,6 +17,8 @@ void boot_options_init(struct boot_options *o) {
         .log_console = true,
         .log_kmsg = true,
         .boot_timeout = BOOT_TIMEOUT,
+        .power_key = true,
+        .shell = true,
         .crash_action = CRASH_REBOOT,
         .crash_delay = CRASH_DELAY,
         .watchdog_usec = USEC_INFINITY,
@@ -116,6 +118,24 @@ static int take_crash_core(struct boot_options *o, const char *value) {
     return value ? parse_boolean(value, &o->crash_core) : -EINVAL;
 }
 
+static int take_fsck_mode(struct boot_options *o, const char *value) {
+    static const char *const names[] = {[FSCK_AUTO] = "auto", [FSCK_FORCE] = "force", [FSCK_SKIP] = "skip"};
+    int r = choice(value, names, ARRAY_SIZE(names));
+
+    if (r >= 0)
+        o->fsck_mode = (enum fsck_mode)r;
+    return r;
+}
+
+static int take_fsck_repair(struct boot_options *o, const char *value) {
+    static const char *const names[] = {[FSCK_PREEN] = "preen", [FSCK_YES] = "yes", [FSCK_NO] = "no"};
+    int r = choice(value, names, ARRAY_SIZE(names));
+
+    if (r >= 0)
+        o->fsck_repair = (enum fsck_repair)r;
+    return r;
+}
+
 static int take_cgroup(struct boot_options *o, const char *value) {
     static const char *const names[] = {
         [CGROUP_UNIFIED] = "unified", [CGROUP_HYBRID] = "hybrid", [CGROUP_LEGACY] = "legacy"};
@@ -162,6 +182,18 @@ static int take_boot_timeout(struct boot_options *o, const char *value) {
     return take_time(&o->boot_timeout, value);
 }
 
+static int take_power_key(struct boot_options *o, const char *value) {
+    return value ? parse_boolean(value, &o->power_key) : -EINVAL;
+}
+
+static int take_shell(struct boot_options *o, const char *value) {
+    return value ? parse_boolean(value, &o->shell) : -EINVAL;
+}
+
+static int take_manager_lost(struct boot_options *o, const char *value) {
+    return take_time(&o->manager_lost, value);
+}
+
 static int take_watchdog_device(struct boot_options *o, const char *value) {
     return value && value[0] == '/' ? take_text(o->watchdog_device, sizeof o->watchdog_device, value)
                                     : -EINVAL;
@@ -203,6 +235,9 @@ static const struct boot_word {
     {"davit.var", take_var},
     {"davit.cgroup", take_cgroup},
     {"davit.boot_timeout", take_boot_timeout},
+    {"davit.power_key", take_power_key},
+    {"davit.shell", take_shell},
+    {"davit.manager_lost", take_manager_lost},
     {"davit.crash", take_crash},
     {"davit.crash_delay", take_crash_delay},
     {"davit.crash_core", take_crash_core},
@@ -215,6 +250,8 @@ static const struct boot_word {
     {"systemd.hostname", take_hostname},
     {"systemd.machine_id", take_machine_id},
     {"systemd.unified_cgroup_hierarchy", take_unified},
+    {"fsck.mode", take_fsck_mode},
+    {"fsck.repair", take_fsck_repair},
     {"rescue", take_rescue},
     {"single", take_rescue},
     {"1", take_rescue},

@@ -15,6 +15,8 @@
 #include "base/str.h"
 
 enum crash_action { CRASH_REBOOT, CRASH_POWEROFF, CRASH_FREEZE };
+enum fsck_mode { FSCK_AUTO, FSCK_FORCE, FSCK_SKIP };
+enum fsck_repair { FSCK_PREEN, FSCK_YES, FSCK_NO };
 enum cgroup_layout { CGROUP_UNIFIED, CGROUP_HYBRID, CGROUP_LEGACY };
 
 /* Longer words are none of ours, but for the three that take a name, where a longer one is an error. */
@@ -32,6 +34,12 @@ struct boot_options {
     char var[BOOT_NAME_MAX]; /* "" = as it is, "tmpfs", or a device */
     enum cgroup_layout cgroup;
     usec_t boot_timeout; /* for everything before davitd */
+    enum fsck_mode fsck_mode;
+    enum fsck_repair fsck_repair;
+
+    bool power_key;      /* is ours */
+    bool shell;          /* on the console, where davitd does not come up */
+    usec_t manager_lost; /* so long without a davitd that is ready, and the machine reboots; 0 = never */
 
     enum crash_action crash_action;
     usec_t crash_delay;

@@ -39,7 +39,8 @@ static void our_words_are_taken(void **state) {
     struct boot_options o =
         parse("davit.target=web.target davit.log=debug davit.crash=poweroff davit.crash_delay=3s "
               "davit.watchdog=30 davit.watchdog_device=/dev/watchdog1 davit.var=/dev/vdb davit.cgroup=hybrid "
-              "davit.hostname=box davit.boot_timeout=1min\n");
+              "davit.hostname=box davit.boot_timeout=1min davit.power_key=no davit.shell=0 "
+              "davit.manager_lost=10min fsck.mode=force fsck.repair=no\n");
     assert_string_equal(o.target, "web.target");
     assert_int_equal(o.log_level, LOG_DEBUG);
     assert_int_equal(o.crash_action, CRASH_POWEROFF);
@@ -50,6 +51,13 @@ static void our_words_are_taken(void **state) {
     assert_int_equal(o.cgroup, CGROUP_HYBRID);
     assert_string_equal(o.hostname, "box");
     assert_int_equal(o.boot_timeout, 60 * USEC_PER_SEC);
+    assert_false(o.power_key || o.shell);
+    assert_int_equal(o.manager_lost, 600 * USEC_PER_SEC);
+    assert_int_equal(o.fsck_mode, FSCK_FORCE);
+    assert_int_equal(o.fsck_repair, FSCK_NO);
+    o = parse("fsck.mode=never davit.power_key=maybe");
+    assert_true(o.power_key && o.shell);
+    assert_int_equal(o.fsck_mode, FSCK_AUTO);
 }
 
 static void var_is_a_device_as_fstab_names_it(void **state) {

@@ -13,7 +13,9 @@
 #include "base/boot_times.h"
 #include "base/fs.h"
 #include "boot/conf_files.h"
+#include "boot/fsck.h"
 #include "boot/fstab.h"
+#include "boot/modprobe_conf.h"
 #include "boot/modules.h"
 #include "boot/superblock.h"
 #include "boot/sysctl.h"
@@ -43,6 +45,39 @@ static void an_fstab_line_becomes_flags_and_data(void **state) {
     assert_int_equal(f.device_timeout, FSTAB_TIMEOUT);
     assert_true(fstab_needs_device(&f));
     fstab_entry_done(&f);
+}
+
+static void the_sixth_field_asks_for_fsck(void **state) {
+    (void)state;
+    static const struct {
+        const char *line;
+        bool check;
+    } table[] = {
+        {"/dev/sda1 / ext4 defaults 0 1", true},
+        {"/dev/sda1 /srv ext4 defaults\t0\t 2", true},
+        {"/dev/sda1 /srv ext4 defaults 1 0", false},
+        {"/dev/sda1 /srv ext4 defaults 1", false},
+        {"/dev/sda1 /srv", false},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+        struct fstab_entry f = entry(table[i].line);
+        assert_int_equal(f.check, table[i].check);
+        fstab_entry_done(&f);
+    }
+}
+
+static void what_fsck_could_not_correct_is_an_error(void **state) {
+    (void)state;
+    struct error e = {};
+
+    assert_int_equal(fsck_result(0, &e), 0);
+    assert_int_equal(fsck_result(1, &e), 0);
+    assert_int_equal(fsck_result(3, &e), 0);
+    assert_int_equal(fsck_result(4, &e), -EUCLEAN);
+    assert_int_equal(fsck_result(5, &e), -EUCLEAN);
+    assert_int_equal(fsck_result(8, &e), -EIO);
+    assert_int_equal(fsck_result(127, &e), -EUCLEAN); /* all bits: no program, which is no better */
 }
 
 static void options_for_the_boot_do_not_reach_the_file_system(void **state) {
@@ -248,6 +283,30 @@ static void module_parameters_come_from_the_command_line(void **state) {
     assert_string_equal(none, "");
 }
 
+static void modprobe_conf_has_options_and_a_blacklist(void **state) {
+    (void)state;
+    static const char *const lines[] = {"options nf-tables a=1  b=2", "options overlay",
+        "blacklist pc-speaker", "options nf_tables c=3", "install usb /bin/true", "alias x y", "blacklist",
+        "options nf_tables_x d=4"};
+    struct modprobe_conf c = {};
+
+    for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+        _cleanup_free_ char *line = strdup(lines[i]);
+        assert_int_equal(modprobe_conf_take(&c, line), 0);
+    }
+    assert_int_equal(modprobe_conf_blacklist(&c, "one,,two-three"), 0);
+    _cleanup_free_ char *options = modprobe_conf_options(&c, "nf-tables.ko.xz"),
+                        *none = modprobe_conf_options(&c, "overlay");
+    assert_string_equal(options, "a=1  b=2 c=3");
+    assert_string_equal(none, "");
+    assert_true(modprobe_conf_forbids(&c, "pc_speaker"));
+    assert_true(modprobe_conf_forbids(&c, "two_three"));
+    assert_true(modprobe_conf_forbids(&c, "one"));
+    assert_false(modprobe_conf_forbids(&c, "usb"));
+    strv_free(c.options);
+    strv_free(c.blacklist);
+}
+
 static void a_module_name_too_long_is_refused(void **state) {
     (void)state;
     char name[MODULE_NAME_MAX], path[2 * MODULE_NAME_MAX];
@@ -338,6 +397,8 @@ static void boot_times_survive_their_way_through_the_environment(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_fstab_line_becomes_flags_and_data),
+        cmocka_unit_test(the_sixth_field_asks_for_fsck),
+        cmocka_unit_test(what_fsck_could_not_correct_is_an_error),
         cmocka_unit_test(options_for_the_boot_do_not_reach_the_file_system),
         cmocka_unit_test(swap_and_bind_lines_are_told_apart),
         cmocka_unit_test(lines_that_say_nothing_are_no_entries),
@@ -348,6 +409,7 @@ int main(void) {
         cmocka_unit_test(sysctl_lines_that_make_no_sense_are_refused),
         cmocka_unit_test(modules_are_found_by_name_whatever_their_path),
         cmocka_unit_test(module_parameters_come_from_the_command_line),
+        cmocka_unit_test(modprobe_conf_has_options_and_a_blacklist),
         cmocka_unit_test(a_module_name_too_long_is_refused),
         cmocka_unit_test(superblocks_give_type_uuid_and_label),
         cmocka_unit_test(mounts_come_after_what_they_lie_in),
