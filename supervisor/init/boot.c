@@ -134,7 +134,7 @@ void boot_take_arguments(struct boot *b, char *const *words) {
 
 /* ---- davit-boot ---- */
 
-static _noreturn_ void run_worker(const char *libexec) {
+static _noreturn_ void run_worker(const char *libexec, const char *argument) {
     char path[4096];
     sigset_t none;
 
@@ -142,7 +142,7 @@ static _noreturn_ void run_worker(const char *libexec) {
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)snprintf(path, sizeof path, "%s/" WORKER_PROGRAM, libexec);
-    (void)execl(path, WORKER_PROGRAM, (char *)NULL);
+    (void)execl(path, WORKER_PROGRAM, argument, (char *)NULL);
     (void)log_errno(LOG_ERR, errno, "cannot start %s", path);
     _exit(127);
 }
@@ -153,11 +153,23 @@ int boot_start_worker(struct boot *b, const char *libexec) {
     if (pid < 0)
         return negative_errno();
     if (pid == 0)
-        run_worker(libexec);
+        run_worker(libexec, NULL);
     b->worker = pid;
     b->worker_deadline =
         b->options.boot_timeout == 0 ? USEC_INFINITY : usec_add(now_monotonic(), b->options.boot_timeout);
     return 0;
+}
+
+void boot_start_shell(struct boot *b, const char *libexec) {
+    if (!b->machine || !b->options.shell || b->shell > 0 || b->times.ready != 0)
+        return;
+    pid_t pid = fork();
+    if (pid == 0)
+        run_worker(libexec, "--shell=emergency");
+    if (pid < 0)
+        return; /* at davitd's next death */
+    b->shell = pid;
+    log_error("davitd does not come up: a shell on the console (davit.shell=no would leave it out)");
 }
 
 static void worker_done(struct boot *b) {

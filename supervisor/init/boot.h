@@ -32,6 +32,7 @@ struct boot {
     struct hardware_watchdog watchdog;
     pid_t worker; /* davit-boot, 0 = not running */
     usec_t worker_deadline;
+    pid_t shell; /* davit-boot again, as a shell for who sits there while davitd does not come up */
 };
 
 /* Exit status of davit-boot: something that units need is missing. */
@@ -57,6 +58,9 @@ void boot_take_arguments(struct boot *b, char *const *words);
 
 /* Starts davit-boot. 0 or -errno (no process to be had). */
 int boot_start_worker(struct boot *b, const char *libexec);
+/* davitd keeps dying and has never been ready: a shell on the console, unless one is there already or
+ * davit.shell=no. It ends like any other child. */
+void boot_start_shell(struct boot *b, const char *libexec);
 /* It has ended. */
 void boot_worker_ended(struct boot *b, int code, int status);
 /* It is overdue: killed, and waited for no longer. */

@@ -62,6 +62,8 @@ static const struct field {
     FIELD("hardware-watchdog-ping-at", FIELD_U64, boot.watchdog.ping_at),
     FIELD("boot-emergency", FIELD_BOOL, boot.emergency),
     FIELD("boot-worker", FIELD_INT, boot.worker),
+    FIELD("boot-shell", FIELD_INT, boot.shell),
+    FIELD("manager-lost-at", FIELD_U64, manager_lost_at),
     FIELD("boot-worker-deadline", FIELD_U64, boot.worker_deadline),
     FIELD("time-userspace", FIELD_U64, boot.times.userspace),
     FIELD("time-mounts", FIELD_U64, boot.times.mounts),

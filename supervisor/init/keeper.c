@@ -70,6 +70,12 @@ static void take_signals(struct keeper *k) {
     }
 }
 
+/* As often as it is pressed: seven times within two seconds force, as with Ctrl-Alt-Delete. */
+static void take_power_key(struct keeper *k, int fd) {
+    if (power_keys_read(&k->power_keys, fd))
+        keeper_request_ending(k, (struct ending){.kind = ENDING_POWEROFF}, "the power key was pressed");
+}
+
 /* ---- time ---- */
 
 static void do_what_is_due(struct keeper *k) {
@@ -101,8 +107,10 @@ static void do_what_is_due(struct keeper *k) {
         keeper_close_overdue(k);
     if (k->boot.worker_deadline <= now) {
         boot_worker_overdue(&k->boot);
-        keeper_parts_due(k);
+        keeper_boot_over(k);
     }
+    if (lost_deadline(k) <= now)
+        lost_overdue(k);
     hardware_watchdog_tick(&k->boot.watchdog, now);
 }
 
@@ -111,7 +119,7 @@ static int time_to_sleep(const struct keeper *k) {
     usec_t due = MIN(MIN(k->watchdog.deadline, k->up_ping_at), k->reexec.deadline);
 
     due = MIN(due, MIN(k->boot.worker_deadline, k->boot.watchdog.ping_at));
-    due = MIN(due, MIN(k->trim_at, k->upward.at));
+    due = MIN(due, MIN(MIN(k->trim_at, k->upward.at), lost_deadline(k)));
     if (k->reap_again)
         return 0;
     for (int i = 0; i < PART_COUNT; i++)
@@ -143,6 +151,8 @@ static void turn(struct keeper *k) {
             take_signals(k);
         else if (events[i].data.fd == k->feed.write_fd)
             writable = true;
+        else if (power_keys_have(&k->power_keys, events[i].data.fd))
+            take_power_key(k, events[i].data.fd);
     }
     if (writable)
         keeper_feed_writable(k);

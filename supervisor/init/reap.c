@@ -31,6 +31,7 @@ void keeper_start_part(struct keeper *k, struct part *p) {
     if (!manager)
         return;
     k->manager_ready = false;
+    lost_begin(k);
     watchdog_start(&k->watchdog, p->started);
     /* Until it says READY=1 nobody but us can tell the manager above that all is well. */
     k->up_ping_at = k->up_watchdog_usec > 0 ? p->started : USEC_INFINITY;
@@ -65,15 +66,18 @@ static void restart_later(struct keeper *k, struct part *p, const siginfo_t *inf
     else
         log_warning("%s %s: starting it again in %s", p->label, end,
             timespan_format(delay, USEC_PER_MSEC, delay_text));
-    if (p->quick_deaths >= RESTART_KEEPS_DYING)
-        keeper_say(k, LOG_CRIT,
-            "%s keeps dying (%u times in a row, last it %s); containers go on, trying again", p->label,
-            p->quick_deaths, end);
+    if (p->quick_deaths < RESTART_KEEPS_DYING)
+        return;
+    keeper_say(k, LOG_CRIT, "%s keeps dying (%u times in a row, last it %s); containers go on, trying again",
+        p->label, p->quick_deaths, end);
+    if (p == &k->parts[PART_MANAGER])
+        boot_start_shell(&k->boot, k->context.libexec);
 }
 
 static void manager_ended(struct keeper *k, struct part *p, const siginfo_t *info) {
     watchdog_stop(&k->watchdog);
     k->manager_ready = false;
+    lost_begin(k);
     k->up_ping_at = k->up_watchdog_usec > 0 ? now_monotonic() : USEC_INFINITY;
     if (k->phase == KEEPER_CLOSING)
         return;
@@ -109,9 +113,19 @@ static void part_ended(struct keeper *k, struct part *p, const siginfo_t *info) 
     p->replaced = false;
 }
 
-void keeper_parts_due(struct keeper *k) {
+static void parts_due(struct keeper *k) {
     for (int i = 0; k->phase != KEEPER_CLOSING && i < PART_COUNT; i++)
         k->parts[i].start_at = now_monotonic();
+}
+
+void keeper_boot_over(struct keeper *k) {
+    parts_due(k);
+    keeper_watch_keys(k);
+}
+
+void keeper_watch_keys(struct keeper *k) {
+    if (k->boot.machine && k->boot.options.power_key)
+        power_keys_open(&k->power_keys, k->epoll_fd);
 }
 
 /* ---- reaping ---- */
@@ -163,9 +177,11 @@ void keeper_reap(struct keeper *k) {
         if (k->boot.worker > 0 && info.si_pid == k->boot.worker) {
             (void)waitid(P_PID, (id_t)info.si_pid, NULL, WEXITED | WNOHANG | __WALL);
             boot_worker_ended(&k->boot, info.si_code, info.si_status);
-            keeper_parts_due(k);
+            keeper_boot_over(k);
             continue;
         }
+        if (info.si_pid == k->boot.shell)
+            k->boot.shell = 0;
         if (k->phase != KEEPER_CLOSING) { /* then there is nobody to read it */
             int r = feed_append(&k->feed, &info);
             if (r < 0) {

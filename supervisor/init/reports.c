@@ -36,6 +36,7 @@ static void on_ready(struct report *r, const char *value) {
     if (!streq(value, "1"))
         return;
     k->manager_ready = true;
+    lost_end(k);
     if (k->boot.times.ready == 0)
         k->boot.times.ready = now_monotonic();
     k->up_ping_at = USEC_INFINITY;

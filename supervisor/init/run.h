@@ -17,7 +17,9 @@
 
 #include "init/boot.h"
 #include "init/children.h"
+#include "init/lost.h"
 #include "init/notify.h"
+#include "init/power_key.h"
 #include "init/reexec.h"
 #include "init/signals.h"
 #include "init/upward.h"
@@ -35,12 +37,14 @@ struct keeper {
     struct part parts[PART_COUNT];
     struct parts_context context;
     struct feed feed;
+    struct power_keys power_keys;
     struct boot boot; /* a machine's duties: davit-boot, hardware watchdog, times */
 
-    usec_t restart_first; /* children.h */
-    bool feed_full;       /* zombies wait until the feed can be written; its write end is in the epoll */
-    bool reap_again;      /* one turn's share of zombies was reaped, more may be there */
-    bool manager_ready;   /* READY=1 from this davitd */
+    usec_t restart_first;   /* children.h */
+    bool feed_full;         /* zombies wait until the feed can be written; its write end is in the epoll */
+    bool reap_again;        /* one turn's share of zombies was reaped, more may be there */
+    bool manager_ready;     /* READY=1 from this davitd */
+    usec_t manager_lost_at; /* since then none has been ready, USEC_INFINITY = one is: lost.c */
     struct watchdog watchdog;
     struct reexec reexec;
 
@@ -87,8 +91,10 @@ void keeper_resume(struct keeper *k, int state_fd);
 void keeper_reap(struct keeper *k);
 /* There is room in the feed again, on which zombies have waited. */
 void keeper_feed_writable(struct keeper *k);
-/* Parts that do not run are to be started now. */
-void keeper_parts_due(struct keeper *k);
+/* davit-boot has ended: what has waited for it begins. */
+void keeper_boot_over(struct keeper *k);
+/* The power key is ours from now on, where it is to be. */
+void keeper_watch_keys(struct keeper *k);
 /* Takes in everything that davitd has sent so far. */
 void keeper_receive(struct keeper *k);
 void keeper_start_part(struct keeper *k, struct part *p);

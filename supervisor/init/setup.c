@@ -178,7 +178,7 @@ void keeper_init(struct keeper *k, const char *runtime, const char *libexec) {
     k->feed.read_fd = k->feed.write_fd = -1;
     k->context.state_fd = k->context.null_fd = -1;
     k->up.fd = -1;
-    k->up_ping_at = k->trim_at = k->reexec.deadline = k->upward.at = USEC_INFINITY;
+    k->up_ping_at = k->trim_at = k->reexec.deadline = k->upward.at = k->manager_lost_at = USEC_INFINITY;
     k->runtime = runtime;
     (void)snprintf(k->notify_address, sizeof k->notify_address, "%s/" NOTIFY_SOCKET_NAME, runtime);
     k->context.libexec = libexec;
@@ -272,6 +272,7 @@ void keeper_resume(struct keeper *k, int state_fd) {
 
     if (r < 0)
         start_over(k, r);
+    keeper_watch_keys(k);
 }
 
 int keeper_check_state(int fd) {

@@ -1,0 +1,127 @@
+#!/usr/bin/env bats
+# A machine whose davitd or davit-init fails: what the console says, and how it goes on. And its power key.
+bats_require_minimum_version 1.5.0
+load lib
+
+forever() {
+    vm_unit forever.service <<'U'
+[Service]
+ExecStart=/sbin/sleep 1000
+[Install]
+WantedBy=multi-user.target
+U
+    vm_enable forever.service
+}
+
+# bats test_tags=long
+@test 'the power key powers off in order' {
+    [ -n "$(find "${DAVIT_VM_CACHE:-$DAVIT_BUILD/vm}/kernel-6.12/" -name 'button.ko*')" ] || skip 'the kernel in the cache was fetched without the module "button"'
+    vm_new
+    forever
+    vm_boot --background --append davit.log=info
+    vm_wait_said 'startup finished'
+    vm_said 'the power key of /dev/input/event[0-9]+ powers off'
+    vm_monitor system_powerdown
+    vm_wait
+    vm_ended poweroff
+    vm_said 'stopping: the power key was pressed'
+
+    vm_boot --background --append 'davit.log=info davit.power_key=no'
+    vm_wait_said 'startup finished'
+    run ! vm_said 'the power key of'
+    vm_key ctrl-alt-delete
+    vm_wait
+    vm_ended reboot
+}
+
+no_davitd() {
+    vm_new
+    printf '#!/bin/sh\nexit 3\n' | vm_file /usr/lib/davit/davitd 755
+}
+
+# bats test_tags=long
+@test 'a davitd that cannot start: a shell on the console, from which the machine can be mended' {
+    no_davitd
+    mv "$V/root/usr/lib/davit/davitd" "$V/root/usr/lib/davit/broken"
+    cp "$DAVIT_BUILD/davitd" "$V/root/usr/lib/davit/whole"
+    cp "$V/root/usr/lib/davit/broken" "$V/root/usr/lib/davit/davitd"
+    forever
+    vm_boot --background --timeout 120
+    vm_wait_said 'davitd does not come up: a shell on the console'
+    vm_wait_said 'davit: emergency shell'
+    vm_type 'mv /usr/lib/davit/whole /usr/lib/davit/davitd; until davit is-active forever.service; do sleep 1; done; davit poweroff'
+    vm_wait
+    vm_ended poweroff
+    vm_said 'startup finished'
+}
+
+# bats test_tags=long
+@test 'a davitd that cannot start: no shell where there is to be none, and a reboot after davit.manager_lost=' {
+    no_davitd
+    vm_boot --timeout 120 --append 'davit.shell=no davit.manager_lost=5s'
+    vm_ended reboot
+    vm_said 'davitd keeps dying'
+    vm_said 'no davitd has been ready for 5s \(davit.manager_lost=\): rebooting'
+    run ! vm_said 'davit: emergency shell'
+}
+
+# Another process cannot send SIGSEGV to process 1 from outside its own pid namespace's rules: the kernel lets a signal with a
+# handler through.
+# bats test_tags=long
+@test 'a fatal signal with davit.crash=freeze: the machine stands still, and a core dump is written' {
+    vm_new
+    vm_file /crash 755 <<'S'
+#!/bin/sh
+echo '/core.%p' >/proc/sys/kernel/core_pattern
+kill -s SEGV 1
+sleep 1000
+S
+    vm_unit crash.service <<'U'
+[Service]
+ExecStart=/crash
+[Install]
+WantedBy=multi-user.target
+U
+    vm_enable crash.service
+    vm_boot --background --append 'davit.crash=freeze davit.crash_core=yes'
+    vm_wait_said 'davit-init: caught SIGSEGV'
+    vm_wait_said 'davit-init: standing still$'
+    # It is still there, and answers to nobody: not even to three fingers.
+    vm_key ctrl-alt-delete
+    vm_kill
+    vm_ended killed
+    run ! vm_said 'rebooting|Kernel panic'
+    vm_list / | grep -qE '^core\.[0-9]+$'
+    vm_get "/$(vm_list / | grep -E '^core\.[0-9]+$' | head -n1)" >"$V/core"
+    [ "$(head -c4 "$V/core" | tail -c3)" = ELF ]
+}
+
+# bats test_tags=long
+@test 'fsck of a file system with errors: corrected before it is mounted, or an emergency that says so' {
+    vm_new debian
+    vm_disk data 16M
+    echo 'LABEL=data /srv ext4 defaults 0 2' | vm_file /etc/fstab
+    forever
+    vm_boot --background --append 'davit.log=info'
+    vm_wait_said 'startup finished'
+    run ! vm_said 'fsck has corrected'
+    vm_key ctrl-alt-delete
+    vm_wait
+    # A wrong count of free blocks, and the mark of a file system with errors.
+    debugfs -w -R 'set_super_value free_blocks_count 1' "$(vm_part data)"
+    debugfs -w -R 'set_super_value state 2' "$(vm_part data)"
+    vm_boot --background --append davit.log=info
+    vm_wait_said 'startup finished'
+    vm_said 'davit-boot: checking /dev/nvme0n1p2'
+    vm_said 'davit-boot: fsck has corrected errors'
+    vm_said '/srv: mounted'
+    vm_key ctrl-alt-delete
+    vm_wait
+    vm_fsck data
+    debugfs -w -R 'set_super_value free_blocks_count 1' "$(vm_part data)"
+    debugfs -w -R 'set_super_value state 2' "$(vm_part data)"
+    vm_boot --background --append 'fsck.mode=force fsck.repair=no davit.log=info'
+    vm_wait_said 'davit: emergency shell'
+    vm_said '/etc/fstab: /srv: fsck leaves errors uncorrected \(status 4\)'
+    vm_kill
+}
