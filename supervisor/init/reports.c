@@ -141,7 +141,7 @@ static void pass_up(struct report *r, char *line, const char *value) {
     size_t n = (size_t)(value - line) + strlen(value);
     char *to = r->message->text + r->up_length;
     line[value - line - 1] = '=';
-    memmove(to, line, n);
+    memmove(to, line, n + 1);
     to[n] = '\n'; /* in the place of a newline, or of the end */
     r->up_length += n + 1;
 }

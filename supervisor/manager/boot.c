@@ -53,13 +53,15 @@ static void read_report(struct manager *m, void (*take)(void *userdata, const ch
 }
 
 static void take_work(void *userdata, const char *line) {
+    static const char *const names[] = {"boot_work", "boot_other_work"};
     const char *value = startswith(line, BOOT_REPORT_WORK);
-    unsigned long long own, other;
+    _cleanup_free_ char *copy = value ? strdup(value) : NULL;
+    char *rest = copy;
+    uint64_t usec;
 
-    if (value && sscanf(value, "%llu %llu", &own, &other) == 2) {
-        set_time(userdata, "boot_work", own);
-        set_time(userdata, "boot_other_work", other);
-    }
+    for (size_t i = 0; rest && i < ARRAY_SIZE(names); i++)
+        if (parse_uint(strsep(&rest, " "), 0, INT64_MAX, &usec) >= 0)
+            set_time(userdata, names[i], usec);
 }
 
 static json_t *times_json(struct manager *m) {
