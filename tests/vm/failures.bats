@@ -18,7 +18,7 @@ U
     [ -n "$(find "${DAVIT_VM_CACHE:-$DAVIT_BUILD/vm}/kernel-6.12/" -name 'button.ko*')" ] || skip 'the kernel in the cache was fetched without the module "button"'
     vm_new
     forever
-    vm_boot --background --append davit.log=info
+    vm_boot --background --append davit.log=info,console,kmsg
     vm_wait_said 'startup finished'
     vm_said 'the power key of /dev/input/event[0-9]+ powers off'
     vm_monitor system_powerdown
@@ -26,7 +26,7 @@ U
     vm_ended poweroff
     vm_said 'stopping: the power key was pressed'
 
-    vm_boot --background --append 'davit.log=info davit.power_key=no'
+    vm_boot --background --append 'davit.log=info,console,kmsg davit.power_key=no'
     vm_wait_said 'startup finished'
     run ! vm_said 'the power key of'
     vm_key ctrl-alt-delete
@@ -102,7 +102,7 @@ U
     vm_disk data 16M
     echo 'LABEL=data /srv ext4 defaults 0 2' | vm_file /etc/fstab
     forever
-    vm_boot --background --append 'davit.log=info'
+    vm_boot --background --append 'davit.log=info,console,kmsg'
     vm_wait_said 'startup finished'
     run ! vm_said 'fsck has corrected'
     vm_key ctrl-alt-delete
@@ -110,7 +110,7 @@ U
     # A wrong count of free blocks, and the mark of a file system with errors.
     debugfs -w -R 'set_super_value free_blocks_count 1' "$(vm_part data)"
     debugfs -w -R 'set_super_value state 2' "$(vm_part data)"
-    vm_boot --background --append davit.log=info
+    vm_boot --background --append davit.log=info,console,kmsg
     vm_wait_said 'startup finished'
     vm_said 'davit-boot: checking /dev/nvme0n1p2'
     vm_said 'davit-boot: fsck has corrected errors'
@@ -120,7 +120,7 @@ U
     vm_fsck data
     debugfs -w -R 'set_super_value free_blocks_count 1' "$(vm_part data)"
     debugfs -w -R 'set_super_value state 2' "$(vm_part data)"
-    vm_boot --background --append 'fsck.mode=force fsck.repair=no davit.log=info'
+    vm_boot --background --append 'fsck.mode=force fsck.repair=no davit.log=info,console,kmsg'
     vm_wait_said 'davit: emergency shell'
     vm_said '/etc/fstab: /srv: fsck leaves errors uncorrected \(status 4\)'
     vm_kill
