@@ -241,21 +241,21 @@ static int walk_directory(struct walk *w, const char *path, unsigned depth, stru
     STRV_FOREACH (name, names) {
         _cleanup_free_ char *below = strf("%s%s%s", path, *path ? "/" : "", *name);
 
-        if (r >= 0 && !below)
-            r = error_set(e, ENOMEM, "out of memory");
-        if (r >= 0)
-            r = visit(w, fd, *name, below, &st, e);
+        if (!below)
+            return error_set(e, ENOMEM, "out of memory");
+        r = visit(w, fd, *name, below, &st, e);
         if (r < 0)
-            break;
+            return r;
         w->names++;
         if (!S_ISDIR(st.st_mode))
             continue;
         close_and_reset(&fd);
         r = walk_directory(w, below, depth + 1, e);
         if (r < 0)
-            break;
+            return r;
         fd = open_beneath(w->root, path, O_RDONLY | O_DIRECTORY);
-        r = fd < 0 ? error_set_errno(e, fd, "opening directory %s", path) : 0;
+        if (fd < 0)
+            return error_set_errno(e, fd, "opening directory %s", path);
     }
     return r;
 }
@@ -463,7 +463,7 @@ static int verify(int directory, const char *digest, struct error *e) {
     ssize_t n;
 
     int r = input_open(directory, &in, e);
-    if (r < 0)
+    if (r < 0 || !in)
         return r;
     while ((n = stream_read(&in->stream, &data, e)) > 0)
         ;
@@ -482,9 +482,9 @@ int seal_compare(int directory, int tree, const char *digest, bool quick,
     int r = verify(directory, digest, e);
     if (r >= 0)
         r = input_open(directory, &in, e);
-    if (r >= 0)
+    if (r >= 0 && in)
         r = read_line(in, e);
-    if (r < 0)
+    if (r < 0 || !in)
         return r == -ENOMEM ? r : -EBADMSG;
     bool contents = r > 0 && streq(in->line.data, HEAD_CONTENTS);
     if (!contents && (r == 0 || !streq(in->line.data, HEAD_PLAIN)))

@@ -127,7 +127,7 @@ static int settle(const struct store *s, char *const *diff_ids, const struct unp
 /* With all attributes as they stay. */
 static int finish(struct unpacked *u, struct error *e) {
     struct layer_info info = u->writer.info;
-    struct seal seal;
+    struct seal seal = {};
 
     _cleanup_close_ int tree = openat(u->writer.directory_fd, "tree", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int r = tree < 0 ? error_set_errno(e, errno, "opening the tree")
