@@ -71,10 +71,10 @@ static void graph_forget(struct managed_unit *u) {
 
 void graph_remove(struct managed_unit *u) {
     for (int k = 0; k < _DEP_COUNT; k++) {
-        GRAPH_FOREACH(other, u->dependencies[k])
-        array_remove(other->dependents[k], u);
-        GRAPH_FOREACH(other, u->dependents[k])
-        array_remove(other->dependencies[k], u);
+        GRAPH_FOREACH (other, u->dependencies[k])
+            array_remove(other->dependents[k], u);
+        GRAPH_FOREACH (other, u->dependents[k])
+            array_remove(other->dependencies[k], u);
     }
     graph_forget(u);
 }
@@ -101,16 +101,16 @@ static int add_named(struct manager *m, struct managed_unit *u, enum dependency_
 }
 
 static bool array_has(struct managed_unit **array, const struct managed_unit *u) {
-    GRAPH_FOREACH(other, array)
-    if (other == u)
-        return true;
+    GRAPH_FOREACH (other, array)
+        if (other == u)
+            return true;
     return false;
 }
 
 /* systemd.target(5): a target comes after what it wants and requires, unless one of the two says otherwise by
  * DefaultDependencies=no or by an order of its own. */
 static int add_target_order(struct managed_unit *target, enum dependency_kind kind) {
-    GRAPH_FOREACH(other, target->dependencies[kind]) {
+    GRAPH_FOREACH (other, target->dependencies[kind]) {
         int r;
 
         if (!newest_config(other)->unit.default_dependencies ||

@@ -164,9 +164,9 @@ void unit_follow_up(struct managed_unit *u, enum followup what) {
 /* ---- order ---- */
 
 static bool is_after(const struct managed_unit *u, const struct managed_unit *other) {
-    GRAPH_FOREACH(x, u->dependencies[DEP_AFTER])
-    if (x == other)
-        return true;
+    GRAPH_FOREACH (x, u->dependencies[DEP_AFTER])
+        if (x == other)
+            return true;
     return false;
 }
 
@@ -185,9 +185,9 @@ bool job_comes_before(const struct job *a, const struct job *b) {
 }
 
 static void wake_array(struct managed_unit **array) {
-    GRAPH_FOREACH(other, array)
-    if (other->job && !other->job->running)
-        job_enqueue(other->job);
+    GRAPH_FOREACH (other, array)
+        if (other->job && !other->job->running)
+            job_enqueue(other->job);
 }
 
 static void wake_neighbours(struct managed_unit *u) {
@@ -333,9 +333,9 @@ static void add_dependents(struct managed_unit *u, struct list *queue) {
     static const enum dependency_kind kinds[] = {DEP_REQUIRES, DEP_BINDS_TO, DEP_REQUISITE};
 
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-        GRAPH_FOREACH(other, u->dependents[kinds[i]])
-    if (fails_with_dependency(other) && list_empty(&other->dependency_queue))
-        list_append(queue, &other->dependency_queue);
+        GRAPH_FOREACH (other, u->dependents[kinds[i]])
+            if (fails_with_dependency(other) && list_empty(&other->dependency_queue))
+                list_append(queue, &other->dependency_queue);
 }
 
 /* The job of a unit that cannot start because of another one. */

@@ -9,11 +9,11 @@ static const char *requisite_missing(struct managed_unit *u) {
     static const enum dependency_kind kinds[] = {DEP_REQUISITE, DEP_BINDS_TO};
 
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-        GRAPH_FOREACH(other, u->dependencies[kinds[i]]) {
+        GRAPH_FOREACH (other, u->dependencies[kinds[i]]) {
             bool ordered = false;
 
-            GRAPH_FOREACH(before, u->dependencies[DEP_AFTER])
-            ordered |= before == other;
+            GRAPH_FOREACH (before, u->dependencies[DEP_AFTER])
+                ordered |= before == other;
             /* BindsTo= without After= says nothing about now. */
             if ((ordered || kinds[i] == DEP_REQUISITE) && !unit_is_active(other))
                 return other->name;
@@ -100,12 +100,12 @@ static void run_reload(struct managed_unit *u, struct job *j) {
 static bool order_allows(const struct job *j) {
     if (j->ignore_order)
         return true;
-    GRAPH_FOREACH(after, j->unit->dependencies[DEP_AFTER])
-    if (after->job && job_comes_before(after->job, j))
-        return false;
-    GRAPH_FOREACH(before, j->unit->dependencies[DEP_BEFORE])
-    if (before->job && job_comes_before(before->job, j))
-        return false;
+    GRAPH_FOREACH (after, j->unit->dependencies[DEP_AFTER])
+        if (after->job && job_comes_before(after->job, j))
+            return false;
+    GRAPH_FOREACH (before, j->unit->dependencies[DEP_BEFORE])
+        if (before->job && job_comes_before(before->job, j))
+            return false;
     return true;
 }
 
@@ -146,7 +146,7 @@ static void run_job(struct job *j) {
 /* ---- what changes of state lead to ---- */
 
 static void start_all(struct managed_unit *u, struct managed_unit **units, const char *why) {
-    GRAPH_FOREACH(other, units) {
+    GRAPH_FOREACH (other, units) {
         struct error e = {};
         struct job *j;
 
@@ -162,7 +162,7 @@ static void stop_bound(struct managed_unit *u) {
 
     if (unit_is_active(u))
         return;
-    GRAPH_FOREACH(other, u->dependents[DEP_BINDS_TO]) {
+    GRAPH_FOREACH (other, u->dependents[DEP_BINDS_TO]) {
         struct error e = {};
         struct job *j;
 
@@ -179,7 +179,7 @@ static void stop_bound(struct managed_unit *u) {
 }
 
 static void start_returning(struct managed_unit *u) {
-    GRAPH_FOREACH(other, u->dependents[DEP_BINDS_TO]) {
+    GRAPH_FOREACH (other, u->dependents[DEP_BINDS_TO]) {
         struct error e = {};
         struct job *j;
 
@@ -194,8 +194,8 @@ static void start_returning(struct managed_unit *u) {
 
 /* It will not be started again by itself: then nobody comes back with it either. */
 static void forget_returning(struct managed_unit *u) {
-    GRAPH_FOREACH(other, u->dependents[DEP_BINDS_TO])
-    other->returns_with_dependency = false;
+    GRAPH_FOREACH (other, u->dependents[DEP_BINDS_TO])
+        other->returns_with_dependency = false;
 }
 
 static void restart(struct managed_unit *u) {

@@ -38,8 +38,7 @@ enum field_type {
     FIELD_RESULT,
     FIELD_TEXT,
     FIELD_ARRAY, /* char in the struct */
-    FIELD_UNSIGNED,
-    FIELD_U32,
+    FIELD_UNSIGNED, /* uint32_t is the same */
     FIELD_U64,
     FIELD_INT,
     FIELD_BOOL,
@@ -102,8 +101,8 @@ static const struct field {
     FIELD("stop_signal", FIELD_INT, image_stop_signal),
     FIELD("stop_signal_sent", FIELD_INT, stop_signal_sent),
     FIELD("stopped_in_backoff", FIELD_BOOL, stopped_in_backoff),
-    FIELD("id_base", FIELD_U32, resources.id_base),
-    FIELD("id_count", FIELD_U32, resources.id_count),
+    FIELD("id_base", FIELD_UNSIGNED, resources.id_base),
+    FIELD("id_count", FIELD_UNSIGNED, resources.id_count),
     FIELD("volume", FIELD_STRV, resources.anonymous_volumes),
 };
 
@@ -157,8 +156,6 @@ static uint64_t number_of(const struct field *f, const void *v) {
     switch (f->type) {
     case FIELD_UNSIGNED:
         return *(const unsigned *)v;
-    case FIELD_U32:
-        return *(const uint32_t *)v;
     case FIELD_INT:
         return (uint64_t) * (const int *)v;
     case FIELD_BOOL:
@@ -206,7 +203,6 @@ static void put_field(struct strbuf *b, const struct managed_unit *u, const stru
             put_text(b, f->key, v);
         break;
     case FIELD_UNSIGNED:
-    case FIELD_U32:
     case FIELD_U64:
     case FIELD_INT:
         put_number(b, f, number_of(f, v));
@@ -324,9 +320,8 @@ static int get_number(const struct field *f, void *v, const char *value) {
 
     switch (f->type) {
     case FIELD_UNSIGNED:
-    case FIELD_U32:
         r = parse_uint(value, 0, UINT32_MAX, &number);
-        *(uint32_t *)v = (uint32_t)number;
+        *(unsigned *)v = (unsigned)number;
         return r;
     case FIELD_U64:
         r = parse_uint(value, 0, UINT64_MAX, &number);

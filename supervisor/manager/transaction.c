@@ -153,7 +153,7 @@ static int check_present(struct managed_unit *u, enum dependency_kind kind, stru
 
 static int pull_start(
     struct transaction *t, struct entry *e, enum dependency_kind kind, bool required, struct error *err) {
-    GRAPH_FOREACH(other, e->unit->dependencies[kind]) {
+    GRAPH_FOREACH (other, e->unit->dependencies[kind]) {
         struct error why = {};
         int r = add(t, other, JOB_START, required && e->required, &why);
         struct entry *o = r >= 0 ? hashmap_get(t->entries, other->name) : NULL;
@@ -178,7 +178,7 @@ static int pull_start(
 
 static int pull_stop(struct transaction *t, struct managed_unit **units, enum job_type type, bool required,
     struct error *err) {
-    GRAPH_FOREACH(other, units) {
+    GRAPH_FOREACH (other, units) {
         struct entry *o = hashmap_get(t->entries, other->name);
         int r;
 
@@ -256,7 +256,7 @@ static int check_requisites(struct transaction *t, struct error *err) {
     LIST_FOREACH (e, &t->order, struct entry, link) {
         if (e->type == JOB_STOP || e->type == JOB_RELOAD || unit_is_active(e->unit))
             continue;
-        GRAPH_FOREACH(other, e->unit->dependencies[DEP_REQUISITE]) {
+        GRAPH_FOREACH (other, e->unit->dependencies[DEP_REQUISITE]) {
             struct entry *o = hashmap_get(t->entries, other->name);
 
             if ((o && o->type != JOB_STOP) ||
