@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The store (store.h), kept once more by whoever started davit-init. Where davit-init is not PID 1 it can be
- * killed, and with it goes what it keeps: notify sockets that containers write to, pidfds, FIFOs, and what
+ * killed, and with it goes what it keeps: notify sockets that containers write to, FIFOs, and what
  * davit-logd must not forget. systemd keeps descriptors for a service just as davit-init does for davitd, by
  * the same words (FDSTORE=1, FDNAME=), and gives them to the main process that comes next.
  *

@@ -37,7 +37,7 @@ enum field_type {
     FIELD_STEP,
     FIELD_RESULT,
     FIELD_TEXT,
-    FIELD_ARRAY, /* char in the struct */
+    FIELD_ARRAY,    /* char in the struct */
     FIELD_UNSIGNED, /* uint32_t is the same */
     FIELD_U64,
     FIELD_INT,

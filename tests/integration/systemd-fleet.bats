@@ -132,13 +132,13 @@ part_is_new() { local pid; pid=$(part_pid "$1") && [ "$pid" != "$2" ]; }
 @test "davit-init is killed and its containers stay: what systemd keeps for it comes back" {
     sd sh -c 'cp /usr/share/doc/davit/examples/keep-containers.conf /etc/systemd/system/davit.service.d/ && systemctl daemon-reload'
     printf '%s\n' '[Container]' Image=busybox Notify=yes \
-        'Exec=/bin/sh -c "payload notify READY=1; i=0; while :; do i=$$((i + 1)); echo beat $$i; payload notify STATUS=$$i WATCHDOG=1; done"' \
+        'Exec=/bin/sh -c "payload notify READY=1; i=0; while :; do i=$$((i + 1)); echo beat $$i; payload notify STATUS=$$i WATCHDOG=1; sleep 0.02; done"' \
         '[Service]' NotifyAccess=all WatchdogSec=60 | sd_unit talker.container
     sd davit daemon-reload
     sd davit start talker
     pid=$(fleet talker pid) web=$(fleet web pid)
-    kept() { [ "$(property davit NFileDescriptorStore)" -ge "$1" ]; } # two FIFOs, two pidfds, a notify socket, davit-logd's memory
-    wait_for 20 kept 6
+    kept() { [ "$(property davit NFileDescriptorStore)" -ge "$1" ]; } # two FIFOs, a notify socket, davit-logd's memory
+    wait_for 20 kept 4
 
     restarts=$(property davit NRestarts)
     sd kill -KILL "$(main_pid davit)"
@@ -153,13 +153,31 @@ part_is_new() { local pid; pid=$(part_pid "$1") && [ "$pid" != "$2" ]; }
     wait_for 20 says_more
 
     sd davit stop talker
-    wait_for 20 has_property davit NFileDescriptorStore 3 # what is left: web's, and davit-logd's memory
+    wait_for 20 has_property davit NFileDescriptorStore 3 # web's FIFO, its pidfd (it is no child of this davit-init), davit-logd's memory
     sd journalctl --sync
     journal UNIT=talker.container | grep '^beat ' >"$BATS_TEST_TMPDIR/beats"
     [ "$(sort "$BATS_TEST_TMPDIR/beats" | uniq -d)" = '' ]
     [ "$(wc -l <"$BATS_TEST_TMPDIR/beats")" = "$(tail -n 1 "$BATS_TEST_TMPDIR/beats" | cut -d' ' -f2)" ]
     sd rm /etc/systemd/system/davit.service.d/keep-containers.conf
     sd systemctl daemon-reload
+}
+
+# bats test_tags=long
+@test "davit-init hangs: systemd's watchdog ends it, the next one has the containers" {
+    sd sh -c 'cp /usr/share/doc/davit/examples/keep-containers.conf /etc/systemd/system/davit.service.d/
+        printf "[Service]\nWatchdogSec=4\n" >/etc/systemd/system/davit.service.d/zz-short.conf
+        systemctl daemon-reload && systemctl restart davit'
+    wait_for 20 unit_is web running
+    pid=$(fleet web pid) restarts=$(property davit NRestarts)
+    sd kill -STOP "$(main_pid davit)"
+    more_restarts() { [ "$(property davit NRestarts)" -gt "$restarts" ]; }
+    wait_for 60 more_restarts
+    wait_for 20 has_active davit active
+    wait_for 20 unit_is web running
+    [ "$(fleet web pid)" = "$pid" ]
+    sd journalctl --no-pager -u davit | grep -q 'Watchdog timeout'
+    sd sh -c 'rm /etc/systemd/system/davit.service.d/{keep-containers,zz-short}.conf; systemctl daemon-reload && systemctl restart davit'
+    wait_for 20 unit_is web running
 }
 
 @test "with the drop-in keep-containers.conf, a stop and the death of davit-init leave the containers running" {

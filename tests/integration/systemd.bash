@@ -96,7 +96,7 @@ systemd_start() {
     bash -c 'echo $$ >"$1/cgroup.procs" && exec unshare --mount --uts --ipc --net --cgroup --pid --fork --kill-child bash -c systemd_become' \
         - "$SD_GROUP" >"$S/log" 2>&1 3>&- &
     SD_UNSHARE=$!
-    if ! wait_for 20 systemd_is_up; then cat "$S/log" "$S/console" >&2; return 1; fi
+    if ! wait_for 90 systemd_is_up; then cat "$S/log" "$S/console" >&2; return 1; fi
 }
 
 # shellcheck disable=SC2015
