@@ -57,6 +57,7 @@ static int step_cgroup_namespace(struct child *c, struct error *e) {
 #define EXEC (1u << SPEC_EXEC)
 #define PROCESS (1u << SPEC_PROCESS)
 #define TASK (1u << SPEC_TASK)
+#define FILL (1u << SPEC_FILL)
 
 static const struct {
     const char *name;
@@ -64,7 +65,7 @@ static const struct {
     unsigned kinds;
 } steps[] = {
     {"cgroup", step_cgroup, CONTAINER | EXEC | PROCESS | TASK},
-    {"session", step_session, CONTAINER | EXEC | PROCESS | TASK},
+    {"session", step_session, CONTAINER | EXEC | PROCESS | TASK | FILL},
     /* rlimits that only rise outside of a user namespace */
     {"rlimits", step_raise_limits, EXEC},
     {"join", step_join, EXEC},
@@ -159,6 +160,18 @@ static void _noreturn_ run_chore(struct child *c) {
     _exit(r < 0 ? 1 : 0);
 }
 
+/* The status pipe stays open until it is done: its end is the good news. */
+static void _noreturn_ run_fill(struct child *c) {
+    struct error error = {};
+
+    if (volumes_fill(c->p, &error) < 0) {
+        error_set_step(&error, "volumes");
+        child_fail(c, &error);
+    }
+    coverage_save();
+    _exit(0);
+}
+
 void child_run(struct child *c) {
     struct error error = {};
     int r = 0;
@@ -182,6 +195,8 @@ void child_run(struct child *c) {
      * told of the failure before the end is seen (launch_go()). */
     if (c->spec->kind == SPEC_TASK)
         run_chore(c);
+    if (c->spec->kind == SPEC_FILL)
+        run_fill(c);
     if (c->spec->run_init)
         init1_run(c);
     (void)child_execute(c, &error);

@@ -36,7 +36,7 @@ static uint64_t clone_flags(const struct container_spec *s, enum launch_flags fl
         s->kind == SPEC_CONTAINER ? s->namespaces : s->namespaces & ~(uint32_t)(NS_MOUNT | NS_USER);
     uint64_t r = CLONE_PIDFD | (flags & LAUNCH_CLONE_PARENT ? CLONE_PARENT : 0);
 
-    if (s->kind == SPEC_EXEC || s->kind == SPEC_TASK)
+    if (s->kind == SPEC_EXEC || s->kind == SPEC_TASK || s->kind == SPEC_FILL)
         return r;
     for (size_t i = 0; i < ARRAY_SIZE(namespace_flags); i++)
         if (wanted & namespace_flags[i].spec)

@@ -166,6 +166,8 @@ static int plan_mount_point(
 static int plan_mount_points(struct prepared *p, struct layer_plan *plan, struct error *e) {
     const struct container_spec *s = p->spec;
 
+    if (s->kind == SPEC_FILL)
+        return 0; /* nothing will be mounted there */
     for (uint32_t i = 0; i < s->n_mounts; i++) {
         const struct spec_mount *m = &s->mounts[i];
         struct stat st = {.st_mode = S_IFDIR};

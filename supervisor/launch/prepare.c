@@ -218,6 +218,7 @@ static int make_overlay_in_own(struct prepared *p, struct error *e) {
 enum where { OWN, HOST };
 #define KIND(k) (1u << (k))
 #define EVERY_KIND (KIND(_SPEC_KIND_COUNT) - 1)
+#define WITH_ROOT (KIND(SPEC_CONTAINER) | KIND(SPEC_FILL)) /* for the latter read-only */
 
 static const struct {
     const char *name; /* the step, as users see it */
@@ -226,17 +227,17 @@ static const struct {
     unsigned kinds;
 } parts[] = {
     {"stdio", open_stdio, OWN, EVERY_KIND},
-    {"id-maps", open_userns, OWN, KIND(SPEC_CONTAINER)},
+    {"id-maps", open_userns, OWN, WITH_ROOT},
     {"proc", open_kernel_views, OWN, KIND(SPEC_CONTAINER)},
     {"cgroup", open_cgroups, HOST, EVERY_KIND},
-    {"layers", open_layers, HOST, KIND(SPEC_CONTAINER)},
+    {"layers", open_layers, HOST, WITH_ROOT},
     {"upper-directory", upper_make, HOST, KIND(SPEC_CONTAINER)},
     {"volumes", volumes_open, HOST, KIND(SPEC_CONTAINER)},
     {"devices", devices_open, HOST, KIND(SPEC_CONTAINER)},
     {"console", open_console, HOST, KIND(SPEC_CONTAINER)},
-    {"init-layer", init_layer_make, HOST, KIND(SPEC_CONTAINER)},
-    {"overlay", make_overlay_in_host, HOST, KIND(SPEC_CONTAINER)},
-    {"overlay", make_overlay_in_own, OWN, KIND(SPEC_CONTAINER)},
+    {"init-layer", init_layer_make, HOST, WITH_ROOT},
+    {"overlay", make_overlay_in_host, HOST, WITH_ROOT},
+    {"overlay", make_overlay_in_own, OWN, WITH_ROOT},
     {"devices", devices_make_nodes, OWN, KIND(SPEC_CONTAINER)},
     {"volumes", volumes_fill, OWN, KIND(SPEC_CONTAINER)},
     {"volumes", volumes_lock, OWN, KIND(SPEC_CONTAINER)},

@@ -192,7 +192,7 @@ int spec_check(const struct container_spec *s, size_t n_fds, struct error *e) {
         r = check_optional_path(s->cgroup_unified, "the control group", e);
     if (r >= 0)
         r = check_paths(s->cgroup_v1_tasks, "a tasks file", e);
-    if (r >= 0 && s->kind == SPEC_CONTAINER)
+    if (r >= 0 && (s->kind == SPEC_CONTAINER || s->kind == SPEC_FILL))
         r = check_rootfs(s, e);
     if (r >= 0)
         r = check_process(s, e);

@@ -26,6 +26,7 @@ enum spec_kind {
     SPEC_EXEC,      /* join the namespaces of the process behind join_pidfd, exec */
     SPEC_PROCESS,   /* a host process: cgroup, identity, stdio, exec */
     SPEC_TASK,      /* a chore in a clone of the launcher, no exec: see task */
+    SPEC_FILL,      /* of the container that the rest describes: only MOUNT_COPY_UP of its bind mounts */
     _SPEC_KIND_COUNT,
 };
 
@@ -74,6 +75,9 @@ enum spec_mount_flags {
     MOUNT_SLAVE = 1 << 12,
     MOUNT_UNBINDABLE = 1 << 13,
 };
+/* Added to the path of a directory that is being filled, the name of a file that is there until it is done.
+ */
+#define VOLUME_FILLING ".filling"
 struct spec_mount {
     enum spec_mount_kind kind;
     uint32_t flags;

@@ -4,9 +4,12 @@
  * final attributes, so that the child only has to attach them. A source path is the administrator's and is
  * followed as given; a target is the container's and is resolved by the child.
  */
+#include <dirent.h>
 #include <linux/capability.h>
+#include <sys/file.h>
 
 #include "base/fs.h"
+#include "base/str.h"
 #include "launch/internal.h"
 #include "launch/mount.h"
 #include "launch/resolve.h"
@@ -181,22 +184,14 @@ static void owner_inside(const void *userdata, uint32_t *uid, uint32_t *gid) {
     *gid = g == SPEC_ID_UNSET ? 0 : g;
 }
 
-/* An empty volume gets what the image has at its place, once. The volume is written through its plain
- * directory (its clone may be read-only), so ids are turned from outside, as the overlay shows them, to what
- * belongs on disk. */
-static int fill(struct prepared *p, size_t i, struct error *e) {
+/* The volume is written through its plain directory (its clone may be read-only), so ids are turned from
+ * outside, as the overlay shows them, to what belongs on disk. */
+static int copy_from_image(struct prepared *p, size_t i, int to, struct error *e) {
     const struct spec_mount *m = &p->spec->mounts[i];
     struct stat before;
 
-    _cleanup_close_ int to = open(m->source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (to < 0)
-        return errno == ENOTDIR ? 0 : error_set_errno(e, errno, "open %s", m->source);
     if (fstat(to, &before) < 0)
         return error_set_errno(e, errno, "stat %s", m->source);
-    int r = directory_is_empty(to);
-    if (r <= 0)
-        return r < 0 ? error_set_errno(e, r, "read %s", m->source) : 0;
-
     _cleanup_close_ int from = root_open(p->root_fd, m->target, O_RDONLY | O_DIRECTORY);
     if (from == -ENOENT || from == -ENOTDIR)
         return 0;
@@ -204,7 +199,7 @@ static int fill(struct prepared *p, size_t i, struct error *e) {
         return error_set_errno(e, from, "open %s in the image", m->target);
     bool mapped = p->userns_fd >= 0 && (m->flags & MOUNT_IDMAP);
     const struct copy_tree_options options = {.owner = owner_inside, .userdata = p->spec};
-    r = copy_tree(from, to, mapped ? &options : NULL, e);
+    int r = copy_tree(from, to, mapped ? &options : NULL, e);
     if (r < 0)
         return error_prefix(e, "copy %s to %s", m->target, m->source);
     /* The copy took over the owner of the image's directory. One that was chosen (UID= and GID= of a .volume)
@@ -216,9 +211,57 @@ static int fill(struct prepared *p, size_t i, struct error *e) {
     return 0;
 }
 
+/* Everything that is in the directory. */
+static int make_empty(int directory_fd) {
+    int r = 0, fd = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+    if (!d) {
+        r = negative_errno();
+        closep(&fd);
+        return r;
+    }
+    for (const struct dirent *entry; r >= 0 && (entry = readdir(d));)
+        if (!streq(entry->d_name, ".") && !streq(entry->d_name, ".."))
+            r = remove_tree(directory_fd, entry->d_name);
+    closedir(d);
+    return r;
+}
+
+/* An empty volume gets what the image has at its place, once. As long as the mark is beside it, what is in it
+ * is a part of a copy: whoever made it died, or is at it and has the lock. */
+static int fill(struct prepared *p, size_t i, struct error *e) {
+    const struct spec_mount *m = &p->spec->mounts[i];
+    _cleanup_free_ char *mark = strf("%s" VOLUME_FILLING, m->source);
+    if (!mark)
+        return error_set(e, ENOMEM, "out of memory");
+
+    _cleanup_close_ int to = open(m->source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (to < 0)
+        return errno == ENOTDIR ? 0 : error_set_errno(e, errno, "open %s", m->source);
+    (void)flock(
+        to, LOCK_EX); /* another container may have the same volume; some file systems know no locks */
+    bool marked = access(mark, F_OK) == 0;
+    int r = marked ? 1 : directory_is_empty(to);
+    if (r <= 0)
+        return r < 0 ? error_set_errno(e, r, "read %s", m->source) : 0;
+    if (marked)
+        r = make_empty(to);
+    _cleanup_close_ int mark_fd = r < 0 ? r : open(mark, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (mark_fd < 0)
+        return error_set_errno(e, r < 0 ? r : errno, "begin to fill %s", m->source);
+
+    r = copy_from_image(p, i, to, e);
+    if (r >= 0 || make_empty(to) >= 0)
+        (void)unlink(mark);
+    return r;
+}
+
 int volumes_fill(struct prepared *p, struct error *e) {
     for (uint32_t i = 0; i < p->spec->n_mounts; i++) {
-        if (p->mount_fds[i] < 0 || !(p->spec->mounts[i].flags & MOUNT_COPY_UP))
+        const struct spec_mount *m = &p->spec->mounts[i];
+        bool skipped = p->mount_fds && p->mount_fds[i] < 0;
+        if (m->kind != MOUNT_BIND || skipped || !(m->flags & MOUNT_COPY_UP))
             continue;
         int r = host_enter(p->launcher, e);
         if (r < 0)

@@ -260,6 +260,8 @@ void prepare_cleanup(struct managed_unit *u, bool restart_follows) {
     struct cleanup *c = NULL;
 
     cleanup_cancel(u);
+    if (fill_delays_cleanup(u, restart_follows))
+        return;
     forget_image(u);
     if (restart_follows) {
         remove_upper(u, NULL);
@@ -297,6 +299,7 @@ void resources_free(struct managed_unit *u) {
     cleanup_cancel(u);
     pull_cancel(u);
     tree_cancel(u);
+    fill_forget(u);
     notify_close(u);
     logs_forget(u);
     forget_image(u);

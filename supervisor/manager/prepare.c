@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What a start needs before anything is launched: image, id range, control group, notify socket, log FIFO,
- * upper layer, volumes. An image that has to be fetched comes first, and takes its time (pull.c); the rest is
- * local and quick, so it is done at once. Each step may be repeated after a crash in the middle of it.
+ * upper layer, volumes. An image that has to be fetched comes first, and takes its time (pull.c), and empty
+ * volumes are filled last (fill.c); the rest is local and quick, so it is done at once. Each step may be
+ * repeated after a crash in the middle of it.
  */
 #include <fcntl.h>
 
@@ -102,13 +103,17 @@ void prepare_start(struct managed_unit *u) {
         return;
     if (r == 0)
         r = prepare(u, &e);
+    if (r >= 0 && !u->tree_worker) {
+        e.step[0] = '\0';
+        r = fill_start(u, &e);
+    }
     unit_mark_dirty(u);
-    if (r >= 0 && u->tree_worker)
-        unit_slot_release(u);
-    else if (r >= 0)
-        unit_event(u, EVENT_PREPARED);
-    else
+    if (r < 0)
         prepare_failed(u, &e);
+    else if (u->tree_worker || u->fill)
+        unit_slot_release(u);
+    else
+        unit_event(u, EVENT_PREPARED);
 }
 
 /* What davitd cannot see without touching a file system that may hang (a volume on NFS, say) the launcher
@@ -140,5 +145,6 @@ bool prepare_fall_back(struct managed_unit *u, const struct error *e) {
 void prepare_cancel(struct managed_unit *u) {
     pull_cancel(u);
     tree_cancel(u);
+    fill_cancel(u);
     unit_set_status_text(u, NULL);
 }

@@ -149,6 +149,16 @@ int volume_new_anonymous(
     struct manager *m, const char *unit, char **ret_name, char **ret_path, struct error *e);
 void volume_remove(struct manager *m, const char *name);
 
+/* ---- fill.c ---- */
+/* Once for each start. With u->fill afterwards volumes are being filled from the image, and prepare_start() will
+ * be called again. */
+int fill_start(struct managed_unit *u, struct error *e);
+void fill_cancel(struct managed_unit *u);
+/* True: what is to be cleaned up is still written to; prepare_cleanup() is called again when it is not. */
+bool fill_delays_cleanup(struct managed_unit *u, bool restart_follows);
+/* The unit is being freed. */
+void fill_forget(struct managed_unit *u);
+
 /* ---- limits.c ---- */
 /* Makes the unit's group and applies its limits; what could not be applied goes to u->cgroup_problems.
  * resources false: only what devices it may use. */

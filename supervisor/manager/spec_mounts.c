@@ -202,6 +202,9 @@ int mounts_of_container(
         r = add_image_volumes(u, image, anonymous, s, e);
     if (r < 0)
         return r;
+    /* By fill.c: the launcher shall not be kept from its work. */
+    for (uint32_t i = 0; i < s->n_mounts && u->volumes_filled; i++)
+        s->mounts[i].flags &= ~(uint32_t)MOUNT_COPY_UP;
     r = add_read_only_tmpfs(c, s);
     if (r < 0)
         return error_set_errno(e, r, "mounts");
