@@ -150,8 +150,8 @@ int volume_new_anonymous(
 void volume_remove(struct manager *m, const char *name);
 
 /* ---- fill.c ---- */
-/* Once for each start. With u->fill afterwards volumes are being filled from the image, and prepare_start() will
- * be called again. */
+/* Once for each start. With u->fill afterwards volumes are being filled from the image, and prepare_start()
+ * will be called again. */
 int fill_start(struct managed_unit *u, struct error *e);
 void fill_cancel(struct managed_unit *u);
 /* True: what is to be cleaned up is still written to; prepare_cleanup() is called again when it is not. */
