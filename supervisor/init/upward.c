@@ -19,7 +19,7 @@ size_t upward_inherited(void) {
     return (size_t)n;
 }
 
-/* Kept above already, so nothing is said of it. */
+/* Kept above already, so nothing is said of it, but its removal will be. */
 static void take_one(struct keeper *k, int fd, const char *name) {
     (void)fd_set_cloexec(fd, true);
     if (streq(name, UPWARD_LOGD_STATE) && k->context.state_fd < 0) {
@@ -31,7 +31,7 @@ static void take_one(struct keeper *k, int fd, const char *name) {
     if (r < 0)
         (void)log_errno(LOG_WARNING, r, "cannot keep descriptor \"%.*s\"", KEEPER_NAME_MAX, name);
     else
-        k->store.entries[k->store.count - 1].above = true;
+        k->store.entries[k->store.count - 1].above = k->upward.on;
 }
 
 void upward_open(struct keeper *k) {
