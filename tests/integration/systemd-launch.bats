@@ -104,6 +104,19 @@ script_unit() {
     [ "$(sd sh -c 'ls /var/lib/davit/launched 2>/dev/null')" = '' ]
 }
 
+@test "an image that is missing is fetched, and the root made as the storage driver does it, before the launch" {
+    sd sh -c 'mkdir -p /usr/share/davit/images && tar -C /var/lib/davit/images/busybox -cf /usr/share/davit/images/fetched.tar . &&
+        echo "storage_driver = \"vfs\";" >>/etc/davit/davit.conf'
+    printf '[Container]\nImage=fetched\nRunInit=yes\nExec=/bin/sleep infinity\n' | sd_unit fetched.container
+    sd systemctl start davit-container@fetched
+    has_property davit-container@fetched ActiveState active
+    sd sh -c 'test -x /var/lib/davit/launched/fetched.container/*/root/bin/busybox'
+    [ "$(sd awk '{print $2}' "/proc/$(main_pid davit-container@fetched)/uid_map")" -ge 524288 ]
+    sd systemctl stop davit-container@fetched
+    [ "$(sd sh -c 'ls /var/lib/davit/launched/fetched.container 2>/dev/null')" = '' ]
+    sd sed -i /storage_driver/d /etc/davit/davit.conf
+}
+
 @test "from a shell it is refused" {
     sleeper shell.container
     run sd davit launch shell
