@@ -15,5 +15,8 @@ int image_worker_watch(struct cli *c, const char *command, char *const *argument
     void (*on_event)(void *userdata, json_t *event), void *userdata);
 /* image pull of one name, but of the image that has this digest. */
 int image_fetch_again(struct cli *c, const char *name, const char *digest);
+/* An image has come in: gc by the limits of davit.conf, unless it says that a person does that. Says nothing
+ * but what goes wrong. */
+void image_collect(struct cli *c);
 /* Appends --NAME=VALUE to the arguments; NULL appends nothing. 0 or -ENOMEM */
 int image_worker_option(char ***arguments, const char *name, const char *value);

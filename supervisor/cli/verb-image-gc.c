@@ -68,12 +68,29 @@ static int add_running_units(struct cli *c, char ***l) {
     return r;
 }
 
+/* What every gc is told: units, what they name, and where the limits are. */
+static int make_arguments(struct cli *c, char ***l) {
+    int r = add_unit_files(c, l);
+
+    if (r >= 0)
+        r = add_running_units(c, l);
+    return r < 0 ? r : image_worker_option(l, "conf", c->paths.config);
+}
+
+void image_collect(struct cli *c) {
+    struct cli silent = *c;
+    _cleanup_strv_free_ char **l = NULL;
+
+    silent.options.quiet = true;
+    silent.options.json = false;
+    if (make_arguments(c, &l) >= 0 && image_worker_option(&l, "automatic", "yes") >= 0)
+        (void)image_worker_run(&silent, "gc", l);
+}
+
 int verb_image_gc(struct cli *c, char **arguments _unused_, size_t n _unused_) {
     _cleanup_strv_free_ char **l = NULL;
 
-    int r = add_unit_files(c, &l);
-    if (r >= 0)
-        r = add_running_units(c, &l);
+    int r = make_arguments(c, &l);
     if (r >= 0 && c->options.all)
         r = image_worker_option(&l, "all", "yes");
     if (r >= 0 && c->options.dry_run)

@@ -23,6 +23,8 @@ static int run(struct cli *c, const char *command, char **options, const char *p
     }
     int status = image_worker_run(c, command, options);
     strv_free(options);
+    if (status == EXIT_SUCCESS)
+        image_collect(c);
     return status;
 }
 

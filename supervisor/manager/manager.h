@@ -64,7 +64,9 @@ struct manager {
     struct schedule *schedule; /* NULL = no ending is scheduled */
     struct control *control;
     struct list save_queue, listeners;
-    struct list pulls;       /* images that are being fetched; pull.c */
+    struct list pulls;              /* images that are being fetched; pull.c */
+    struct image_worker *collector; /* gc of the image store; images_gc.c */
+    bool collect_again;
     struct list event_queue; /* units with events that wait for their turn; unit_table.c */
     bool handling_events;
     int runtime_fd, state_fd; /* directories */

@@ -26,7 +26,8 @@ struct pull {
     char *image; /* as it is written */
     char *key;   /* everything the worker is told: who waits for the same shares it */
     struct image_worker *worker;
-    char *name; /* canonical, of what is there now */
+    bool stored; /* and the store has grown by it */
+    char *name;  /* canonical, of what is there now */
     usec_t shown_at;
     struct error error;
 };
@@ -220,6 +221,8 @@ static void finish(struct pull *p) {
         waiter_free(w);
         tell_unit(u, p, e);
     }
+    if (p->stored)
+        images_collect(p->manager);
     pull_free(p);
 }
 
@@ -265,6 +268,10 @@ static void take_image(struct pull *p, json_t *event) {
         fail(p, ENOMEM, "out of memory");
 }
 
+static void note_stored(struct pull *p, json_t *event _unused_) {
+    p->stored = true;
+}
+
 static void on_event(void *userdata, const char *kind, json_t *event) {
     static const struct {
         const char *kind;
@@ -273,6 +280,7 @@ static void on_event(void *userdata, const char *kind, json_t *event) {
         {"progress", show_progress},
         {"note", show_note},
         {"image", take_image},
+        {"stored", note_stored},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(table); i++)

@@ -47,6 +47,10 @@ int pull_start(struct managed_unit *u, struct error *e);
 /* u does not wait any more; without anybody who does the worker is ended. */
 void pull_cancel(struct managed_unit *u);
 
+/* ---- images_gc.c ---- */
+/* An image has come in: gc, unless davit.conf says that a person does that. */
+void images_collect(struct manager *m);
+
 /* ---- tree.c ---- */
 struct container_spec;
 /* Whether the storage driver makes a tree of the image for u, and of which layers (new). */

@@ -13,6 +13,9 @@ void settings_init(struct settings *s) {
         .log_level = LOG_INFO,
         .log_sink = strdup("auto"),
         .storage_driver = strdup(STORAGE_DRIVER_DEFAULT),
+        .image_limit = strdup(""),
+        .image_unused_for = 24 * 3600 * USEC_PER_SEC,
+        .image_gc = true,
         .log_max_size = UINT64_C(16) * 1024 * 1024,
         .log_max_files = 5,
         .default_timeout_start = 90 * USEC_PER_SEC,
@@ -34,6 +37,7 @@ void settings_done(struct settings *s) {
     strv_free(s->image_roots);
     free(s->log_sink);
     free(s->storage_driver);
+    free(s->image_limit);
     free(s->default_target);
     *s = (struct settings){};
 }
@@ -50,6 +54,9 @@ int settings_encode(const struct settings *s, const struct error *e, void **ret,
         wire_put_strv(&w, s->unit_path);
         wire_put_strv(&w, s->image_roots);
         wire_put_string(&w, s->storage_driver);
+        wire_put_string(&w, s->image_limit);
+        wire_put_u64(&w, s->image_unused_for);
+        wire_put_u8(&w, s->image_gc);
         wire_put_u32(&w, (uint32_t)s->log_level);
         wire_put_string(&w, s->log_sink);
         wire_put_u64(&w, s->log_max_size);
@@ -105,6 +112,9 @@ int settings_decode(const void *data, size_t n, struct settings *ret, struct err
         .image_roots = wire_get_strv(&r),
     };
     s.storage_driver = wire_get_string(&r);
+    s.image_limit = wire_get_string(&r);
+    s.image_unused_for = wire_get_u64(&r);
+    s.image_gc = wire_get_u8(&r);
     s.log_level = (int)wire_get_u32(&r);
     s.log_sink = wire_get_string(&r);
     s.log_max_size = wire_get_u64(&r);

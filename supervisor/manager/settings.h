@@ -12,8 +12,11 @@ struct settings {
     char **unit_path; /* added behind the built-in directories */
     char **image_roots;
     char *storage_driver; /* a name of image/driver.h */
-    int log_level;        /* LOG_INFO */
-    char *log_sink;       /* "auto", "journal", "file" */
+    char *image_limit;    /* for davit-image, which reads davit.conf itself (image/gc-policy.h) */
+    usec_t image_unused_for;
+    bool image_gc;
+    int log_level;  /* LOG_INFO */
+    char *log_sink; /* "auto", "journal", "file" */
     uint64_t log_max_size;
     uint32_t log_max_files;
     bool strict;

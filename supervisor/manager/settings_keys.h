@@ -10,6 +10,7 @@ enum setting_type {
     SETTING_SINK,
     SETTING_UNIT,
     SETTING_DRIVER,
+    SETTING_LIMIT,
     SETTING_TIME,
     SETTING_U32,
     SETTING_SIZE,

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "image/driver.h"
+#include "image/gc-policy.h"
 #include "image/registries.h"
 #include "manager/settings.h"
 #include "manager/settings_keys.h"
@@ -31,6 +32,9 @@ static const struct setting_key table[] = {
     SETTING("unit_path", SETTING_PATHS, unit_path, 0, 0),
     SETTING("image_roots", SETTING_PATHS, image_roots, 0, 0),
     SETTING("storage_driver", SETTING_DRIVER, storage_driver, 0, 0),
+    SETTING("image_limit", SETTING_LIMIT, image_limit, 0, 0),
+    SETTING("image_unused_for", SETTING_TIME, image_unused_for, 0, 0),
+    SETTING("image_gc", SETTING_BOOL, image_gc, 0, 0),
     SETTING("default_target", SETTING_UNIT, default_target, 0, 0),
     SETTING("strict", SETTING_BOOL, strict, 0, 0),
     SETTING("allow_missing_limits", SETTING_BOOL, allow_missing_limits, 0, 0),
@@ -200,6 +204,7 @@ static int set_value(struct settings *settings, const struct setting_key *k, con
     const char *path, struct error *e) {
     void *field = (char *)settings + k->offset;
     const char *text = config_setting_get_string(s);
+    uint64_t limit;
 
     switch (k->type) {
     case SETTING_PATHS:
@@ -209,6 +214,10 @@ static int set_value(struct settings *settings, const struct setting_key *k, con
         return set_text(s, path, k, field, e);
     case SETTING_DRIVER:
         return set_driver(s, path, field, e);
+    case SETTING_LIMIT:
+        if (text && (isempty(text) || gc_limit_parse(text, 0, &limit) >= 0))
+            return free_and_strdup(field, text) < 0 ? error_set(e, ENOMEM, "out of memory") : 0;
+        return bad(s, path, e, "a size (\"4G\") or a part of the disk (\"40%\")");
     case SETTING_TIME:
         return set_time(s, path, field, e);
     case SETTING_U32:
@@ -354,6 +363,7 @@ static void print_value(const struct settings *settings, const struct setting_ke
     case SETTING_SINK:
     case SETTING_UNIT:
     case SETTING_DRIVER:
+    case SETTING_LIMIT:
         printf("\"%s\"", *(char *const *)field);
         break;
     case SETTING_TIME:

@@ -130,12 +130,18 @@ int command_pull_prepare(struct worker *w, struct error *e) {
     return 0;
 }
 
+static void report_stored(struct worker *w, const char *name) {
+    worker_event(w, json_pack("{s:s, s:s}", "event", "stored", "name", name));
+}
+
 static void report_image(struct worker *w, const struct pull_result *result) {
     _cleanup_(store_image_done) struct store_image i = {0};
     /* What was here may be a plain directory, or in another root: that has no id. */
     bool stored = *result->manifest && store_image_load(&w->store, result->manifest, &i, NULL) >= 0;
 
     worker_image(w, result->name, result->manifest, stored ? i.manifest.config.digest : "");
+    if (result->fetched)
+        report_stored(w, result->name);
 }
 
 /* 1: from an archive that came with the system; 0: there is none, or none is wanted. */
@@ -144,7 +150,10 @@ static int look_in_archives(struct worker *w, const struct command *c, size_t i,
         return 0;
     if (c->pulls[i] && pull_has_local(c->pulls[i], w->options.roots))
         return 0;
-    return preloaded_import(w, w->arguments[i], e);
+    int r = preloaded_import(w, w->arguments[i], e);
+    if (r > 0)
+        report_stored(w, w->arguments[i]);
+    return r;
 }
 
 /* What no registry can have. */

@@ -6,6 +6,7 @@
  * that are gone, what they used within --unused-for
  *   --all     references as well, if no unit names or uses them and they are older than --unused-for
  *   --driver  what the store's chains are kept for; one that makes none lets all of them go
+ *   --conf    davit.conf, for what is not said here; --automatic: and it may say that this is left to people
  *   --limit   the same, but only the oldest ones, until the store is no larger
  *
  * All that is decided and renamed under the store's lock; trees are deleted afterwards. If a document of a
@@ -22,6 +23,7 @@
 #include "base/parse.h"
 #include "image/chain.h"
 #include "image/driver.h"
+#include "image/gc-policy.h"
 #include "image/image.h"
 #include "worker/chain.h"
 #include "worker/listing.h"
@@ -413,15 +415,10 @@ static int sweep(struct gc *g, struct error *e) {
 
 static int take_limit(struct gc *g, const char *text, struct error *e) {
     struct statvfs fs;
-    uint64_t share;
 
-    if (parse_permyriad(text, 10000, &share) >= 0) {
-        if (fstatvfs(g->store->fd, &fs) < 0)
-            return error_set_errno(e, errno, "size of the disk of %s", g->store->path);
-        g->limit = (uint64_t)fs.f_blocks * fs.f_frsize / 10000 * share;
-        return 0;
-    }
-    if (parse_size(text, 1024, &g->limit) < 0)
+    if (fstatvfs(g->store->fd, &fs) < 0)
+        return error_set_errno(e, errno, "size of the disk of %s", g->store->path);
+    if (gc_limit_parse(text, (uint64_t)fs.f_blocks * fs.f_frsize, &g->limit) < 0)
         return error_set(
             e, EINVAL, "a limit is a size (\"4G\") or a part of the disk (\"40%%\"), not \"%s\"", text);
     return 0;
@@ -475,6 +472,29 @@ static int decide(struct gc *g, struct error *e) {
     return r < 0 ? r : sweep(g, e);
 }
 
+/* What the command line leaves open, davit.conf says; one that cannot be read keeps nobody from making room.
+ */
+int gc_prepare(struct worker *w, struct error *e) {
+    _cleanup_(gc_policy_done) struct gc_policy p = {};
+    struct worker_options *o = &w->options;
+    struct error problem = {};
+
+    if (!o->conf)
+        return 0;
+    if (gc_policy_read(o->conf, &p, &problem) < 0) {
+        if (o->automatic)
+            return error_set(e, EINVAL, "%s", problem.text);
+        worker_note(w, "%s", problem.text);
+        return 0;
+    }
+    if (o->automatic && !p.automatic)
+        w->data = w; /* there is nothing to do */
+    o->limit = o->limit ? o->limit : TAKE_PTR(p.limit);
+    o->unused_for = o->unused_for ? o->unused_for : TAKE_PTR(p.unused_for);
+    o->driver = o->driver ? o->driver : TAKE_PTR(p.driver);
+    return 0;
+}
+
 int gc_run(struct worker *w, struct error *e) {
     _cleanup_(gc_done) struct gc g = {
         .worker = w,
@@ -487,6 +507,8 @@ int gc_run(struct worker *w, struct error *e) {
 
     if (!g.marked)
         return error_set(e, ENOMEM, "out of memory");
+    if (w->data)
+        return 0;
     int r = take_options(&g, e);
     if (r >= 0)
         r = decide(&g, e);

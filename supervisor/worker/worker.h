@@ -12,6 +12,8 @@
  * It reports on the progress descriptor, in lines of JSON, each an object with "event":
  *   {"event":"progress","what":"layer 2/20","done":BYTES,"total":BYTES}  some times a second at most
  *   {"event":"image","name":NAME,"manifest":DIGEST,"id":DIGEST}          an image that is in the store now
+ *   {"event":"stored","name":NAME}                                       a pull that has brought the store
+ * something
  *   {"event":"freed","images":N,"layers":N,"blobs":N,"bytes":N}          what gc took away
  *   {"event":"lost","name":NAME,"digest":DIGEST,"why":TEXT}              fsck: an image that is not whole
  *   {"event":"note","text":TEXT}                                         worth saying, not an error
@@ -48,7 +50,7 @@ struct worker_options {
     char *driver, *target;            /* tree */
     char *limit, *unused_for;
     char **units, **keep; /* names of all units; images that they name */
-    char *all, *repair, *quick, *dry_run;
+    char *all, *repair, *quick, *dry_run, *automatic;
     char **roots; /* --root: where images are looked for, besides the store: pull, fsck */
     char *platform, *conf, *policy, *digest, *auth_file, *cert_dir, *tls_verify, *all_tags, *retry,
         *retry_delay; /* pull */
@@ -117,6 +119,7 @@ int save_prepare(struct worker *w, struct error *e);
 int save_run(struct worker *w, struct error *e);
 int tree_prepare(struct worker *w, struct error *e);
 int tree_run(struct worker *w, struct error *e);
+int gc_prepare(struct worker *w, struct error *e);
 int gc_run(struct worker *w, struct error *e);
 int fsck_prepare(struct worker *w, struct error *e);
 int fsck_run(struct worker *w, struct error *e);

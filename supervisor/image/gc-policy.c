@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "image/gc-policy.h"
+
+#include <fcntl.h>
+#include <libconfig.h>
+
+#include "base/fs.h"
+#include "base/parse.h"
+
+#define CONFIG_MAX (1024 * 1024)
+
+void gc_policy_done(struct gc_policy *p) {
+    free(p->limit);
+    free(p->unused_for);
+    free(p->driver);
+    *p = (struct gc_policy){};
+}
+
+int gc_limit_parse(const char *text, uint64_t disk, uint64_t *ret) {
+    uint64_t share;
+
+    if (parse_permyriad(text, 10000, &share) < 0)
+        return parse_size(text, 1024, ret) < 0 ? -EINVAL : 0;
+    *ret = disk / 10000 * share;
+    return 0;
+}
+
+/* "" is as good as nothing: it takes back what is set. */
+static int take_text(const config_t *config, const char *name, char **field) {
+    const char *text = NULL;
+
+    if (config_lookup_string(config, name, &text) != CONFIG_TRUE || isempty(text))
+        return 0;
+    return free_and_strdup(field, text);
+}
+
+/* As davitd reads it: true, or a word for it. */
+static void take_automatic(const config_t *config, bool *field) {
+    const char *text;
+    int on;
+
+    if (config_lookup_bool(config, "image_gc", &on) == CONFIG_TRUE)
+        *field = on;
+    else if (config_lookup_string(config, "image_gc", &text) == CONFIG_TRUE)
+        (void)parse_boolean(text, field);
+}
+
+int gc_policy_read(const char *path, struct gc_policy *ret, struct error *e) {
+    _cleanup_(gc_policy_done) struct gc_policy p = {.automatic = true};
+    _cleanup_free_ char *text = NULL;
+    config_t config;
+
+    int r = file_read(AT_FDCWD, path, CONFIG_MAX, &text, NULL);
+    if (r < 0 && r != -ENOENT)
+        return error_set_errno(e, r, "%s", path);
+    r = 0;
+    if (text) {
+        config_init(&config);
+        if (config_read_string(&config, text) != CONFIG_TRUE)
+            r = error_set(
+                e, EINVAL, "%s:%d: %s", path, config_error_line(&config), config_error_text(&config));
+        else if (take_text(&config, "image_limit", &p.limit) < 0 ||
+                 take_text(&config, "image_unused_for", &p.unused_for) < 0 ||
+                 take_text(&config, "storage_driver", &p.driver) < 0)
+            r = error_set(e, ENOMEM, "out of memory");
+        else
+            take_automatic(&config, &p.automatic);
+        config_destroy(&config);
+    }
+    if (r < 0)
+        return r;
+    *ret = p;
+    p = (struct gc_policy){};
+    return 0;
+}
