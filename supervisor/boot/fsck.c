@@ -16,7 +16,7 @@ enum { CORRECTED = 1, REBOOT = 2, UNCORRECTED = 4 };
 
 int fsck_result(int status, struct error *e) {
     if ((status & ~(CORRECTED | REBOOT)) == 0)
-        return 0;
+        return status & REBOOT ? FSCK_REBOOT : 0;
     if (status & UNCORRECTED)
         return error_set(e, EUCLEAN, "fsck leaves errors uncorrected (status %d)", status);
     return error_set(e, EIO, "fsck failed (status %d)", status);

@@ -12,7 +12,10 @@
 /* The check of a large disk takes its time; what comes on top is davit.boot_timeout=. */
 #define FSCK_TIMEOUT (4 * 60 * USEC_PER_SEC)
 
-/* What an exit status of fsck(8) means: 0 (it is clean now), or an error with its reason. Pure. */
+/* What an exit status of fsck(8) means: 0 (it is clean now), FSCK_REBOOT (it is, but the kernel has seen
+ * another state: of the root, which is mounted meanwhile), or an error with its reason. Pure. */
+#define FSCK_REBOOT 1
 int fsck_result(int status, struct error *e);
-/* Checks, and waits for it; at most FSCK_TIMEOUT. 0 also where there is nothing to check with. */
+/* Checks, and waits for it; at most FSCK_TIMEOUT. As fsck_result(); 0 also where there is nothing to check
+ * with. */
 int fsck_run(const char *source, const char *type, struct error *e);

@@ -216,10 +216,21 @@ static int check_root(const struct fstab_entry *f, struct error *e) {
     return fsck_run(source, s.type, e);
 }
 
+/* What the kernel remembers of the root is no longer what is there: nothing may be written on top of it. */
+static _noreturn_ void start_again(void) {
+    log_notice("/ was corrected while it was mounted: rebooting");
+    (void)kill(getppid(), SIGRTMIN + 15); /* davit-init: reboot, there are no units to be stopped */
+    for (;;)
+        (void)pause();
+}
+
 static void remount_root(struct boot_context *c, const struct fstab_entry *f) {
     struct error e = {};
 
-    if (check_root(f, &e) < 0) {
+    int r = check_root(f, &e);
+    if (r == FSCK_REBOOT)
+        start_again();
+    if (r < 0) {
         boot_emergency(c, FSTAB_FILE ": /: %s; it stays read-only", e.text);
         return;
     }

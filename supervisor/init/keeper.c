@@ -70,6 +70,11 @@ static void take_signals(struct keeper *k) {
     }
 }
 
+void keeper_watch_keys(struct keeper *k) {
+    if (k->boot.machine && k->boot.options.power_key)
+        power_keys_open(&k->power_keys, k->epoll_fd);
+}
+
 /* As often as it is pressed: seven times within two seconds force, as with Ctrl-Alt-Delete. */
 static void take_power_key(struct keeper *k, int fd) {
     if (power_keys_read(&k->power_keys, fd))

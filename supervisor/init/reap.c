@@ -123,11 +123,6 @@ void keeper_boot_over(struct keeper *k) {
     keeper_watch_keys(k);
 }
 
-void keeper_watch_keys(struct keeper *k) {
-    if (k->boot.machine && k->boot.options.power_key)
-        power_keys_open(&k->power_keys, k->epoll_fd);
-}
-
 /* ---- reaping ---- */
 
 /* Parts that ended, wherever they stand in the queue of zombies. */

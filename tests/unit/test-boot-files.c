@@ -73,7 +73,7 @@ static void what_fsck_could_not_correct_is_an_error(void **state) {
 
     assert_int_equal(fsck_result(0, &e), 0);
     assert_int_equal(fsck_result(1, &e), 0);
-    assert_int_equal(fsck_result(3, &e), 0);
+    assert_int_equal(fsck_result(3, &e), FSCK_REBOOT);
     assert_int_equal(fsck_result(4, &e), -EUCLEAN);
     assert_int_equal(fsck_result(5, &e), -EUCLEAN);
     assert_int_equal(fsck_result(8, &e), -EIO);

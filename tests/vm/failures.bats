@@ -118,10 +118,33 @@ U
     vm_key ctrl-alt-delete
     vm_wait
     vm_fsck data
-    debugfs -w -R 'set_super_value free_blocks_count 1' "$(vm_part data)"
-    debugfs -w -R 'set_super_value state 2' "$(vm_part data)"
+    debugfs -w -R 'clri <11>' "$(vm_part data)" # lost+found
     vm_boot --background --append 'fsck.mode=force fsck.repair=no davit.log=info,console,kmsg'
     vm_wait_said 'davit: emergency shell'
     vm_said '/etc/fstab: /srv: fsck leaves errors uncorrected \(status 4\)'
     vm_kill
+}
+
+# bats test_tags=long
+@test 'fsck of the root: when it was corrected the machine reboots, and then comes up' {
+    vm_new debian
+    echo '/dev/nvme0n1p1 / ext4 defaults 0 1' | vm_file /etc/fstab
+    forever
+    vm_boot --background --append 'ro davit.log=info,console,kmsg'
+    vm_wait_said 'startup finished'
+    vm_said 'davit-boot: checking /dev/nvme0n1p1'
+    vm_key ctrl-alt-delete
+    vm_wait
+    debugfs -w -R 'set_super_value free_blocks_count 1' "$(vm_part root)"
+    debugfs -w -R 'set_super_value state 2' "$(vm_part root)"
+    vm_boot --append ro
+    vm_ended reboot
+    vm_said 'davit-boot: / was corrected while it was mounted: rebooting'
+    run ! vm_said 'startup finished'
+    vm_boot --background --append ro
+    vm_wait_said 'startup finished'
+    vm_key ctrl-alt-delete
+    vm_wait
+    vm_ended reboot
+    vm_fsck
 }
