@@ -139,11 +139,14 @@ static void pass_up(struct report *r, char *line, const char *value) {
     if (streq(line, "WATCHDOG") && !streq(value, "1"))
         return;
     size_t n = (size_t)(value - line) + strlen(value);
-    char *to = r->message->text + r->up_length;
+    char *text = r->message->text;
     line[value - line - 1] = '=';
-    memmove(to, line, n + 1);
-    to[n] = '\n'; /* in the place of a newline, or of the end */
-    r->up_length += n + 1;
+    /* Between lines and not behind the last one: there the end of the message has to stay, or what an
+     * earlier, longer one has left behind it would be read as well. */
+    if (r->up_length > 0)
+        text[r->up_length++] = '\n';
+    memmove(text + r->up_length, line, n + 1);
+    r->up_length += n;
 }
 
 static void take_line(struct report *r, char *line) {
@@ -188,7 +191,7 @@ static void take_message(struct keeper *k, struct notify_message *m) {
     while ((line = notify_next_line(&rest)))
         take_line(&r, line);
     store_fds(&r);
-    m->text[MIN(r.up_length, sizeof m->text - 1)] = '\0';
+    m->text[r.up_length] = '\0';
     if (r.up_length > 0)
         (void)notify_target_send(&k->up, m->text);
     if (r.ending.kind != ENDING_NONE)

@@ -360,11 +360,13 @@ static void test_stop_without_davitd(void **state _unused_) {
     assert_true(logged("cannot stop the units"));
 }
 
+static char up_heard[5000]; /* last */
+
 static bool up_hears(const char *wanted, int msec) {
     struct pollfd p = {.fd = rig.up, .events = POLLIN};
-    char text[5000];
+    char *text = up_heard;
     while (poll(&p, 1, msec) == 1) {
-        ssize_t n = recv(rig.up, text, sizeof text - 1, 0);
+        ssize_t n = recv(rig.up, text, sizeof up_heard - 1, 0);
         text[n] = '\0';
         assert_null(strstr(text, "MAINPID"));
         assert_null(strstr(text, "FDSTORE"));
@@ -393,16 +395,22 @@ static void test_reports_go_up(void **state _unused_) {
     assert_true(up_hears("EXTEND_TIMEOUT_USEC=60000000", 2000));
     assert_true(up_hears("WATCHDOG=1", 2000)); /* davit-init's own, until davitd is ready */
     tell(&rig.manager, "notify MAINPID=1\nREADY=1\nSTATUS=3 of 4 run\nFDSTORE=1");
-    assert_true(up_hears("READY=1\nSTATUS=3 of 4 run\n", 2000));
+    assert_true(up_hears("READY=1\nSTATUS=3 of 4 run", 2000));
     while (up_hears("", 0))
         ;
     assert_false(up_hears("WATCHDOG=1", 300)); /* and no longer */
     tell(&rig.manager, "notify WATCHDOG=1");
     assert_true(up_hears("WATCHDOG=1", 2000));
     tell(&rig.manager, "notify RELOADING=1\nMONOTONIC_USEC=123");
-    assert_true(up_hears("RELOADING=1\nMONOTONIC_USEC=123\n", 2000));
+    assert_true(up_hears("RELOADING=1\nMONOTONIC_USEC=123", 2000));
     tell(&rig.manager, "notify STOPPING=1\nERRNO=5");
-    assert_true(up_hears("STOPPING=1\nERRNO=5\n", 2000));
+    assert_true(up_hears("STOPPING=1\nERRNO=5", 2000));
+    /* Of a longer message before nothing is taken for a line of this one. */
+    tell(&rig.manager, "notify STATUS=12345\nSTATUS=stale\nSTATUS=stale");
+    assert_true(up_hears("STATUS=stale", 2000));
+    tell(&rig.manager, "notify STATUS=54321");
+    assert_true(up_hears("STATUS=54321", 2000));
+    assert_string_equal(up_heard, "STATUS=54321");
     (void)kill(rig.manager.pid, SIGKILL);
     meet(&rig.manager);
     assert_true(up_hears("WATCHDOG=1", 2000));
