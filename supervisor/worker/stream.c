@@ -56,7 +56,10 @@ int stream_open(struct stream *s, const struct layer_source *source, struct erro
     if (archive_read_open(s->raw, s, NULL, on_read, NULL) != ARCHIVE_OK)
         return failed(s, e);
     int r = archive_read_next_header(s->raw, &entry);
-    return r == ARCHIVE_OK || r == ARCHIVE_EOF ? 0 : failed(s, e);
+    if (r != ARCHIVE_OK && r != ARCHIVE_EOF)
+        return failed(s, e);
+    s->plain = archive_filter_count(s->raw) <= 1;
+    return 0;
 }
 
 void stream_close(struct stream *s) {
@@ -74,8 +77,10 @@ ssize_t stream_read(struct stream *s, const void **ret_data, struct error *e) {
         return 0;
     if (r != ARCHIVE_OK)
         return failed(s, e);
-    hash_update(&s->diff, *ret_data, n);
-    if (s->diff.size > STREAM_MAX)
+    if (!s->plain)
+        hash_update(&s->diff, *ret_data, n);
+    s->size += n;
+    if (s->size > STREAM_MAX)
         return error_set(e, EFBIG, "the layer unpacks to more than %" PRIu64 " bytes", STREAM_MAX);
     if (s->tap)
         s->tap(s->tap_userdata, *ret_data, n);
@@ -104,6 +109,8 @@ int stream_drain(struct stream *s, struct error *e) {
                 STREAM_PADDING_MAX);
         n = 0;
     }
+    if (s->plain)
+        s->diff = s->blob;
     return (int)n;
 }
 

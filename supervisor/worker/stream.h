@@ -25,8 +25,10 @@ struct layer_source {
 
 struct stream {
     const struct layer_source *source;
-    struct archive *raw; /* decompresses */
-    struct hash blob, diff;
+    struct archive *raw;    /* decompresses */
+    struct hash blob, diff; /* diff is whole after stream_drain() */
+    bool plain;    /* not compressed: both hashes are of the same bytes, which go through one of them only */
+    uint64_t size; /* bytes that came out */
     struct error error; /* the source's own, kept past libarchive */
     uint64_t padding;
     void (*tap)(void *userdata, const void *data, size_t n); /* sees all that comes out; may be NULL */
