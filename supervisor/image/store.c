@@ -99,6 +99,20 @@ int store_lock(const struct store *s, int how, usec_t timeout, struct error *e) 
     return TAKE_FD(fd);
 }
 
+int store_lock_makers(const struct store *s, int how, struct error *e) {
+    _cleanup_close_ int fd = openat(s->fd, "work", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r;
+
+    if (fd < 0)
+        return error_set_errno(e, errno, "opening %s/work", s->path);
+    do
+        r = flock(fd, how);
+    while (r < 0 && errno == EINTR);
+    if (r < 0)
+        return error_set_errno(e, errno, "locking %s/work", s->path);
+    return TAKE_FD(fd);
+}
+
 /* ---- unfinished work ---- */
 
 #define WORK_LOCK_TIMEOUT (60 * USEC_PER_SEC)

@@ -31,8 +31,8 @@
  *      exclusively while it looks for what can go and renames that into work/.
  *   5. gc leaves alone what was made or touched within the last hour, even if nothing refers to it:
  *      somebody may be about to. It can be told another time than an hour (tests do, and who needs the space
- *      now), which does not hold while an entry of work/ is locked. Whoever makes an image has one locked
- *      from before it looks for layers until the image has a name.
+ *      now), which does not count while somebody makes an image: he holds work/ itself locked, shared, from
+ *      before he looks for layers until the image has a name.
  *
  * This room, but for blob.h, needs no library besides jansson: davitd and davit read the store with it.
  */
@@ -58,6 +58,10 @@ bool store_owns_name(const char *name);
 
 /* Holds "lock" (LOCK_SH or LOCK_EX) until the descriptor is closed. timeout 0: -EBUSY at once. */
 int store_lock(const struct store *s, int how, usec_t timeout, struct error *e);
+
+/* Rule 5: holds work/ (LOCK_SH to make images; LOCK_EX | LOCK_NB to see that nobody does, -EWOULDBLOCK) until
+ * the descriptor is closed. */
+int store_lock_makers(const struct store *s, int how, struct error *e);
 
 /* ---- unfinished work (store.c) ---- */
 

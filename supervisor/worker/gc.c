@@ -337,27 +337,7 @@ static int sweep_chains(struct gc *g, struct error *e) {
     return r;
 }
 
-/* Whoever makes an entry of work/ holds its lock as long as it lives. */
-static bool is_locked(struct gc *g, const char *path) {
-    _cleanup_close_ int fd = openat(g->store->fd, path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
-    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0;
-}
-
-/* Somebody is making an image: its layers have no name yet. */
-static int respect_work(struct gc *g, struct error *e) {
-    _cleanup_strv_free_ char **names = NULL;
-
-    int r = names_list(g->store->fd, "work", &names, e);
-    STRV_FOREACH (name, names) {
-        _cleanup_free_ char *path = strf("work/%s", *name);
-        if (!path)
-            return error_set(e, ENOMEM, "out of memory");
-        if (is_locked(g, path))
-            g->grace = GRACE;
-    }
-    return r;
-}
-
+/* Whoever makes an entry holds its lock as long as it lives. */
 static int sweep_work(struct gc *g, struct error *e) {
     _cleanup_strv_free_ char **names = NULL;
 
@@ -370,7 +350,8 @@ static int sweep_work(struct gc *g, struct error *e) {
         if (startswith(*name, "blob-") && g->unused_for > 0 &&
             time_of(g->store->fd, path) + PARTIAL_AGE > g->now)
             continue;
-        if (is_locked(g, path))
+        _cleanup_close_ int fd = openat(g->store->fd, path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
             continue;
         if (!g->dry_run && strv_consume(&g->trees, TAKE_PTR(path)) < 0)
             return error_set(e, ENOMEM, "out of memory");
@@ -394,10 +375,8 @@ static int sweep_temporaries(struct gc *g, const char *directory, struct error *
 }
 
 static int sweep(struct gc *g, struct error *e) {
-    int r = respect_work(g, e);
+    int r = mark_all(g, e);
 
-    if (r >= 0)
-        r = mark_all(g, e);
     if (r >= 0 && !g->unsafe)
         r = sweep_layers(g, e);
     if (r >= 0 && !g->unsafe)
@@ -456,6 +435,12 @@ static int decide(struct gc *g, struct error *e) {
     _cleanup_close_ int lock = store_lock(g->store, LOCK_EX, LOCK_TIMEOUT, e);
     if (lock < 0)
         return lock;
+    /* Rule 5: nobody begins to make an image before this is over, or somebody is at it. */
+    _cleanup_close_ int makers = store_lock_makers(g->store, LOCK_EX | LOCK_NB, e);
+    if (makers == -EWOULDBLOCK)
+        g->grace = GRACE;
+    else if (makers < 0)
+        return makers;
     int r = store_reference_list(g->store, &g->references, &g->n_references, &damaged);
     if (r < 0)
         return error_set(e, -r, "%s", damaged.text);

@@ -86,69 +86,6 @@ bool import_skips(struct worker *w, char *const *names) {
     return !wanted;
 }
 
-/* ---- layers ---- */
-
-struct progress {
-    struct worker *worker;
-    char what[64];
-    uint64_t total;
-};
-
-static void on_progress(void *userdata, uint64_t bytes) {
-    struct progress *p = userdata;
-    worker_progress(p->worker, p->what, MIN(bytes, p->total), p->total);
-}
-
-static int get_layer(struct worker *w, const struct bundle *b, const struct import_layer *layer,
-    struct progress *p, struct unpacked *ret, struct error *e) {
-    _cleanup_free_ struct file_source *source = malloc(sizeof(*source));
-    uint64_t offset, size;
-    int fd, owned = -1;
-
-    if (!source)
-        return error_set(e, ENOMEM, "out of memory");
-    int r = bundle_find(b, layer->file, &fd, &owned, &offset, &size, e);
-    if (r < 0)
-        return r;
-    _cleanup_close_ int closed = owned;
-    file_source_init(source, fd, offset, size);
-    p->total = size;
-    r = layer_unpack(&w->store, &source->source, &layer->expected, on_progress, p, ret, e);
-    if (r >= 0)
-        worker_progress(w, p->what, size, size);
-    return r;
-}
-
-int import_layers(struct worker *w, const struct bundle *b, const struct import_layer *layers,
-    char *const *diff_ids, struct error *e) {
-    size_t n = strv_length(diff_ids), n_got = 0;
-    _cleanup_free_ struct unpacked *got = calloc(MAX(n, (size_t)1), sizeof(*got));
-    struct progress p = {.worker = w};
-    int r = 0;
-
-    if (!got)
-        return error_set(e, ENOMEM, "out of memory");
-    for (size_t i = 0; i < n && r >= 0; i++) {
-        (void)snprintf(p.what, sizeof(p.what), "layer %zu/%zu", i + 1, n);
-        bool twice = false;
-        for (size_t k = 0; k < i; k++)
-            twice |= streq(diff_ids[k], diff_ids[i]);
-        if (twice)
-            continue;
-        /* Touched first: gc may be about to take it. */
-        layer_touch(&w->store, diff_ids[i]);
-        if (layer_find(&w->store, diff_ids[i], NULL, NULL) >= 0)
-            continue;
-        r = get_layer(w, b, &layers[i], &p, &got[n_got], e);
-        n_got += r >= 0;
-        if (r < 0)
-            (void)error_prefix(e, "%s", p.what);
-    }
-    /* Those that came whole before another failed are worth keeping: the next try is shorter. */
-    int k = unpacked_commit(&w->store, diff_ids, got, n_got, r < 0 ? NULL : e);
-    return r < 0 ? r : k;
-}
-
 /* ---- what is it? ---- */
 
 enum form { FORM_ROOT, FORM_BUNDLE, FORM_SQUASHFS, FORM_EROFS };

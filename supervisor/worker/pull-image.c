@@ -5,7 +5,7 @@
 
 #include "image/blob.h"
 #include "worker/pull-internal.h"
-#include "worker/unpack.h"
+#include "worker/unpack-many.h"
 
 #define LOCK_POLL (200 * USEC_PER_MSEC)
 #define COMMIT_TRIES 2
@@ -164,10 +164,11 @@ static int check_platform(struct pull_image *i, const struct oci_config *c, stru
 /* ---- layers ---- */
 
 struct layers {
+    const struct store *store;
     const struct oci_manifest *manifest;
     const struct oci_config *config;
-    bool *missing; /* one a layer */
     const struct oci_descriptor **wanted;
+    char **wanted_ids; /* their diffIDs, borrowed */
     size_t n_wanted;
     struct unpacked *unpacked;
     size_t n_unpacked;
@@ -177,7 +178,7 @@ static void layers_done(struct layers *l) {
     for (size_t k = 0; k < l->n_unpacked; k++)
         unpacked_abort(&l->unpacked[k]);
     free(l->unpacked);
-    free(l->missing);
+    free(l->wanted_ids);
     free(l->wanted);
 }
 
@@ -191,49 +192,44 @@ static bool is_repeated(char *const *diff_ids, size_t k) {
 static int find_missing(struct pull_image *i, struct layers *l, struct error *e) {
     size_t n = l->manifest->n_layers;
 
-    l->missing = calloc(n + 1, sizeof(*l->missing));
+    l->wanted_ids = calloc(n + 1, sizeof(*l->wanted_ids));
     l->wanted = calloc(n + 1, sizeof(*l->wanted));
     l->unpacked = calloc(n + 1, sizeof(*l->unpacked));
-    if (!l->missing || !l->wanted || !l->unpacked)
+    if (!l->wanted_ids || !l->wanted || !l->unpacked)
         return error_set_errno(e, ENOMEM, "%s", i->name);
     for (size_t k = 0; k < n; k++) {
-        const char *diff_id = l->config->diff_ids[k];
+        char *diff_id = l->config->diff_ids[k];
 
         if (is_repeated(l->config->diff_ids, k))
             continue;
         layer_touch(i->store, diff_id); /* first: gc may be about to take it */
         if (layer_find(i->store, diff_id, NULL, NULL) >= 0)
             continue;
-        l->missing[k] = true;
+        l->wanted_ids[l->n_wanted] = diff_id;
         l->wanted[l->n_wanted++] = &l->manifest->layers[k];
     }
     return 0;
 }
 
-static int unpack_layer(struct pull_image *i, const struct oci_descriptor *d, const char *diff_id,
-    struct unpacked *ret, struct error *e) {
+static int unpack_layer(void *userdata, size_t i, struct unpacked *ret, struct error *e) {
+    const struct layers *l = userdata;
+    const struct oci_descriptor *d = l->wanted[i];
     const struct unpack_expected expected = {
-        .blob = d->digest, .diff_id = diff_id, .blob_size = d->size, .media_type = d->media_type};
+        .blob = d->digest, .diff_id = l->wanted_ids[i], .blob_size = d->size, .media_type = d->media_type};
     struct file_source file;
-    _cleanup_close_ int fd = blob_open(i->store, d->digest, NULL, e);
+    _cleanup_close_ int fd = blob_open(l->store, d->digest, NULL, e);
 
     if (fd < 0)
         return fd;
     file_source_init(&file, fd, 0, d->size);
-    int r = layer_unpack(i->store, &file.source, &expected, NULL, NULL, ret, e);
+    int r = layer_unpack(l->store, &file.source, &expected, NULL, NULL, ret, e);
     return r < 0 ? error_prefix(e, "layer %s", d->digest) : 0;
 }
 
 static int unpack_missing(struct pull_image *i, struct layers *l, struct error *e) {
-    for (size_t k = 0; k < l->manifest->n_layers; k++) {
-        if (!l->missing[k])
-            continue;
-        int r =
-            unpack_layer(i, &l->manifest->layers[k], l->config->diff_ids[k], &l->unpacked[l->n_unpacked], e);
-        if (r < 0)
-            return r;
-        l->n_unpacked++;
-    }
+    int r = unpack_many(l->n_wanted, unpack_layer, l, l->unpacked, &l->n_unpacked, e);
+    if (r < 0)
+        return r;
     size_t n = l->n_unpacked;
     l->n_unpacked = 0; /* all of them are over, whatever happens */
     return unpacked_commit(i->store, l->config->diff_ids, l->unpacked, n, e);
@@ -251,7 +247,7 @@ static void remove_archives(struct pull_image *i, const struct layers *l) {
 
 static int fetch_layers(struct pull_image *i, const struct oci_manifest *m, const struct oci_config *c,
     const struct fetch_progress *progress, struct error *e) {
-    _cleanup_(layers_done) struct layers l = {.manifest = m, .config = c};
+    _cleanup_(layers_done) struct layers l = {.store = i->store, .manifest = m, .config = c};
     int r = find_missing(i, &l, e);
 
     if (r >= 0)

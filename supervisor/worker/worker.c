@@ -5,6 +5,7 @@
 #include <locale.h>
 #include <malloc.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "base/fd.h"
@@ -174,9 +175,7 @@ static void worker_done(struct worker *w) {
         closep(&w->inputs[i]);
     free(w->inputs);
     closep(&w->output);
-    if (w->at_work >= 0)
-        work_remove(&w->store, w->at_work_name);
-    closep(&w->at_work);
+    closep(&w->makers);
     store_done(&w->store);
 }
 
@@ -244,7 +243,7 @@ static int run(struct worker *w, struct error *e) {
     }
     r = store_open(w->options.store, true, &w->store, e);
     if (r >= 0 && w->command->makes)
-        r = w->at_work = work_new_file(&w->store, w->at_work_name, e);
+        r = w->makers = store_lock_makers(&w->store, LOCK_SH, e);
     if (r >= 0 && w->command->prepare)
         r = w->command->prepare(w, e);
     if (r >= 0)
@@ -253,7 +252,7 @@ static int run(struct worker *w, struct error *e) {
 }
 
 int worker_main(int argc, char **argv) {
-    struct worker w = {.store.fd = -1, .at_work = -1, .output = -1, .progress_fd = -1};
+    struct worker w = {.store.fd = -1, .makers = -1, .output = -1, .progress_fd = -1};
     struct error e = {};
 
     /* Names in archives are bytes; this locale lets libarchive leave valid UTF-8 as it is. */

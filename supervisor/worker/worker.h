@@ -10,7 +10,7 @@
  * then `run` does the work.
  *
  * It reports on the progress descriptor, in lines of JSON, each an object with "event":
- *   {"event":"progress","what":"layer 2/20","done":BYTES,"total":BYTES}  some times a second at most
+ *   {"event":"progress","what":"20 layers","done":BYTES,"total":BYTES}  some times a second at most
  *   {"event":"image","name":NAME,"manifest":DIGEST,"id":DIGEST}          an image that is in the store now
  *   {"event":"stored","name":NAME}                                       a pull that has brought the store
  * something
@@ -63,7 +63,7 @@ struct worker_command {
         *readable; /* paths outside the store that stay readable, NULL at the end; may be NULL */
     int (*prepare)(struct worker *w, struct error *e); /* may be NULL */
     int (*run)(struct worker *w, struct error *e);
-    bool makes; /* images: says so in the store, for rule 5 of store.h */
+    bool makes; /* images: they hold the lock of rule 5, store.h */
 };
 
 struct worker {
@@ -72,8 +72,7 @@ struct worker {
     char **arguments; /* borrowed from argv */
     size_t n_arguments;
     struct store store;
-    int at_work; /* the locked entry of work/ that says so, -1 = none */
-    char at_work_name[WORK_NAME];
+    int makers;      /* the lock that says so, -1 = none */
     int progress_fd; /* -1 = none */
     usec_t shown;    /* when progress was last reported */
     int output;  /* a directory that `run` may write to, -1 = none; opened by prepare, closed by worker_main()

@@ -146,7 +146,7 @@ report() { [ "$KILLS" -lt 100 ] || echo "# $1: $KILLED of $KILLS killed, the oth
     report removal
 }
 
-is_at_work() { [ -n "$(ls -A "$S/work")" ]; }
+is_at_work() { ! flock -n "$S/work" true; }
 
 # What several do at once; each must succeed, whatever the others have taken away meanwhile.
 in_and_out() {

@@ -180,7 +180,7 @@ look_at() {
         rm -f "$V"/cuts*
         truncate -s $((BATCH * STORE_MIB))M "$V/cuts.img"
         collected=0
-        vm_crashpoints $((next - done)) collect $((from + (to - from) * done / count)) $((from + (to - from) * next / count))
+        VM_CRASH_DISK=store vm_crashpoints $((next - done)) collect $((from + (to - from) * done / count)) $((from + (to - from) * next / count))
         vm_file /cuts <"$V/cuts"
         vm_boot --init /sbin/vm-preinit --append '-- /check' --timeout 1200 \
             --qemu "-drive if=none,id=cuts,format=raw,file=$V/cuts.img -device virtio-blk-pci,drive=cuts"
