@@ -34,12 +34,15 @@ static void finish(struct fill *f) {
         return;
     u->fill = NULL;
     unit_set_status_text(u, NULL);
+    u->volumes_filled = end.error.number == 0;
     if (end.cleanup_waits)
         prepare_cleanup(u, end.restart_follows);
-    else if (!end.canceled && end.error.number != 0)
+    else if (!end.canceled && (u->volumes_filled || prepare_can_fall_back(u, &end.error)))
+        unit_slot_request(u); /* the launch fails in the same way, falls back, and then fills them itself */
+    else if (!end.canceled) {
+        u->fill_tried = false;
         prepare_failed(u, &end.error);
-    else if (!end.canceled)
-        unit_slot_request(u);
+    }
 }
 
 static void on_failed(struct process *p, const struct error *e) {
@@ -122,7 +125,7 @@ int fill_start(struct managed_unit *u, struct error *e) {
     int fds[SPEC_MAX_FDS], r;
     size_t n_fds = 0;
 
-    if (u->config->type != UNIT_CONTAINER || u->manager->without_davitd || u->volumes_filled ||
+    if (u->config->type != UNIT_CONTAINER || u->manager->without_davitd || u->fill_tried ||
         !may_have_volumes(u))
         return 0;
     error_set_step(e, "volumes");
@@ -137,7 +140,8 @@ int fill_start(struct managed_unit *u, struct error *e) {
     spec_done(&spec);
     if (r < 0)
         return r;
-    u->volumes_filled = true;
+    u->fill_tried = true;
+    u->volumes_filled = r == 0;
     if (r > 0)
         unit_set_status_text(u, "Filling volumes from the image");
     return 0;

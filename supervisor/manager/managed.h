@@ -142,7 +142,7 @@ struct managed_unit {
     char *pulled_image;           /* canonical name of what was fetched for this start; NULL = nothing was */
     struct image_worker *tree_worker; /* tree.c: its root is being made; NULL = it is not */
     struct fill *fill;                /* fill.c: its volumes are being filled; NULL = they are not */
-    bool volumes_filled;              /* in this start */
+    bool fill_tried, volumes_filled;  /* in this start */
     bool reload_failed;
     bool prepare_waits; /* for the next attempt */
     unsigned prepare_attempts;

@@ -48,15 +48,16 @@ static int overwrite_sequence(struct manager *m, const char *text, size_t n) {
 }
 
 int saved_write_feed_sequence(struct manager *m, uint64_t sequence) {
-    static struct manager *owner; /* what is there was written by this davitd */
+    static bool made; /* what is there is of this davitd */
     char text[256];
 
     size_t n = (size_t)snprintf(
         text, sizeof(text), "%s\nsequence=%0*" PRIu64 "\n", keeper_identity(), SEQUENCE_DIGITS, sequence);
-    if (owner == m && overwrite_sequence(m, text, n) >= 0)
+    if (made && overwrite_sequence(m, text, n) >= 0)
         return 0;
-    owner = m;
-    return saved_replace_file(m, "state/.manager", text, n);
+    int r = saved_replace_file(m, "state/.manager", text, n);
+    made = r >= 0;
+    return r;
 }
 
 /* Nothing outlives a davit-init that is PID 1: with it goes its machine, or its pid namespace. */

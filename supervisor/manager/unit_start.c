@@ -107,7 +107,7 @@ static void forget_last_run(struct managed_unit *u) {
     u->image_stop_signal = u->stop_signal_sent = 0;
     u->watchdog_usec = u->config->service.watchdog;
     u->prepare_attempts = 0;
-    u->prepare_waits = u->volumes_filled = false;
+    u->prepare_waits = u->fill_tried = u->volumes_filled = false;
     free(TAKE_PTR(u->pulled_image));
     u->poll_delay = 0;
 }
