@@ -367,3 +367,23 @@ S
     vm_said 'returning to the initramfs'
     vm_said 'initramfs: reboot, old root is 1'
 }
+
+# bats test_tags=long
+@test 'Ctrl-Alt-Delete seven times at the keyboard: nothing is waited for any more' {
+    machine <<'S'
+echo 'script runs' >/dev/console
+S
+    stubborn
+    vm_boot --background
+    vm_wait_said '^script runs'
+    # A slow machine may take the seven for too far apart: the next burst is one more chance.
+    until [ -e "$V/result" ]; do
+        vm_monitor "$(yes 'sendkey ctrl-alt-delete' | head -n 7)" >/dev/null || true
+        sleep 2
+    done
+    vm_wait
+    vm_ended reboot
+    vm_said 'asked to stop 7 times'
+    vm_said 'davit-shutdown: reboot'
+    is_clean root
+}
