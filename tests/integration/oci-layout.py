@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Makes an OCI layout with small images, for the tests of fetching.
 
-oci-layout.py DIRECTORY BUSYBOX
+oci-layout.py DIRECTORY BUSYBOX [LAYERS...]
 
 Tags: web (one layer with busybox, one with a file), other (shares the first layer with web), multi (an index for amd64, arm64
 and arm/v7, each with a file /platform), big (a layer of 4 MiB that does not compress), defaults (an image with a configuration
-that says everything an image can say).
+that says everything an image can say). For each number of LAYERS a tag of that name: layer N of it has a file /layers/N, and
+/top with N in it.
 """
 import gzip
 import hashlib
@@ -90,6 +91,9 @@ tags = {
         "Volumes": {"/data": {}}, "Labels": {"a": "b"}, "ExposedPorts": {"80/tcp": {}},
         "Healthcheck": {"Test": ["CMD", "/bin/true"], "Interval": 30000000000}}, machine[0], machine[1]),
 }
+for n in sys.argv[3:]:
+    tags[n] = image([common] + [layer({"layers": None, "layers/" + str(i): b"", "top": str(i).encode()})
+                                for i in range(2, int(n) + 1)], architecture=machine[0], variant=machine[1])
 index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [
     image([common, layer({"platform": name.encode()})], architecture=name.split("/")[0],
           variant=name.split("/")[1] if "/" in name else None)
