@@ -165,7 +165,7 @@ const struct key keys[] = {
     {CONTAINER, MANY, C(volumes), "Tmpfs", &value_tmpfs,
         DOC = "A file system in memory, with the options of tmpfs(5) and those of Volume=."},
     {CONTAINER, SCALAR, C(read_only), "ReadOnly", &value_boolean, .default_text = "no",
-        DOC = "The root file system cannot be written to."},
+        DOC = "The root file system cannot be written to. Does not hold a container with CAP_SYS_ADMIN."},
     {CONTAINER, SCALAR, C(read_only_tmpfs), "ReadOnlyTmpfs", &value_boolean, .default_text = "yes",
         DOC = "With ReadOnly=, /run, /tmp and /var/tmp are file systems in memory."},
     {CONTAINER, SCALAR, C(shm_size), "ShmSize", &value_shm_size, .default_text = "64m",
