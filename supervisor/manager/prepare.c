@@ -42,18 +42,8 @@ static int prepare_container(struct managed_unit *u, struct error *e) {
 
     e->step[0] = '\0';
     r = prepare_common(u, e);
-    if (r < 0)
-        return r;
-    e->step[0] = '\0';
-    error_set_step(e, "user-namespace");
-    r = prepare_user_namespace(u, image, e);
-    if (r < 0)
-        return r;
-    e->step[0] = '\0';
-    error_set_step(e, "rootfs");
-    r = prepare_upper(u, e);
     if (r >= 0)
-        r = prepare_anonymous_volumes(u, image, e);
+        r = prepare_identity_and_root(u, image, e);
     return r < 0 ? r : tree_start(u, image, e);
 }
 

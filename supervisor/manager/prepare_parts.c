@@ -39,7 +39,7 @@ static void note_host_namespace(struct managed_unit *u, const char *reason) {
     limits_add_problem(u, "UserNS", &note);
 }
 
-int prepare_user_namespace(struct managed_unit *u, const struct image *image, struct error *e) {
+static int prepare_user_namespace(struct managed_unit *u, const struct image *image, struct error *e) {
     const struct container_section *c = u->config->container;
 
     u->resources.id_base = u->resources.id_count = 0;
@@ -107,7 +107,7 @@ int prepare_upper(struct managed_unit *u, struct error *e) {
     return 0;
 }
 
-int prepare_anonymous_volumes(struct managed_unit *u, const struct image *image, struct error *e) {
+static int prepare_anonymous_volumes(struct managed_unit *u, const struct image *image, struct error *e) {
     const struct container_section *c = u->config->container;
     size_t wanted = 0;
 
@@ -125,4 +125,16 @@ int prepare_anonymous_volumes(struct managed_unit *u, const struct image *image,
             return error_set(e, ENOMEM, "out of memory");
     }
     return 0;
+}
+
+int prepare_identity_and_root(struct managed_unit *u, const struct image *image, struct error *e) {
+    e->step[0] = '\0';
+    error_set_step(e, "user-namespace");
+    int r = prepare_user_namespace(u, image, e);
+    if (r < 0)
+        return r;
+    e->step[0] = '\0';
+    error_set_step(e, "rootfs");
+    r = prepare_upper(u, e);
+    return r < 0 ? r : prepare_anonymous_volumes(u, image, e);
 }

@@ -78,9 +78,9 @@ bool prepare_fall_back(struct managed_unit *u, const struct error *e);
 #define UPPER_DIRECTORY_LAUNCHED "launched"
 #define VOLUME_MARK "anonymous"
 #define VOLUME_MARK_LAUNCHED "launched"
-int prepare_user_namespace(struct managed_unit *u, const struct image *image, struct error *e);
+/* Id range, upper directory, anonymous volumes: for what comes after the control group. */
+int prepare_identity_and_root(struct managed_unit *u, const struct image *image, struct error *e);
 int prepare_upper(struct managed_unit *u, struct error *e);
-int prepare_anonymous_volumes(struct managed_unit *u, const struct image *image, struct error *e);
 /* The launch failed with e: may it be tried again in the host's user namespace? And then it shall. */
 bool prepare_can_fall_back(const struct managed_unit *u, const struct error *e);
 void prepare_without_user_namespace(struct managed_unit *u, const char *reason);

@@ -263,14 +263,7 @@ static int prepare_steps(struct standalone *s, struct error *e) {
     error_set_step(e, "user-namespace");
     r = idmaps_new(&s->manager, e);
     if (r >= 0)
-        r = prepare_user_namespace(u, image, e);
-    if (r < 0)
-        return r;
-    e->step[0] = '\0';
-    error_set_step(e, "rootfs");
-    r = prepare_upper(u, e);
-    if (r >= 0)
-        r = prepare_anonymous_volumes(u, image, e);
+        r = prepare_identity_and_root(u, image, e);
     return r < 0 ? r : make_tree(s, image, e);
 }
 
