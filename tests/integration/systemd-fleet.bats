@@ -5,24 +5,18 @@
 bats_require_minimum_version 1.5.0
 load systemd
 
-setup_file() {
-    export SD_MISSING=''
-    if SD_MISSING=$(systemd_missing); then return; fi
-    systemd_prepare
-    # Short enough for a test; what watches davitd is davit-init.
-    mkdir -p "$S/etc/systemd/system/davit.service.d"
-    printf '[Service]\nEnvironment=DAVIT_WATCHDOG_USEC=1000000\nWatchdogSec=20\n' >"$S/etc/systemd/system/davit.service.d/test.conf"
+file_prepare() {
     printf '[Container]\nImage=busybox\nExec=/bin/sh -c '\''trap "exit 0" TERM; while :; do sleep 0.1; done'\''\n[Install]\nWantedBy=multi-user.target\n' >"$S/etc/davit/units/web.container"
-    systemd_start
-    export SD_PID SD_UNSHARE SD_GROUP D DAVIT_NAME
 }
-teardown_file() { [ -n "$SD_MISSING" ] || systemd_stop; }
+# Short enough for a test; what watches davitd is davit-init.
+setup_file() { systemd_file_start davit.service $'Environment=DAVIT_WATCHDOG_USEC=1000000\nWatchdogSec=20'; }
+teardown_file() { systemd_file_stop; }
 setup() {
     [ -z "$SD_MISSING" ] || skip "$SD_MISSING"
     sd systemctl start davit
     wait_for 20 unit_is web running
 }
-teardown() { if [ "${BATS_TEST_COMPLETED:-}" != 1 ] && [ -z "$SD_MISSING" ]; then sd journalctl -n 40 --no-pager -o short; fi; }
+teardown() { systemd_failed_journal; }
 
 fleet() { sd davit status --json "$1" | jq -r "(if type == \"array\" then .[0] else . end) | .$2"; }
 unit_is() { [ "$(fleet "$1" state)" = "$2" ]; }

@@ -5,19 +5,11 @@
 bats_require_minimum_version 1.5.0
 load systemd
 
-setup_file() {
-    export SD_MISSING=''
-    if SD_MISSING=$(systemd_missing); then return; fi
-    systemd_prepare
-    # What fails stays so, to be looked at.
-    mkdir -p "$S/etc/systemd/system/davit-container@.service.d"
-    printf '[Service]\nRestart=no\n' >"$S/etc/systemd/system/davit-container@.service.d/test.conf"
-    systemd_start
-    export SD_PID SD_UNSHARE SD_GROUP D DAVIT_NAME
-}
-teardown_file() { [ -n "$SD_MISSING" ] || systemd_stop; }
+# What fails stays so, to be looked at.
+setup_file() { systemd_file_start davit-container@.service Restart=no; }
+teardown_file() { systemd_file_stop; }
 setup() { [ -z "$SD_MISSING" ] || skip "$SD_MISSING"; }
-teardown() { if [ "${BATS_TEST_COMPLETED:-}" != 1 ] && [ -z "$SD_MISSING" ]; then sd journalctl -n 40 --no-pager -o short; fi; }
+teardown() { systemd_failed_journal; }
 
 # A container that says hello and then waits.
 sleeper() { script_unit "$1" 'trap "exit 0" TERM; echo hello from $HOSTNAME; while :; do sleep 0.1; done'; }

@@ -76,6 +76,21 @@ systemd_become() {
         --log-target=journal --show-status=no </dev/null >"$S/console" 2>&1
 }
 
+# Where all tests of a file share one system: setup_file calls this, with a unit and lines for its [Service]; a function file_prepare of the
+# file is called before the start. teardown_file and teardown call the other two.
+systemd_file_start() {
+    export SD_MISSING=''
+    if SD_MISSING=$(systemd_missing); then return; fi
+    systemd_prepare
+    mkdir -p "$S/etc/systemd/system/$1.d"
+    printf '[Service]\n%s\n' "$2" >"$S/etc/systemd/system/$1.d/test.conf"
+    if declare -F file_prepare >/dev/null; then file_prepare; fi
+    systemd_start
+    export SD_PID SD_UNSHARE SD_GROUP D DAVIT_NAME
+}
+systemd_file_stop() { [ -n "$SD_MISSING" ] || systemd_stop; }
+systemd_failed_journal() { if [ "${BATS_TEST_COMPLETED:-}" != 1 ] && [ -z "$SD_MISSING" ]; then sd journalctl -n 40 --no-pager -o short; fi; }
+
 # What is to be below /etc of the new system is put into $S/etc before.
 systemd_prepare() {
     davit_new
