@@ -15,7 +15,7 @@ U
 
 # bats test_tags=long
 @test 'the power key powers off in order' {
-    [ -n "$(find "${DAVIT_VM_CACHE:-$DAVIT_BUILD/vm}/kernel-6.12/" -name 'button.ko*')" ] || skip 'the kernel in the cache was fetched without the module "button"'
+    [ -n "$(find "${DAVIT_VM_CACHE:-$DAVIT_BUILD/vm}/kernel-$VM_KERNEL/" -name 'button.ko*')" ] || skip "the kernel $VM_KERNEL of the cache was fetched without the module button"
     vm_new
     forever
     vm_boot --background --append davit.log=info,console,kmsg
@@ -65,8 +65,7 @@ no_davitd() {
     run ! vm_said 'davit: emergency shell'
 }
 
-# Another process cannot send SIGSEGV to process 1 from outside its own pid namespace's rules: the kernel lets a signal with a
-# handler through.
+# The kernel lets through to process 1 only the signals that it has a handler for.
 # bats test_tags=long
 @test 'a fatal signal with davit.crash=freeze: the machine stands still, and a core dump is written' {
     vm_new
