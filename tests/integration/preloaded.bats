@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # Images that came with the system: archives, layouts and file system images below an image root, without any network.
+# shellcheck disable=SC2016 # a shell inside expands it
 bats_require_minimum_version 1.5.0
 load common
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # The same image, the same container and the same questions for each storage driver. btrfs is on a loop device.
-# shellcheck disable=SC2016,SC2154
+# shellcheck disable=SC2034 # OTHER is for teardown
 bats_require_minimum_version 1.5.0
 load common
 
@@ -160,7 +160,7 @@ gc_takes_what_is_left() {
     davit daemon-reload
     davit image remove --force changed box base
     davit image gc --all --unused-for 0s
-    [ -z "$(ls "$store/chains" "$store/layers" "$store/work" | grep -v :)" ]
+    [ -z "$(find "$store"/{chains,layers,work} -mindepth 1 -print -quit)" ]
 }
 whole() {
     starts_and_shows_the_image "$1"
