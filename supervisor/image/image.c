@@ -216,7 +216,7 @@ static int resolve_file(char *const *roots, const char *name, struct image *i, s
 
         if (r < 0)
             return r;
-        if (r == 0 || stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+        if (!path || stat(path, &st) < 0 || !S_ISREG(st.st_mode))
             continue;
         conf = strf("%.*s.conf", (int)(strlen(path) - strlen(endings[k])), path);
         if (!conf || strv_consume(&i->layers, TAKE_PTR(path)) < 0)
