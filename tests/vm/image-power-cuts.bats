@@ -188,7 +188,7 @@ look_at() {
         vm_console | sed -n 's/^CUT //p' | paste -d'\t' - "$V/cuts.of" >"$V/verdicts"
         [ "$(wc -l <"$V/verdicts")" = "$(wc -l <"$V/cuts.of")" ]
         if grep -v ^sound "$V/verdicts"; then return 1; fi
-        told+=$(sed 's/.*after//' "$V/cuts.of")
+        looked=$((looked + collected))
         done=$next
         [ -z "${VM_CRASH:-}" ] || break
     done
@@ -200,11 +200,11 @@ look_at() {
     checker
     vm_boot --background --record
     vm_run /prepare
-    local from to told=''
+    local from to looked=0
     from=$(vm_writes)
     vm_run /work
     to=$(vm_writes)
     vm_kill
     look_at "${CUTS:-$((to - from))}" "$from" "$to"
-    echo "# $((to - from)) writes, $(wc -l <<<"$told") of them followed by a power cut" >&3
+    echo "# $((to - from)) writes, $looked of them followed by a power cut" >&3
 }
