@@ -97,6 +97,12 @@ static void recover_stopping(struct managed_unit *u) {
         resume_commands(u);
         return;
     default:
+        /* This step is saved before its signal is sent, and once more behind it. In between there was neither
+         * signal nor time-out, and nothing would ever end the wait. */
+        if (u->step == STEP_STOP_SIGTERM && u->stop_signal_sent == 0) {
+            unit_enter_signal(u, STEP_STOP_SIGTERM, RESULT_SUCCESS);
+            return;
+        }
         /* The signal is out: the state was saved together with it. If it was not, the time-out brings the
          * next. */
         unit_timer_set(u, TIMER_STATE, u->timeout_at);

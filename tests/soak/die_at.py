@@ -61,7 +61,10 @@ class Fleet:
         self.steady = None
 
     def ask(self, n, *arguments):
-        r = soak.davit(*arguments)
+        try:
+            r = soak.davit(*arguments)
+        except subprocess.TimeoutExpired as e:
+            fail(n, f"davit {' '.join(arguments)}: no answer in {e.timeout} s: {soak.describe()['life']}")
         if r.returncode != 0:
             fail(n, f"davit {' '.join(arguments)}: {r.stderr.decode()}")
 

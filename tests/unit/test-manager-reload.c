@@ -313,6 +313,27 @@ static void test_stop_goes_on(void **state _unused_) {
     assert_result("a.service", RESULT_TIMEOUT);
 }
 
+/* As it is saved before the signal, which a davitd that dies then does not send. */
+static void test_stop_signal_that_was_not_sent(void **state _unused_) {
+    service("a.service", "TimeoutStopSec=infinity\n");
+    fake_load();
+    start("a.service");
+    fake.ignore_term = true;
+    stop("a.service");
+    struct managed_unit *u = fake_unit("a.service");
+    assert_int_equal(u->step, STEP_STOP_SIGTERM);
+    /* Sent: it is not sent again. */
+    fake_manager_restart();
+    assert_string_equal(fake_signals("a.service"), "*TERM");
+    u = fake_unit("a.service");
+    u->stop_signal_sent = 0;
+    u->timeout_at = USEC_INFINITY;
+    fake.ignore_term = false;
+    fake_manager_restart();
+    assert_string_equal(fake_signals("a.service"), "*TERM *TERM");
+    assert_state("a.service", STATE_INACTIVE);
+}
+
 static void test_restart_job_goes_on(void **state _unused_) {
     service("a.service", "TimeoutStopSec=10\n");
     fake_load();
@@ -605,6 +626,7 @@ int main(void) {
         TEST(test_starting_goes_on),
         TEST(test_time_out_keeps_its_moment),
         TEST(test_stop_goes_on),
+        TEST(test_stop_signal_that_was_not_sent),
         TEST(test_restart_job_goes_on),
         TEST(test_lost_launch_is_started_once_more),
         TEST(test_lost_while_preparing),
