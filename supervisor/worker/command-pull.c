@@ -160,8 +160,9 @@ static int look_in_archives(struct worker *w, const struct command *c, size_t i,
 static int run_local(struct worker *w, const struct command *c, size_t i, struct error *e) {
     struct pull_result result = {.name = w->arguments[i]};
 
-    int r = store_image_find(&w->store, w->arguments[i], result.manifest, NULL, NULL);
-    if (r < 0) {
+    /* A registry is to be asked, and may not be or cannot. */
+    bool asked = c->options.policy == PULL_ALWAYS || c->options.all_tags;
+    if (asked || store_image_find(&w->store, w->arguments[i], result.manifest, NULL, NULL) < 0) {
         *e = c->refused[i];
         return -e->number;
     }
