@@ -32,6 +32,7 @@ int verb_image_import(struct cli *c, char **arguments, size_t n) {
     char **l = NULL;
 
     if (image_worker_option(&l, "name", n > 1 ? arguments[1] : NULL) < 0 ||
+        image_worker_option(&l, "memory", c->options.memory) < 0 ||
         add_all(&l, "config", c->options.config) < 0) {
         strv_free(l);
         cli_error("out of memory");

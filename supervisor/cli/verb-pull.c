@@ -78,6 +78,8 @@ static int pull_arguments(struct cli *c, char **names, char ***ret) {
     if (r >= 0)
         r = image_worker_option(&argv, "policy", o->policy);
     if (r >= 0)
+        r = image_worker_option(&argv, "memory", o->memory);
+    if (r >= 0)
         r = add_platform(&argv, o);
     if (r >= 0)
         r = add_path(&argv, "auth-file", o->authfile);

@@ -55,11 +55,11 @@ const struct verb verbs[] = {
     {"daemon-reload", "", "Read all unit files and davit.conf again", NULL, 0, 0, verb_daemon_reload, false, NULL},
 
     {"image list", "[PATTERN...]", "List images", "plain", 0, ANY, verb_image_list, false, "Images"},
-    {"image import", "PATH [NAME]", "Bring in an OCI layout, an archive of images, or a root file system", "config", 1, 2, verb_image_import, false, NULL},
+    {"image import", "PATH [NAME]", "Bring in an OCI layout, an archive of images, or a root file system", "config memory", 1, 2, verb_image_import, false, NULL},
     {"image create", "NAME", "Make an image of a directory or another image, with files copied in", "from copy config", 1, 1, verb_image_create, false, NULL},
     {"image gc", "", "Remove what no image and no unit needs", "all limit unused-for dry-run", 0, 0, verb_image_gc, false, NULL},
     {"image fsck", "", "Verify all images, and say what is lost", "repair quick", 0, 0, verb_image_fsck, false, NULL},
-    {"image pull", "IMAGE...", "Fetch images from registries", "policy platform os arch variant all-tags creds retry retry-delay " REGISTRY_OPTIONS, 1, ANY, verb_image_pull, false, NULL},
+    {"image pull", "IMAGE...", "Fetch images from registries", "policy platform os arch variant all-tags creds retry retry-delay memory " REGISTRY_OPTIONS, 1, ANY, verb_image_pull, false, NULL},
     {"image exists", "IMAGE", "Exit status 0 if the image is in the store", NULL, 1, 1, verb_image_exists, false, NULL},
     {"image inspect", "IMAGE...", "Show all that is known of images, as JSON", NULL, 1, ANY, verb_image_inspect, false, NULL},
     {"image history", "IMAGE", "Show the steps that made an image", NULL, 1, 1, verb_image_history, false, NULL},

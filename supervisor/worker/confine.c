@@ -27,13 +27,14 @@ int confine_close_others(int keep) {
     return close_range(first, ~0U, 0) < 0 ? negative_errno() : 0;
 }
 
-static int limit_resources(usec_t timeout, struct error *e) {
+static int limit_resources(const struct worker *w, usec_t timeout, struct error *e) {
     const struct {
         __rlimit_resource_t resource;
         const char *name;
         rlim_t value;
     } table[] = {
-        {RLIMIT_AS, "memory", CONFINE_MEMORY},
+        {RLIMIT_AS, "address space", CONFINE_ADDRESSES + w->memory},
+        {RLIMIT_DATA, "memory", w->memory > 0 ? w->memory : RLIM_INFINITY},
         {RLIMIT_NOFILE, "descriptors", CONFINE_FILES},
         {RLIMIT_CPU, "CPU time", CONFINE_TIME / USEC_PER_SEC},
         {RLIMIT_CORE, "core dumps", 0},
@@ -215,7 +216,7 @@ static int restrict_calls(const struct worker *w, struct error *e) {
 
 int confine(const struct worker *w, usec_t timeout, struct error *e) {
     error_set_step(e, "confine");
-    int r = limit_resources(timeout, e);
+    int r = limit_resources(w, timeout, e);
     if (r >= 0)
         r = drop_capabilities(e);
     if (r >= 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

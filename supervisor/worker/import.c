@@ -11,6 +11,7 @@
 #include <fcntl.h>
 
 #include "base/fs.h"
+#include "worker/stream.h"
 #include "worker/unpack-internal.h"
 
 /* ---- names ---- */
@@ -125,7 +126,9 @@ static int probe_archive(int fd, enum form *ret, bool *ret_compressed, struct er
     if (root_entry && archive_read_next_header(a, &entry) == ARCHIVE_OK)
         name = archive_entry_pathname(entry);
     if (r != ARCHIVE_OK && r != ARCHIVE_WARN)
-        r = error_set(e, EINVAL, "neither a directory, a tar archive, a squashfs nor an erofs file");
+        r = archive_lacks_memory(a)
+                ? error_set(e, ENOMEM, ARCHIVE_LACKS_MEMORY)
+                : error_set(e, EINVAL, "neither a directory, a tar archive, a squashfs nor an erofs file");
     else {
         *ret = name && is_bundle_name(name) ? FORM_BUNDLE : FORM_ROOT;
         *ret_compressed = archive_filter_count(a) > 1;

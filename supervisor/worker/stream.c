@@ -2,6 +2,7 @@
 #include "worker/stream.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 /* ---- decompression ---- */
 
@@ -29,14 +30,19 @@ static int (*const filters[])(struct archive *) = {
     archive_read_support_filter_compress,
 };
 
+bool archive_lacks_memory(struct archive *a) {
+    const char *text = archive_error_string(a);
+    return archive_errno(a) == ENOMEM || (text && strstr(text, "memory"));
+}
+
 static int failed(struct stream *s, struct error *e) {
     if (s->error.number != 0) {
         if (e)
             *e = s->error;
         return -s->error.number;
     }
-    if (archive_errno(s->raw) == ENOMEM)
-        return error_set(e, ENOMEM, "decompressing needs more memory than the worker may have");
+    if (archive_lacks_memory(s->raw))
+        return error_set(e, ENOMEM, ARCHIVE_LACKS_MEMORY);
     const char *text = archive_error_string(s->raw);
     return error_set(e, EBADMSG, "the layer cannot be decompressed: %s", text ? text : "damaged");
 }

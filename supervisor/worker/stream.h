@@ -35,6 +35,11 @@ struct stream {
     void *tap_userdata;
 };
 
+/* True if what went wrong in libarchive is that there was not enough memory: its filters say so each in its
+ * way. */
+bool archive_lacks_memory(struct archive *a);
+#define ARCHIVE_LACKS_MEMORY "decompressing it needs more memory than davit-image may have (--memory)"
+
 int stream_open(struct stream *s, const struct layer_source *source, struct error *e);
 void stream_close(struct stream *s);
 /* The next decompressed piece: bytes, 0 at the end, -errno with *e. */

@@ -41,6 +41,7 @@ static const struct worker_option options[] = {
     OPTION("store", store),
     OPTION("progress-fd", progress_fd),
     OPTION("timeout", timeout),
+    OPTION("memory", memory),
     OPTIONS("name", names),
     OPTIONS("config", config),
     OPTIONS("copy", copy),
@@ -241,6 +242,9 @@ static int run(struct worker *w, struct error *e) {
             return error_set(e, EINVAL, "--timeout=%s", w->options.timeout);
         timeout = seconds * USEC_PER_SEC;
     }
+    w->memory = w->command->makes ? CONFINE_MEMORY : 0;
+    if (w->options.memory && parse_size(w->options.memory, 1024, &w->memory) < 0)
+        return error_set(e, EINVAL, "--memory=%s is no size", w->options.memory);
     r = store_open(w->options.store, true, &w->store, e);
     if (r >= 0 && w->command->makes)
         r = w->makers = store_lock_makers(&w->store, LOCK_SH, e);

@@ -3,7 +3,8 @@
  * davit-image: a short-lived program for whatever touches data that others wrote. Started by `davit image`
  * and by davitd; never by hand.
  *
- *   davit-image COMMAND --store=DIR [--progress-fd=N] [--timeout=SECONDS] [OPTION...] [ARGUMENT...]
+ *   davit-image COMMAND --store=DIR [--progress-fd=N] [--timeout=SECONDS] [--memory=BYTES] [OPTION...]
+ * [ARGUMENT...]
  *
  * A command is a row in the table of worker.c. It runs in three steps: `prepare` opens what it needs outside
  * the store (inputs), with the privileges of whoever started it; then the process is confined (confine.h);
@@ -41,7 +42,7 @@ struct worker_option {
 };
 
 struct worker_options {
-    char *store, *progress_fd, *timeout;
+    char *store, *progress_fd, *timeout, *memory;
     char **names, **config, **copy; /* --name, --config, --copy */
     char *from;
     char *tree;                       /* of a container whose root is one: create */
@@ -73,6 +74,7 @@ struct worker {
     size_t n_arguments;
     struct store store;
     int makers;      /* the lock that says so, -1 = none */
+    uint64_t memory; /* bytes that it may allocate; 0 = no limit of its own */
     int progress_fd; /* -1 = none */
     usec_t shown;    /* when progress was last reported */
     int output;  /* a directory that `run` may write to, -1 = none; opened by prepare, closed by worker_main()
