@@ -250,6 +250,7 @@ int late_note(struct unpack *u, const char *path, struct archive_entry *entry, s
     struct late_record record = {.path = (uint32_t)strlen(path)};
     struct acl acl;
 
+    acl.version = 0; /* not all of it: there may be a million directories */
     if (entry) {
         ssize_t n = take_default_acl(entry, &acl, e);
         if (n < 0)

@@ -242,7 +242,7 @@ static int run(struct worker *w, struct error *e) {
             return error_set(e, EINVAL, "--timeout=%s", w->options.timeout);
         timeout = seconds * USEC_PER_SEC;
     }
-    w->memory = w->command->makes ? CONFINE_MEMORY : 0;
+    w->memory = w->command && w->command->makes ? CONFINE_MEMORY : 0;
     if (w->options.memory && parse_size(w->options.memory, 1024, &w->memory) < 0)
         return error_set(e, EINVAL, "--memory=%s is no size", w->options.memory);
     r = store_open(w->options.store, true, &w->store, e);
