@@ -70,7 +70,7 @@ setup() {
 @test 'events: progress up to the end, then the image' {
     run -0 davit --json image pull "127.0.0.1:$(port plain)/team/big:1"
     [ "$(jq -rs 'map(select(.event == "progress")) | last | .done == .total' <<<"$output")" = true ]
-    [ "$(jq -rs 'last | .event' <<<"$output")" = image ]
+    [ "$(jq -rs 'map(select(.event == "progress" or .event == "image")) | last | .event' <<<"$output")" = image ]
 }
 
 @test 'an index: the manifest for this machine, or the one that is wanted' {
