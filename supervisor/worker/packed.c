@@ -6,6 +6,7 @@
 #include <fcntl.h>
 
 #include "base/fd.h"
+#include "worker/stream.h"
 
 struct packed {
     struct archive *out;
@@ -23,7 +24,7 @@ DEFINE_CLEANUP(struct packed *, packed_free)
 
 static int refused(struct packed *p, struct error *e) {
     const char *text = archive_error_string(p->out);
-    int number = archive_errno(p->out);
+    int number = archive_lacks_memory(p->out) ? ENOMEM : archive_errno(p->out);
 
     return error_set(
         e, number > 0 ? number : EIO, "writing the layer's %s: %s", p->name, text ? text : "failed");

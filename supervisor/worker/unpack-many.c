@@ -6,6 +6,8 @@
 
 #include "base/hashmap.h"
 
+#define STACK_SIZE (1024 * 1024) /* it counts as memory, used or not */
+
 struct task {
     struct unpacked unpacked;
     struct error error;
@@ -41,7 +43,7 @@ static void work(struct crew *c) {
 
         t->result = c->one(c->userdata, i, &t->unpacked, &t->error);
         t->done = true;
-        if (t->result >= 0)
+        if (t->result >= 0 || t->result == -ENOMEM) /* alone there may be enough: run_again() */
             continue;
         (void)pthread_mutex_lock(&c->lock);
         c->failed = true;
@@ -62,18 +64,36 @@ static size_t processors(void) {
     return sched_getaffinity(0, sizeof(set), &set) < 0 ? 1 : (size_t)CPU_COUNT(&set);
 }
 
+/* Side by side they may have needed more memory than the worker may have (confine.h), where one does not. */
+static void run_again(struct crew *c) {
+    for (size_t i = 0; i < c->n && !c->failed; i++) {
+        struct task *t = &c->tasks[i];
+
+        if (!t->done || t->result != -ENOMEM)
+            continue;
+        t->error = (struct error){};
+        t->result = c->one(c->userdata, i, &t->unpacked, &t->error);
+        c->failed = t->result < 0;
+    }
+}
+
 static void run_all(struct crew *c) {
     size_t wanted = MIN(MIN(processors(), (size_t)UNPACK_THREADS_MAX), c->n), n = 0;
     pthread_t threads[UNPACK_THREADS_MAX];
+    pthread_attr_t attributes;
 
     /* The key of all hash tables is made when it is first needed: not by two threads at once. */
     (void)siphash("", 0);
     /* This thread is one of them; with fewer it only takes longer. */
-    while (n + 1 < wanted && pthread_create(&threads[n], NULL, run, c) == 0)
+    (void)pthread_attr_init(&attributes);
+    (void)pthread_attr_setstacksize(&attributes, STACK_SIZE);
+    while (n + 1 < wanted && pthread_create(&threads[n], &attributes, run, c) == 0)
         n++;
+    (void)pthread_attr_destroy(&attributes);
     work(c);
     while (n > 0)
         (void)pthread_join(threads[--n], NULL);
+    run_again(c);
 }
 
 int unpack_many(size_t n, int (*one)(void *userdata, size_t i, struct unpacked *ret, struct error *e),

@@ -51,6 +51,8 @@ static int archive_failed(struct unpack *u, const char *last, struct error *e) {
             *e = u->error;
         return -u->error.number;
     }
+    if (archive_lacks_memory(u->tar))
+        return error_set(e, ENOMEM, "out of memory");
     const char *text = archive_error_string(u->tar);
     return error_set(e, EBADMSG, "the layer is no tar archive, or a damaged one, %s%s: %s",
         last ? "after " : "", last ? last : "from its start", text ? text : "damaged");

@@ -76,6 +76,19 @@ END
     done
 }
 
+@test "layers that side by side want more memory than the worker has come in one after the other" {
+    umoci init --layout "$D/oci"
+    umoci new --image "$D/oci:x"
+    for n in 1 2 3 4; do
+        head -c 9M /dev/urandom >"$D/f$n"
+        tar -cf "$D/f$n.tar" -C "$D" "f$n"
+        umoci raw add-layer --image "$D/oci:x" "$D/f$n.tar"
+    done
+    skopeo copy -q --dest-compress-format zstd --dest-compress-level 19 "oci:$D/oci:x" "oci:$D/zstd:x"
+    davit image import "$D/zstd" four
+    davit image fsck
+}
+
 @test "a few KiB that become more than the disk holds" {
     mkdir "$D/little"
     mount -t tmpfs -o size=40m tmpfs "$D/little"
