@@ -2,16 +2,18 @@
 /*
  * Storage drivers: how an image's layers and what a container writes become its root file system.
  *
- *   overlay   the kernel puts them together when the container starts (launch/overlay.c); what it writes is
- * in an upper directory of its own btrfs     a tree for each image, put together once; each start gets a
- * snapshot of it vfs       the same on any file system; each start gets a copy, which costs next to nothing
- * where files can share their data (xfs, btrfs), and all of it elsewhere
+ * overlay: the kernel puts them together when the container starts (launch/overlay.c); what it writes is in
+ * an upper directory of its own.
+ *
+ * btrfs: a tree for each image, put together once; each start gets a snapshot of it.
+ *
+ * vfs: the same on any file system; each start gets a copy, which costs next to nothing where files can share
+ * their data (xfs, btrfs), and all of it elsewhere.
  *
  * The last two make *trees*: davit-image does (worker/tree.c), while the unit is preparing. A tree is
- * <upper directory>/root; <upper directory>/chain names what it is a copy of:
- *
- *   STORE/chains/HEX/tree   the layers one over the other; HEX: of the chain's digest, which is the ChainID
- * of the OCI image specification
+ * <upper directory>/root; <upper directory>/chain names what it is a copy of: STORE/chains/HEX/tree, the
+ * layers one over the other. HEX is of the chain's digest, which is the ChainID of the OCI image
+ * specification.
  *
  * gc keeps a chain as long as an image that it keeps has these layers. The launcher is told of a tree by
  * spec->tree and makes it the root as it is.

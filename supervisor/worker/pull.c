@@ -371,6 +371,13 @@ static int pull_tags(
 
 /* ---- by the policy ---- */
 
+static int refuse_missing(struct pull *p, char *const *roots, struct error *e) {
+    _cleanup_free_ char *searched = strv_join(roots, ", ");
+
+    return error_set(e, ENOENT, "no image \"%s\" in %s, and it may not be fetched (policy never)", p->written,
+        isempty(searched) ? "the store" : searched);
+}
+
 int pull_run(struct pull *p, char *const *roots, const struct store *s, struct pull_result **ret,
     size_t *ret_n, struct error *e) {
     enum pull_policy policy = p->options->policy;
@@ -388,8 +395,7 @@ int pull_run(struct pull *p, char *const *roots, const struct store *s, struct p
     case PULL_USE_LOCAL:
         break;
     case PULL_FAIL:
-        r = error_set(
-            e, ENOENT, "no image \"%s\" here, and it may not be fetched (policy never)", p->written);
+        r = refuse_missing(p, roots, e);
         break;
     case PULL_ASK:
         r = pull_one(p, s, result, e);
