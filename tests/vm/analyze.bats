@@ -8,7 +8,7 @@ load lib
     vm_unit slow.service <<'U'
 [Service]
 Type=oneshot
-ExecStart=/bin/sleep 1.5
+ExecStart=/sbin/sleep 1.5
 RemainAfterExit=yes
 [Install]
 WantedBy=multi-user.target
@@ -18,7 +18,7 @@ U
 Description=<&> "last"
 After=slow.service
 [Service]
-ExecStart=/bin/sleep infinity
+ExecStart=/sbin/sleep infinity
 [Install]
 WantedBy=multi-user.target
 U

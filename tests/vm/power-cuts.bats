@@ -17,7 +17,7 @@ WantedBy=multi-user.target
 U
     vm_unit extra.service <<'U'
 [Service]
-ExecStart=/bin/sleep infinity
+ExecStart=/sbin/sleep infinity
 [Install]
 WantedBy=multi-user.target
 U
