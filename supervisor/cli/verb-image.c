@@ -190,8 +190,10 @@ static int find_name(const struct images *images, const char *text, const struct
         r = store_image_find(s, text, ret_manifest, &name, e);
         if (r < 0)
             continue;
-        if (!name)
-            return error_set(e, ENOENT, "no name leads to \"%s\"", text);
+        if (!name) {
+            (void)error_set(e, ENOENT, "no name leads to \"%s\"", text);
+            return -ENOENT;
+        }
         if (!s->writable) {
             (void)error_set(e, EROFS, "\"%s\" is in %s, which is read-only", text, s->path);
             return -EROFS;
