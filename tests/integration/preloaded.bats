@@ -70,7 +70,7 @@ stored() { davit image list --json | jq -r '.[].Names[]' | sort | tr '\n' ' '; }
 }
 
 @test 'what is in no archive is said to be missing, and nothing is left of the search' {
-    cannot_start missing 'no image "nosuch:1" here'
+    cannot_start missing 'no image "nosuch:1" in '
     [ -z "$(ls "$D/state/images/work")" ]
 }
 
