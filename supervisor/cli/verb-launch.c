@@ -5,8 +5,9 @@
  * tells systemd which process is the service now (MAINPID=), and is gone. What a container is comes from its
  * unit file; how it is supervised is the service's business. davit-systemd(7) has the whole picture.
  *
- * The order matters: MAINPID= is in systemd's socket before the child is let go (launch.h's barrier), so even
- * a program that ends at once ends as the main process, with its exit status known.
+ * The order matters: MAINPID= is in systemd's socket before the child is let go (launch.h's barrier), and
+ * READY=1 before its end can be seen (hold_end()), so even a program that ends at once ends as the main
+ * process of a service that was started, with its exit status known.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -17,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include "base/fd.h"
 #include "base/id128.h"
@@ -171,11 +173,35 @@ static void show_remarks(const struct standalone *s) {
         cli_error("%s: %s", standalone_config(s)->name, *remark);
 }
 
+/* systemd takes a main process that ends before READY=1 for one that broke the protocol, and a short program
+ * is faster than we are. The first process of a pid namespace cannot end before everybody in it is reaped: so
+ * we put one there that has ended already, and reap it when all is said. 0: there is none. */
+static pid_t hold_end(int pidfd) {
+    siginfo_t info;
+
+    if (setns(pidfd, CLONE_NEWPID) < 0)
+        return 0;
+    pid_t pid = fork();
+    if (pid < 0)
+        return 0;
+    if (pid == 0)
+        _exit(EXIT_SUCCESS);
+    /* The container does not get to see it alive. */
+    (void)waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT);
+    return pid;
+}
+
+static void let_end(pid_t held) {
+    if (held > 0)
+        (void)waitpid(held, NULL, 0);
+}
+
 /* All that there is to say is said before the child may end: then systemd ends this process too. */
 static int launch(struct standalone *s, int notify_fd, struct error *e) {
     _cleanup_(launcher_closep) struct launcher *l = NULL;
     const struct unit *config = standalone_config(s);
     struct attempt a;
+    pid_t held = 0;
 
     if (prepare_and_begin(&a, &l, s, e) < 0) {
         attempt_done(&a);
@@ -183,12 +209,15 @@ static int launch(struct standalone *s, int notify_fd, struct error *e) {
     }
     show_remarks(s);
     notify_main_process(notify_fd, a.launched.pid, config);
+    if (config->service.notify_access == NOTIFY_NONE)
+        held = hold_end(a.launched.pidfd);
     launch_go(&a.launched);
     int status = EXIT_SUCCESS;
     if (await_program(a.launched.status_fd, e) < 0)
         status = fail(config->name, notify_fd, e);
     else if (config->service.notify_access == NOTIFY_NONE)
         notify(notify_fd, "READY=1");
+    let_end(held);
     launched_done(&a.launched);
     attempt_done(&a);
     return status;

@@ -60,6 +60,22 @@ script_unit() {
     done
 }
 
+@test "a program that has ended before davit says READY=1 ends after it all the same" {
+    command -v strace >/dev/null || skip 'there is no strace'
+    local service=davit-container@late.service file
+    printf '[Container]\nImage=busybox\nExec=/bin/true\n' | sd_unit late.container
+    # What davit launch sends is sent half a second later: -D, so that it stays the child of systemd.
+    file=/run/systemd/system/$service.d/late.conf
+    sd mkdir -p "${file%/*}"
+    printf '[Service]\nExecStart=\nExecStart=%s -D -qq -o /run/late -e inject=sendto:delay_enter=500000 %s\n' "$(command -v strace)" \
+        "$(property davit-container@late ExecStart | sed -E 's/.*argv\[\]=([^;]*) ;.*/\1/')" | sd tee "$file" >/dev/null
+    sd systemctl daemon-reload
+    sd systemctl start davit-container@late
+    grep -q READY=1 <(sd cat /run/late)
+    wait_for 10 has_active davit-container@late inactive
+    has_property davit-container@late Result success
+}
+
 @test "systemctl kill reaches the container, and how it died is known" {
     script_unit kill.container 'trap "echo hangup" HUP; while :; do sleep 0.1; done'
     sd systemctl start davit-container@kill
