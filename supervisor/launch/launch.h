@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The door to launching: a container_spec becomes a process. davit-launch is a thin loop around it; other
- * doors
- * (`davit run`, `davit launch UNIT`) use the same functions.
+ * doors (`davit run`, `davit launch UNIT`) use the same functions.
  *
- *     launcher_open()        once: the process moves to a mount namespace of its own with almost nothing in
- * it, so that cloning it is cheap and no host mount can get into a container launch_begin()         prepares
- * (may block), clones; the child does its steps and waits at the barrier launch_release()       lets the
- * child go on to execve launched_done()        closes what is left; without launch_release() the child leaves
- * without having run
+ * launcher_open(), once: the process moves to a mount namespace of its own with almost nothing in it, so that
+ * cloning it is cheap and no host mount can get into a container.
+ *
+ * launch_begin(): prepares (may block), clones; the child does its steps and waits at the barrier.
+ *
+ * launch_release(): lets the child go on to execve.
+ *
+ * launched_done(): closes what is left; without launch_release() the child leaves without having run.
  *
  * The caller must be single-threaded, privileged, and (for LAUNCH_CLONE_PARENT) have a parent that reaps.
  * Nothing here logs; whatever fails fills a struct error whose step is a word that users see in `davit

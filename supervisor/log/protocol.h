@@ -6,18 +6,22 @@
  * Messages are wire.h rows: u32 type, then the fields.
  *
  *   davitd -> logd
- *     CONFIG  string sink ("journal", "file", "auto"), string directory, u64 max_size (bytes per file), u32
- * max_files,
- *             + an O_DIRECTORY descriptor of the log directory
- *     ADD     u64 stream, string unit, string container, string invocation, string identifier, u32 priority
- *             + the FIFO (O_RDWR | O_NONBLOCK)                       also: new invocation for a known stream
- *     REMOVE  u64 stream     drain what is in the FIFO, flush a partial line, close, answer REMOVED
- *     REOPEN                 reopen files (after rotation by others)
- *                            A davitd that has just started sends CONFIG and all ADDs unasked: the davit-logd
- * that runs has said HELLO to its predecessor. What is known already is merely updated: a FIFO is recognised
- * by its inode, whatever number it has. logd -> davitd HELLO   u32 pid        send CONFIG and all ADDs, and
- * REMOVEs that were not answered REMOVED u64 stream STATS   u64 lines, u64 dropped PROBLEM string text    for
- * `davit status`: sink not writable, disk full, ...; "" = it is over
+ *     CONFIG   string sink ("journal", "file", "auto"), string directory, u64 max_size (bytes per file),
+ *              u32 max_files + an O_DIRECTORY descriptor of the log directory
+ *     ADD      u64 stream, string unit, string container, string invocation, string identifier, u32 priority
+ *              + the FIFO (O_RDWR | O_NONBLOCK); also: a new invocation for a known stream
+ *     REMOVE   u64 stream: drain what is in the FIFO, flush a partial line, close, answer REMOVED
+ *     REOPEN   reopen files (after rotation by others)
+ *
+ *   A davitd that has just started sends CONFIG and all ADDs unasked: the davit-logd that runs has said HELLO
+ *   to its predecessor. What is known already is merely updated: a FIFO is recognised by its inode, whatever
+ *   number it has.
+ *
+ *   logd -> davitd
+ *     HELLO    u32 pid: send CONFIG and all ADDs, and REMOVEs that were not answered
+ *     REMOVED  u64 stream
+ *     STATS    u64 lines, u64 dropped
+ *     PROBLEM  string text for `davit status`: sink not writable, disk full, ...; "" = it is over
  *
  * max_files counts the file that is written to as well; 0 for either limit means the default.
  */
