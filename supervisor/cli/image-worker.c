@@ -3,20 +3,18 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/wait.h>
 
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/parse.h"
+#include "base/spawn.h"
 #include "cli/image-worker.h"
 #include "cli/output.h"
 
 #define PROGRESS_FD 3
 #define BAR_WIDTH 20
 #define LINE_MAX_BYTES (64 * 1024)
-
-extern char **environ;
 
 struct reports {
     struct cli *cli;
@@ -134,20 +132,6 @@ static void read_events(struct reports *p, int fd) {
     (void)fclose(f);
 }
 
-static int spawn(const char *program, char *const *argv, int events, pid_t *ret) {
-    posix_spawn_file_actions_t actions;
-
-    (void)posix_spawn_file_actions_init(&actions);
-    /* The same number twice would leave close-on-exec set; PROGRESS_FD is free or will be. */
-    if (events == PROGRESS_FD)
-        (void)fcntl(events, F_SETFD, 0);
-    else
-        (void)posix_spawn_file_actions_adddup2(&actions, events, PROGRESS_FD);
-    int r = posix_spawn(ret, program, &actions, NULL, argv, environ);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    return -r;
-}
-
 static int wait_for(pid_t pid, const struct reports *p) {
     char buffer[16];
     int status;
@@ -193,7 +177,7 @@ int image_worker_watch(struct cli *c, const char *command, char *const *argument
         cli_error("pipe: %s", errno_text(errno));
         return EXIT_FAILURE;
     }
-    int r = spawn(program, argv, fds[1], &pid);
+    int r = spawn_with_fd(program, argv, NULL, fds[1], PROGRESS_FD, &pid);
     (void)close(fds[1]);
     if (r < 0) {
         (void)close(fds[0]);

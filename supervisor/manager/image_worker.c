@@ -3,11 +3,11 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/wait.h>
 
 #include "base/fd.h"
 #include "base/fs.h"
+#include "base/spawn.h"
 #include "manager/spec_internal.h"
 
 #define LINE_MAX_BYTES (64 * 1024)
@@ -180,20 +180,6 @@ int image_worker_start(struct manager *m, char *const *argv, char **environment,
 
 #define PROGRESS_FD 3
 
-static int spawn(char **argv, char **environment, int progress, pid_t *ret, struct error *e) {
-    posix_spawn_file_actions_t actions;
-
-    (void)posix_spawn_file_actions_init(&actions);
-    /* The same number twice would leave close-on-exec set. */
-    if (progress == PROGRESS_FD)
-        (void)fcntl(progress, F_SETFD, 0);
-    else
-        (void)posix_spawn_file_actions_adddup2(&actions, progress, PROGRESS_FD);
-    int r = posix_spawn(ret, argv[0], &actions, NULL, argv, environment);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    return r > 0 ? error_set_errno(e, r, "%s", argv[0]) : 0;
-}
-
 static int await_end(struct image_worker *w, pid_t pid, struct error *e) {
     char buffer[4096];
     ssize_t n;
@@ -224,7 +210,9 @@ int image_worker_wait(struct manager *m, char *const *argv, char **environment,
     if (pipe2(fds, O_CLOEXEC) < 0)
         return error_set_errno(e, errno, "pipe");
     w.pipe = fds[0];
-    int r = spawn(whole, environment ? environment : environ, fds[1], &pid, e);
+    int r = spawn_with_fd(whole[0], whole, environment, fds[1], PROGRESS_FD, &pid);
+    if (r < 0)
+        (void)error_set_errno(e, r, "%s", whole[0]);
     (void)close(fds[1]);
     if (r >= 0)
         r = await_end(&w, pid, e);
