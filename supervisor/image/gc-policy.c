@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "image/gc-policy.h"
 
-#include <fcntl.h>
-#include <libconfig.h>
-
-#include "base/fs.h"
 #include "base/parse.h"
-
-#define CONFIG_MAX (1024 * 1024)
+#include "image/config-file.h"
 
 void gc_policy_done(struct gc_policy *p) {
     free(p->limit);
@@ -47,26 +42,16 @@ static void take_automatic(const config_t *config, bool *field) {
 
 int gc_policy_read(const char *path, struct gc_policy *ret, struct error *e) {
     _cleanup_(gc_policy_done) struct gc_policy p = {.automatic = true};
-    _cleanup_free_ char *text = NULL;
     config_t config;
 
-    int r = file_read(AT_FDCWD, path, CONFIG_MAX, &text, NULL);
-    if (r < 0 && r != -ENOENT)
-        return error_set_errno(e, r, "%s", path);
-    r = 0;
-    if (text) {
-        config_init(&config);
-        if (config_read_string(&config, text) != CONFIG_TRUE)
-            r = error_set(
-                e, EINVAL, "%s:%d: %s", path, config_error_line(&config), config_error_text(&config));
-        else if (take_text(&config, "image_limit", &p.limit) < 0 ||
-                 take_text(&config, "image_unused_for", &p.unused_for) < 0 ||
-                 take_text(&config, "storage_driver", &p.driver) < 0)
-            r = error_set(e, ENOMEM, "out of memory");
-        else
-            take_automatic(&config, &p.automatic);
-        config_destroy(&config);
-    }
+    int r = config_file_read(path, &config, e);
+    if (r >= 0 && (take_text(&config, "image_limit", &p.limit) < 0 ||
+                      take_text(&config, "image_unused_for", &p.unused_for) < 0 ||
+                      take_text(&config, "storage_driver", &p.driver) < 0))
+        r = error_set(e, ENOMEM, "out of memory");
+    if (r >= 0)
+        take_automatic(&config, &p.automatic);
+    config_destroy(&config);
     if (r < 0)
         return r;
     *ret = p;

@@ -2,12 +2,10 @@
 #include "image/registries.h"
 
 #include <ctype.h>
-#include <fcntl.h>
-#include <libconfig.h>
 
 #include "base/fs.h"
+#include "image/config-file.h"
 
-#define CONFIG_MAX (1024U * 1024)
 #define PARALLEL_DEFAULT 3
 #define PARALLEL_MAX 16
 #define DOCKER_HUB "docker.io"
@@ -282,25 +280,14 @@ static int add_defaults(struct registries *r) {
 
 int registries_read(const char *path, struct registries *ret, struct error *e) {
     _cleanup_(registries_done) struct registries list;
-    _cleanup_free_ char *text = NULL;
     config_t config;
-    int r;
 
     registries_init(&list);
-    r = file_read(AT_FDCWD, path, CONFIG_MAX, &text, NULL);
-    if (r < 0 && r != -ENOENT)
-        return error_set_errno(e, r, "%s", path);
-    r = 0;
-    if (text) {
-        config_init(&config);
-        if (config_read_string(&config, text) != CONFIG_TRUE)
-            r = error_set(
-                e, EINVAL, "%s:%d: %s", path, config_error_line(&config), config_error_text(&config));
-        const config_setting_t *s = r < 0 ? NULL : config_lookup(&config, "registries");
-        if (s)
-            r = registries_parse(s, path, &list, e);
-        config_destroy(&config);
-    }
+    int r = config_file_read(path, &config, e);
+    const config_setting_t *s = r < 0 ? NULL : config_lookup(&config, "registries");
+    if (s)
+        r = registries_parse(s, path, &list, e);
+    config_destroy(&config);
     if (r >= 0 && add_defaults(&list) < 0)
         r = error_set(e, ENOMEM, "out of memory");
     if (r < 0)
