@@ -24,6 +24,7 @@ struct fetches {
     size_t n;
     unsigned parallel, running;
     const struct fetch_progress *progress;
+    const struct fetch_receiver *receiver; /* may be NULL */
     usec_t reported_at;
 };
 
@@ -46,6 +47,12 @@ static void report(struct fetches *all, bool now) {
     all->progress->report(all->progress->userdata, done, total);
 }
 
+static void set_done(struct fetches *all, struct fetch *f) {
+    f->done = true;
+    if (all->receiver)
+        all->receiver->arrived(all->receiver->userdata, (size_t)(f - all->list));
+}
+
 static int start_transfer(struct fetches *all, struct fetch *f, struct error *e) {
     return registry_blob_start(all->registry, f->blob->digest, take, f, &f->writer.offset, &f->transfer, e);
 }
@@ -58,7 +65,7 @@ static int finish(struct fetches *all, struct fetch *f, struct error *e) {
         return start_transfer(all, f, e);
     if (r < 0)
         return r;
-    f->done = true;
+    set_done(all, f);
     all->running--;
     report(all, true);
     return 0;
@@ -68,7 +75,7 @@ static int begin(struct fetches *all, struct fetch *f, struct error *e) {
     int r = blob_begin(all->store, f->blob->digest, f->blob->size, &f->writer, e);
 
     if (r == -EEXIST) {
-        f->done = true;
+        set_done(all, f);
         return 0;
     }
     if (r == -EBUSY) {
@@ -101,6 +108,8 @@ static int turn(struct fetches *all, struct error *e) {
     usec_t now = now_monotonic();
     int r = 0;
 
+    if (all->receiver && all->receiver->stops(all->receiver->userdata))
+        return error_set(e, ECANCELED, "nothing more is wanted");
     for (size_t i = 0; i < all->n && r >= 0; i++) {
         struct fetch *f = &all->list[i];
 
@@ -122,8 +131,14 @@ static void forget(struct fetches *all) {
 }
 
 int fetch_blobs(struct registry *r, const struct store *s, const struct oci_descriptor *const *wanted,
-    size_t n, unsigned parallel, const struct fetch_progress *progress, struct error *e) {
-    struct fetches all = {.registry = r, .store = s, .n = n, .parallel = parallel, .progress = progress};
+    size_t n, unsigned parallel, const struct fetch_progress *progress,
+    const struct fetch_receiver *receiver, struct error *e) {
+    struct fetches all = {.registry = r,
+        .store = s,
+        .n = n,
+        .parallel = parallel,
+        .progress = progress,
+        .receiver = receiver};
     int q = 0;
 
     all.list = calloc(n + 1, sizeof(*all.list));

@@ -135,7 +135,7 @@ static int fetch_config(
     const struct fetch_progress silent = {0};
     _cleanup_free_ char *text = NULL;
     size_t n;
-    int r = fetch_blobs(i->registry, i->store, wanted, 1, 1, &silent, e);
+    int r = fetch_blobs(i->registry, i->store, wanted, 1, 1, &silent, NULL, e);
 
     if (r >= 0)
         r = blob_read(i->store, m->config.digest, OCI_CONFIG_MAX, &text, &n, e);
@@ -163,6 +163,7 @@ static int check_platform(struct pull_image *i, const struct oci_config *c, stru
 
 /* ---- layers ---- */
 
+/* Each is unpacked as soon as its blob is there, while others are still on their way. */
 struct layers {
     const struct store *store;
     const struct oci_manifest *manifest;
@@ -171,12 +172,10 @@ struct layers {
     char **wanted_ids; /* their diffIDs, borrowed */
     size_t n_wanted;
     struct unpacked *unpacked;
-    size_t n_unpacked;
+    struct crew *crew;
 };
 
 static void layers_done(struct layers *l) {
-    for (size_t k = 0; k < l->n_unpacked; k++)
-        unpacked_abort(&l->unpacked[k]);
     free(l->unpacked);
     free(l->wanted_ids);
     free(l->wanted);
@@ -211,52 +210,91 @@ static int find_missing(struct pull_image *i, struct layers *l, struct error *e)
     return 0;
 }
 
+/* A blob in the store, for as long as anybody wants what is in it. */
+struct blob_source {
+    struct file_source file;
+    const struct layers *layers;
+    struct layer_source source;
+};
+
+static ssize_t read_blob(void *userdata, const void **ret_data, struct error *e) {
+    struct blob_source *b = userdata;
+
+    if (crew_stops(b->layers->crew))
+        return error_set(e, ECANCELED, "another layer has failed");
+    return b->file.source.read(b->file.source.userdata, ret_data, e);
+}
+
 static int unpack_layer(void *userdata, size_t i, struct unpacked *ret, struct error *e) {
     const struct layers *l = userdata;
     const struct oci_descriptor *d = l->wanted[i];
     const struct unpack_expected expected = {
         .blob = d->digest, .diff_id = l->wanted_ids[i], .blob_size = d->size, .media_type = d->media_type};
-    struct file_source file;
+    struct blob_source b = {.layers = l, .source = {read_blob, &b}};
     _cleanup_close_ int fd = blob_open(l->store, d->digest, NULL, e);
 
     if (fd < 0)
         return fd;
-    file_source_init(&file, fd, 0, d->size);
-    int r = layer_unpack(l->store, &file.source, &expected, NULL, NULL, ret, e);
+    file_source_init(&b.file, fd, 0, d->size);
+    int r = layer_unpack(l->store, &b.source, &expected, NULL, NULL, ret, e);
     return r < 0 ? error_prefix(e, "layer %s", d->digest) : 0;
 }
 
-static int unpack_missing(struct pull_image *i, struct layers *l, struct error *e) {
-    int r = unpack_many(l->n_wanted, unpack_layer, l, l->unpacked, &l->n_unpacked, e);
-    if (r < 0)
-        return r;
-    size_t n = l->n_unpacked;
-    l->n_unpacked = 0; /* all of them are over, whatever happens */
-    return unpacked_commit(i->store, l->config->diff_ids, l->unpacked, n, e);
+static void on_arrived(void *userdata, size_t i) {
+    const struct layers *l = userdata;
+
+    crew_add(l->crew, i);
+}
+
+static bool is_unwanted(void *userdata) {
+    const struct layers *l = userdata;
+
+    return crew_stops(l->crew);
 }
 
 /* Unpacked, a layer is of no use as an archive any more. */
-static void remove_archives(struct pull_image *i, const struct layers *l) {
+static void remove_archives(const struct layers *l) {
     for (size_t k = 0; k < l->n_wanted; k++) {
         _cleanup_free_ char *path = strf("blobs/sha256/%s", digest_hex(l->wanted[k]->digest));
 
         if (path)
-            (void)unlinkat(i->store->fd, path, 0);
+            (void)unlinkat(l->store->fd, path, 0);
     }
+}
+
+/* What fetching came to, r, is an error of its own unless it was ended because a layer could not be unpacked.
+ * After a failure no layer gets its place; the blobs that have come are there for the next try. */
+static int end_layers(struct layers *l, int r, struct error *e) {
+    struct error failure = {};
+    size_t n;
+
+    int unpacked = crew_end(l->crew, r < 0, l->unpacked, &n, &failure);
+    if (unpacked < 0 && (r >= 0 || r == -ECANCELED)) {
+        r = unpacked;
+        *e = failure;
+    }
+    if (r >= 0)
+        r = unpacked_commit(l->store, l->config->diff_ids, l->unpacked, n, e);
+    else
+        for (size_t k = 0; k < n; k++)
+            unpacked_abort(&l->unpacked[k]);
+    if (r >= 0)
+        remove_archives(l);
+    return r;
 }
 
 static int fetch_layers(struct pull_image *i, const struct oci_manifest *m, const struct oci_config *c,
     const struct fetch_progress *progress, struct error *e) {
     _cleanup_(layers_done) struct layers l = {.store = i->store, .manifest = m, .config = c};
+    const struct fetch_receiver receiver = {on_arrived, is_unwanted, &l};
     int r = find_missing(i, &l, e);
 
     if (r >= 0)
-        r = fetch_blobs(i->registry, i->store, l.wanted, l.n_wanted, i->parallel, progress, e);
-    if (r >= 0)
-        r = unpack_missing(i, &l, e);
-    if (r >= 0)
-        remove_archives(i, &l);
-    return r;
+        r = crew_start(l.n_wanted, unpack_layer, &l, &l.crew, e);
+    if (r < 0)
+        return r;
+    r = fetch_blobs(i->registry, i->store, l.wanted, l.n_wanted, i->parallel, progress, &receiver, e);
+    return end_layers(&l, r, e);
 }
 
 /* ---- the whole ---- */

@@ -2,10 +2,11 @@
 """Registries that misbehave, and a proxy that can be held.
 
 registry-fake.py PORT-FILE REQUEST-LOG [--port N] --proxy PORT [--gate FILE]
-registry-fake.py PORT-FILE REQUEST-LOG --layout DIRECTORY
+registry-fake.py PORT-FILE REQUEST-LOG --layout DIRECTORY [--gate FILE]
 
 As a proxy it passes requests on to the registry at PORT; while FILE exists, blobs larger than 1 MiB wait. With a layout, its image
-"web" is served under many names, each with a fault of its own: see FAULTS.
+"web" (or "big") is served under many names, each with a fault of its own; of those that are held, a large blob stops in its middle
+while FILE exists.
 """
 import argparse
 import hashlib
@@ -77,13 +78,14 @@ def changed(data):
     return data[:-1] + bytes([data[-1] ^ 1])
 
 
+NO_TAR = b"no archive" * 1000
 INNER = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": []}).encode()
 
 
 def manifest_of(case):
     """The manifest that a case serves for its only tag."""
     index = json.load(open(os.path.join(options.layout, "index.json"), encoding="ascii"))
-    tag = "big" if case.startswith(("cut", "wrong-range")) else "web"
+    tag = "big" if case.startswith(("cut", "wrong-range", "held")) else "web"
     digest = [m["digest"] for m in index["manifests"] if m["annotations"]["org.opencontainers.image.ref.name"] == tag][0]
     manifest = json.loads(blob(digest))
     layer = manifest["layers"][-1]
@@ -107,6 +109,8 @@ def manifest_of(case):
     elif case == "index-of-index":
         manifest = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [
             {"mediaType": INDEX, "digest": "sha256:" + hashlib.sha256(INNER).hexdigest(), "size": len(INNER)}]}
+    elif case == "held-no-tar":
+        manifest["layers"][0].update(digest="sha256:" + hashlib.sha256(NO_TAR).hexdigest(), size=len(NO_TAR))
     elif case == "two-kinds":
         manifest["manifests"] = [{"mediaType": MANIFEST, "digest": digest, "size": 10}]
     return json.dumps(manifest).encode()
@@ -197,7 +201,7 @@ class Hostile(Base):
             self.close_connection = True
 
     def blob(self, case, digest):
-        data = blob(digest)
+        data = NO_TAR if digest == "sha256:" + hashlib.sha256(NO_TAR).hexdigest() else blob(digest)
         n = self.nth((case, digest))
         large = len(data) > 1 << 20
         if case == "wrong-blob":
@@ -208,6 +212,8 @@ class Hostile(Base):
             self.answer(401, b"", {"WWW-Authenticate": f'Bearer realm="http://127.0.0.1:{port}/token/expired"'})
         elif case.startswith(("cut", "wrong-range")) and large:
             self.cut(case, data, n)
+        elif case.startswith("held") and len(data) > 4 << 20:
+            self.hold(case, data)
         else:
             self.answer(200, data)
 
@@ -229,6 +235,19 @@ class Hostile(Base):
             self.answer(206, data, {"Content-Range": f"bytes 0-{len(data) - 1}/{len(data)}"})
         else:
             self.answer(200, data)
+
+    def hold(self, case, data):
+        """The first half, and the other one when the gate is open; or none."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data[: len(data) // 2])
+        self.wfile.flush()
+        while os.path.exists(options.gate):
+            time.sleep(0.05)
+        if case != "held-lost":
+            self.wfile.write(data[len(data) // 2:])
+        self.close_connection = True
 
 
 port = 0

@@ -9,14 +9,16 @@ setup_file() {
     [ "$(id -u)" = 0 ] || skip 'needs root'
     davit_new
     python3 "$BATS_TEST_DIRNAME/oci-layout.py" "$D/layout" "$(command -v busybox)"
-    fake_start fake --layout "$D/layout"
+    fake_start fake --layout "$D/layout" --gate "$D/gate"
     printf 'registries = { search = []; registry = ( { prefix = "127.0.0.1:%s"; plain_http = true; } ); };\n' "$(port fake)" >"$D/davit.conf"
 }
 teardown_file() { registry_teardown; }
 setup() {
     fresh_store
+    rm -f "$D/gate"
     : >"$D/fake.requests"
 }
+teardown() { rm -f "$D/gate"; }
 # fetch CASE [OPTION...]
 fetch() {
     local case=$1
@@ -145,4 +147,63 @@ taken() {
     # The same layer, from somebody who sends it.
     taken cut
     grep 'blobs.*range=bytes=[1-9]' "$D/fake.requests" | grep -q '/cut/'
+}
+
+# ---- a layer is unpacked while others are on their way ----
+
+# fetch_held CASE: begins a pull whose second blob stops in the middle; $puller
+fetch_held() {
+    touch "$D/gate"
+    "$DAVIT_BUILD/davit" image pull --retry 0 "127.0.0.1:$(port fake)/$1:1" >"$D/held.log" 2>&1 3>&- &
+    puller=$!
+}
+# A recipe is written to its end when its layer's unpacking is over.
+first_unpacked() {
+    local recipe
+    for recipe in "$D"/state/images/work/*/recipe; do
+        if zstd -qt "$recipe" 2>/dev/null && [ -e "${recipe%recipe}tree/bin/sh" ]; then return 0; fi
+    done
+    return 1
+}
+half_there() { [ -n "$(find "$D/state/images/work" -name 'blob-*' -size +1900k)" ]; }
+
+@test 'the first layer is unpacked before the second blob has come to its end' {
+    fetch_held held
+    wait_for 60 first_unpacked
+    wait_for 60 half_there
+    [ -e "$D/gate" ]
+    [ "$(layers)" = 0 ]
+    rm "$D/gate"
+    wait "$puller" || { cat "$D/held.log"; false; }
+    [ "$(layers)" = 2 ]
+    no_leftovers
+    [ "$(ls "$D/state/images/blobs/sha256" | wc -l)" = 2 ] # manifest and configuration: no archive is kept
+}
+
+@test 'a layer that cannot be unpacked ends the fetching of the others' {
+    fetch_held held-no-tar
+    status=0
+    wait "$puller" || status=$?
+    [ -e "$D/gate" ] # the second blob has not ended by itself
+    [ "$status" = 1 ]
+    says "$(cat "$D/held.log")" "layer sha256:$(python3 -c 'import hashlib; print(hashlib.sha256(b"no archive" * 1000).hexdigest())')"
+    says "$(cat "$D/held.log")" 'no tar archive'
+    [ "$(layers)" = 0 ]
+    no_leftovers
+}
+
+@test 'a blob that does not come ends the unpacking of the others, and the next pull goes on' {
+    fetch_held held-lost
+    wait_for 60 first_unpacked
+    rm "$D/gate"
+    status=0
+    wait "$puller" || status=$?
+    [ "$status" = 1 ]
+    says "$(cat "$D/held.log")" 'held-lost/blobs/sha256:'
+    [ "$(layers)" = 0 ]
+    no_leftovers
+    half_there
+    taken cut
+    [ "$(layers)" = 2 ]
+    [ "$(grep -c '/cut/blobs/' "$D/fake.requests")" -le 3 ] # the configuration and the first layer were there
 }
