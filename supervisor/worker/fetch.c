@@ -131,14 +131,10 @@ static void forget(struct fetches *all) {
 }
 
 int fetch_blobs(struct registry *r, const struct store *s, const struct oci_descriptor *const *wanted,
-    size_t n, unsigned parallel, const struct fetch_progress *progress,
-    const struct fetch_receiver *receiver, struct error *e) {
-    struct fetches all = {.registry = r,
-        .store = s,
-        .n = n,
-        .parallel = parallel,
-        .progress = progress,
-        .receiver = receiver};
+    size_t n, unsigned parallel, const struct fetch_progress *progress, const struct fetch_receiver *receiver,
+    struct error *e) {
+    struct fetches all = {
+        .registry = r, .store = s, .n = n, .parallel = parallel, .progress = progress, .receiver = receiver};
     int q = 0;
 
     all.list = calloc(n + 1, sizeof(*all.list));

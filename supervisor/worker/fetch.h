@@ -13,12 +13,12 @@ struct fetch_progress {
 /* Who takes blobs up as they come, while others are still on their way. */
 struct fetch_receiver {
     void (*arrived)(void *userdata, size_t i); /* wanted[i] is in the store */
-    bool (*stops)(void *userdata);             /* nothing more is wanted; asked about once a second at least */
+    bool (*stops)(void *userdata); /* nothing more is wanted; asked about once a second at least */
     void *userdata;
 };
 
 /* All of wanted are in the store afterwards, or there is an error; what came in until then stays for the next
  * try. Blobs that another process is fetching are waited for. receiver may be NULL; -ECANCELED if it stops. */
 int fetch_blobs(struct registry *r, const struct store *s, const struct oci_descriptor *const *wanted,
-    size_t n, unsigned parallel, const struct fetch_progress *progress,
-    const struct fetch_receiver *receiver, struct error *e);
+    size_t n, unsigned parallel, const struct fetch_progress *progress, const struct fetch_receiver *receiver,
+    struct error *e);

@@ -18,7 +18,8 @@ typedef int (*unpack_one_t)(void *userdata, size_t i, struct unpacked *ret, stru
 
 /* Calls `one` for each i < n, but for nothing more once one has failed. ret has room for n and gets them in
  * order, up to the first that failed, whose -errno and *e are the result. */
-int unpack_many(size_t n, unpack_one_t one, void *userdata, struct unpacked *ret, size_t *ret_n, struct error *e);
+int unpack_many(
+    size_t n, unpack_one_t one, void *userdata, struct unpacked *ret, size_t *ret_n, struct error *e);
 
 struct crew;
 int crew_start(size_t n, unpack_one_t one, void *userdata, struct crew **ret, struct error *e);
