@@ -97,7 +97,7 @@ bool utf8_is_valid(const char *s, size_t n) {
 /* Levenshtein distance, one row of the table at a time. */
 unsigned edit_distance(const char *a, const char *b) {
     size_t n = strlen(a), m = strlen(b);
-    unsigned row[EDIT_DISTANCE_MAX + 1];
+    unsigned rows[3][EDIT_DISTANCE_MAX + 1], *above2 = rows[0], *above = rows[1], *row = rows[2];
 
     if (n > EDIT_DISTANCE_MAX || m > EDIT_DISTANCE_MAX)
         return UINT_MAX;
@@ -105,12 +105,16 @@ unsigned edit_distance(const char *a, const char *b) {
     for (size_t j = 0; j <= m; j++)
         row[j] = (unsigned)j;
     for (size_t i = 1; i <= n; i++) {
-        unsigned diagonal = row[0];
+        unsigned *unused = above2;
+        above2 = above;
+        above = row;
+        row = unused;
         row[0] = (unsigned)i;
         for (size_t j = 1; j <= m; j++) {
-            unsigned replaced = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            row[j] = MIN(replaced, MIN(row[j], row[j - 1]) + 1);
+            unsigned replaced = above[j - 1] + (a[i - 1] != b[j - 1]);
+            row[j] = MIN(replaced, MIN(above[j], row[j - 1]) + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) /* "strat" for "start" */
+                row[j] = MIN(row[j], above2[j - 2] + 1);
         }
     }
     return row[m];

@@ -42,8 +42,8 @@ char *strstrip(char *s);
 char *octal_unescape(char *s);
 /* True if s is valid UTF-8 of n bytes without NUL. */
 bool utf8_is_valid(const char *s, size_t n);
-/* Number of single-character edits from a to b, for "did you mean". Strings over 64 bytes count as far away.
- */
+/* Number of edits from a to b, for "did you mean": a character more, less or another one, or two that have changed
+ * places. Strings over 64 bytes count as far away. */
 unsigned edit_distance(const char *a, const char *b);
 
 /* ---- strv ---- */

@@ -25,7 +25,8 @@ enum {
 
 struct cli_options {
     bool help, version, json, quiet, no_pager, plain;
-    const char *format;
+    const char *format, *type, *state, *drop_in, *tail;
+    bool no_legend, value, no_stream, reverse, after, before, runtime, full, from_stdin;
     bool archive;
     unsigned force; /* how often it was said */
     bool no_wall;
@@ -43,8 +44,8 @@ struct cli_options {
     bool all_tags, password_stdin;
     const char *policy, *platform, *os, *arch, *variant, *authfile, *creds, *cert_dir, *tls_verify, *retry,
         *retry_delay, *username, *pull;
-    char **properties, **env, **env_files, **volumes, **mounts, **tmpfs, **cap_add, **cap_drop, **ulimits,
-        **devices;
+    char **units, **properties, **env, **env_files, **volumes, **mounts, **tmpfs, **cap_add, **cap_drop,
+        **ulimits, **devices;
     char **group_add, **labels, **annotations, **dns, **add_host, **sysctl, **security_opt, **unit_properties;
 };
 
@@ -123,6 +124,14 @@ json_t *unit_parameter(const char *unit);
 /* {"unit": ..., NAME: value} */
 json_t *unit_parameters(const char *unit, const char *name, json_t *value);
 
+/* ---- patterns.c ---- */
+
+/* "web" means web.container too, as everywhere. */
+bool unit_name_matches(const char *name, const char *pattern);
+/* Where the verb takes patterns and some of the words are: *ret has the names of all units that are meant, once each
+ * (possibly none). *ret is untouched where there is nothing to be done. -errno (explained). */
+int cli_patterns_expand(struct cli *c, char **words, size_t n, char ***ret);
+
 /* ---- verbs ---- */
 
 int verb_status(struct cli *c, char **arguments, size_t n);
@@ -177,6 +186,17 @@ int verb_exit(struct cli *c, char **arguments, size_t n);
 int verb_end(struct cli *c, char **arguments, size_t n);
 int verb_isolate(struct cli *c, char **arguments, size_t n);
 int verb_help(struct cli *c, char **arguments, size_t n);
+int verb_wait(struct cli *c, char **arguments, size_t n);
+int verb_stats(struct cli *c, char **arguments, size_t n);
+int verb_top(struct cli *c, char **arguments, size_t n);
+int verb_reload_or_restart(struct cli *c, char **arguments, size_t n);
+int verb_list_dependencies(struct cli *c, char **arguments, size_t n);
+int verb_list_unit_files(struct cli *c, char **arguments, size_t n);
+int verb_is_system_running(struct cli *c, char **arguments, size_t n);
+int verb_get_default(struct cli *c, char **arguments, size_t n);
+int verb_mask(struct cli *c, char **arguments, size_t n);
+int verb_edit(struct cli *c, char **arguments, size_t n);
+int verb_reenable(struct cli *c, char **arguments, size_t n);
 
 /* ---- ending.c ---- */
 
@@ -203,6 +223,12 @@ int when_parse(const char *s, usec_t now, usec_t default_unit, usec_t *ret);
 /* shutdown, halt, ...: True if name is one of the names that other inits install; then the whole command line
  * is theirs, and *ret the exit status. */
 bool cli_link(struct cli *c, const char *name, int argc, char **argv, int *ret);
+
+/* ---- verb-unit-files.c ---- */
+
+/* Says what was done to unit files, one line each. davitd learns of it when it is there; when it is not, it will see
+ * them when it comes. */
+void cli_files_changed(const struct cli *c, char *const *changes);
 
 /* Queues jobs of one kind for several units and waits for them all: what `enable --now` shares with `start`.
  */

@@ -158,8 +158,9 @@ int verb_end(struct cli *c, _unused_ char **arguments, _unused_ size_t n) {
     return cli_end(c, &call);
 }
 
-int verb_isolate(struct cli *c, _unused_ char **arguments, _unused_ size_t n) {
-    _cleanup_free_ char *target = strf("%s.target", c->verb->name);
+/* isolate UNIT; rescue and emergency are those targets. */
+int verb_isolate(struct cli *c, char **arguments, size_t n) {
+    _cleanup_free_ char *target = n > 0 ? strdup(arguments[0]) : strf("%s.target", c->verb->name);
     char *units[] = {target, NULL};
 
     c->options.mode = "isolate";

@@ -131,6 +131,19 @@ static const char *nearest_verb(const char *written) {
 
 /* ---- one command line ---- */
 
+/* `-o json`, as other tools have it, is --json. Of logs it is a mode among others, of save and export a file. */
+static bool output_settle(struct cli *c) {
+    const char *output = c->options.output;
+
+    if (!output || c->verb->function == verb_logs || c->verb->function == verb_image_save ||
+        c->verb->function == verb_export)
+        return true;
+    c->options.json = startswith(output, "json") != NULL;
+    if (!c->options.json && !streq(output, "short") && !streq(output, "text"))
+        cli_error("-o of %s is text or json, not \"%s\"", c->verb->name, output);
+    return c->options.json || streq(output, "short") || streq(output, "text");
+}
+
 static int verb_dispatch(struct cli *c, int argc, char **argv) {
     const struct verb *v = c->verb;
     int failure = v->program ? EXIT_DAVIT_FAILED : EXIT_FAILURE;
@@ -141,6 +154,8 @@ static int verb_dispatch(struct cli *c, int argc, char **argv) {
         print_verb_help(v);
         return EXIT_SUCCESS;
     }
+    if (!output_settle(c))
+        return failure;
     size_t n = (size_t)(argc - first);
     if (n < v->min || n > v->max) {
         cli_error("%s %s", v->name, n > v->max ? "takes fewer arguments" : "needs more arguments");
@@ -155,7 +170,40 @@ static int verb_dispatch(struct cli *c, int argc, char **argv) {
     }
     if (c->options.runtime_dir && free_and_strdup(&c->paths.runtime, c->options.runtime_dir) < 0)
         return failure;
-    return v->function(c, argv + first, n);
+    _cleanup_strv_free_ char **names = NULL;
+    if (cli_patterns_expand(c, argv + first, n, &names) < 0)
+        return failure;
+    if (!names)
+        return v->function(c, argv + first, n);
+    /* Patterns that match nothing: nothing to be done, and none of it has failed. */
+    return *names ? v->function(c, names, strv_length(names)) : EXIT_SUCCESS;
+}
+
+/* What those who come from elsewhere type, and what it is here. */
+static const char *foreign_verb(const char *word) {
+    static const struct {
+        const char *word, *hint;
+    } foreign[] = {
+        {"attach", "'davit logs -f UNIT' follows its output, 'davit exec -it UNIT sh' opens a shell in it"},
+        {"build", "'davit image import' takes what buildah or docker have built; 'davit image create' adds "
+                  "files to an image"},
+        {"create", "write a unit file and 'davit start' it, or 'davit run -d' a one-off container"},
+        {"rm", "'davit stop' ends a container and removes what it has written; a unit is there as long as "
+               "its file"},
+        {"down", "'davit stop' with the units, or a target that they are PartOf="},
+        {"up", "'davit start' with the units, or a target that Wants= them"},
+        {"preset", "'davit enable' and 'davit disable'; containers with an [Install] section are enabled by "
+                   "being there"},
+        {"set-property",
+            "'davit edit UNIT' writes a drop-in, 'davit edit --runtime' one until the next boot"},
+        {"set-default", "default_target in davit.conf says which it is"},
+        {"rename", "a container is called after its unit's file; ContainerName= is its name in the journal"},
+        {"update", "'davit edit UNIT', then 'davit restart UNIT'"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(foreign); i++)
+        if (streq(word, foreign[i].word))
+            return foreign[i].hint;
+    return NULL;
 }
 
 /* second: the word behind it, or NULL */
@@ -170,7 +218,11 @@ static int no_such_verb(const char *word, const char *second) {
         return asked ? EXIT_SUCCESS : EXIT_FAILURE;
     }
     _cleanup_free_ char *two = family ? strf("%s %s", word, second) : strdup(word);
-    const char *nearest = nearest_verb(two ?: word);
+    const char *hint = foreign_verb(word), *nearest = nearest_verb(two ?: word);
+    if (hint) {
+        cli_error("there is no verb \"%s\": %s", word, hint);
+        return EXIT_FAILURE;
+    }
     cli_error("there is no verb \"%s\"%s%s%s", two ?: word, nearest ? " (did you mean " : "", nearest ?: "",
         nearest ? "?)" : "");
     return EXIT_FAILURE;

@@ -32,6 +32,9 @@ enum color state_color(const char *active);
 /* "5min ago", "3h 2min ago", "just now". Returns buffer. */
 const char *time_ago(usec_t realtime, usec_t now, char buffer[static TIMESPAN_MAX + 8]);
 
+/* A process's command line, printable; "" for a kernel thread, NULL where there is no such process. */
+char *process_text(int64_t pid);
+
 /* ---- tables ---- */
 
 enum { TABLE_COLUMNS_MAX = 12 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * start, stop, restart, try-restart, reload. A connection answers in order, so several units get one
+ * start, stop, restart, try-restart, reload, reload-or-restart. A connection answers in order, so several units get one
  * connection each: all jobs are queued before the first is waited for, and dependencies between the units are
  * seen as a whole.
  */
@@ -157,6 +157,40 @@ int cli_run_jobs(struct cli *c, const char *verb, char *const *units, size_t n) 
         at += AT_ONCE;
     }
     return status;
+}
+
+/* ---- reload-or-restart ---- */
+
+/* True if the unit runs and has a way to reload. What cannot be asked for is found out by the job. */
+static bool can_reload(struct client *client, const char *unit) {
+    struct client_reply reply = {};
+    bool can = false;
+    if (client_call(client, "io.davit.Unit.Describe", unit_parameter(unit), USEC_INFINITY, &reply, NULL) >=
+        0) {
+        json_t *u = json_object_get(reply.parameters, "unit");
+        const char *active = json_text(u, "active");
+        can = json_flag(u, "can_reload") && (streq(active, "active") || streq(active, "reloading"));
+    }
+    client_reply_done(&reply);
+    return can;
+}
+
+int verb_reload_or_restart(struct cli *c, char **arguments, size_t n) {
+    _cleanup_(client_freep) struct client *client = NULL;
+    _cleanup_strv_free_ char **reload = NULL, **restart = NULL;
+    struct error e = {};
+
+    if (client_open(c->paths.runtime, true, &client, &e) < 0) {
+        cli_error("%s", e.text);
+        return EXIT_FAILURE;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (strv_append(can_reload(client, arguments[i]) ? &reload : &restart, arguments[i]) < 0)
+            return EXIT_FAILURE;
+    int status = cli_run_jobs(c, "reload", reload, strv_length(reload));
+    int other = cli_run_jobs(c, streq(c->verb->name, "reload-or-restart") ? "restart" : "try-restart",
+        restart, strv_length(restart));
+    return other != EXIT_SUCCESS ? other : status;
 }
 
 int verb_job(struct cli *c, char **arguments, size_t n) {

@@ -1,30 +1,44 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* list, jobs. */
-#include <fnmatch.h>
-
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/output.h"
 
-/* "web" means web.container too, as everywhere. */
 static bool name_matches(const char *name, char **patterns, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        if (fnmatch(patterns[i], name, 0) == 0)
+    for (size_t i = 0; i < n; i++)
+        if (unit_name_matches(name, patterns[i]))
             return true;
-        _cleanup_free_ char *with_suffix = strf("%s.*", patterns[i]);
-        if (with_suffix && fnmatch(with_suffix, name, 0) == 0)
-            return true;
-    }
     return n == 0;
+}
+
+/* True if there is no list, or word is in "A,B". */
+static bool is_listed(const char *list, const char *word) {
+    size_t n = strlen(word);
+
+    for (const char *p = list ?: word; *p; p += strspn(p, ", ")) {
+        size_t length = strcspn(p, ", ");
+        if (length == n && strncmp(p, word, n) == 0)
+            return true;
+        p += length;
+    }
+    return false;
+}
+
+/* --state= knows all three words that a unit's state has, and that of its file. */
+static bool state_is_wanted(const char *list, json_t *unit) {
+    return is_listed(list, json_text(unit, "state")) || is_listed(list, json_text(unit, "active")) ||
+           is_listed(list, json_text(unit, "sub")) || is_listed(list, json_text(unit, "load"));
 }
 
 static bool unit_is_wanted(const struct cli *c, json_t *unit, char **patterns, size_t n) {
     const char *active = json_text(unit, "active");
-    if (!name_matches(json_text(unit, "name"), patterns, n))
+    if (!name_matches(json_text(unit, "name"), patterns, n) ||
+        !is_listed(c->options.type, json_text(unit, "type")) || !state_is_wanted(c->options.state, unit))
         return false;
     if (c->options.failed)
         return streq(active, "failed");
-    return c->options.all || n > 0 || !streq(active, "inactive") || streq(json_text(unit, "load"), "error");
+    return c->options.all || c->options.state || n > 0 || !streq(active, "inactive") ||
+           streq(json_text(unit, "load"), "error");
 }
 
 static const struct table_column unit_columns[] = {
@@ -64,7 +78,7 @@ static void add_unit(struct table *t, json_t *unit, usec_t now, bool plain) {
 }
 
 int verb_list(struct cli *c, char **arguments, size_t n) {
-    bool plain = c->options.plain;
+    bool plain = c->options.plain, legend = !plain && !c->options.no_legend;
     struct table t = {.columns = unit_columns + plain, .n_columns = ARRAY_SIZE(unit_columns) - plain};
     struct client_reply reply;
     size_t i, total, shown = 0;
@@ -86,10 +100,10 @@ int verb_list(struct cli *c, char **arguments, size_t n) {
     if (c->options.json)
         json_print(wanted);
     else
-        (void)table_print(&t, stdout, plain ? SIZE_MAX : output_width(), !plain);
-    if (!c->options.json && !plain && !c->options.quiet) {
+        (void)table_print(&t, stdout, plain ? SIZE_MAX : output_width(), legend);
+    if (!c->options.json && legend && !c->options.quiet) {
         (void)printf("\n%zu unit%s.", shown, shown == 1 ? "" : "s");
-        if (shown < total && n == 0 && !c->options.failed)
+        if (shown < total && n == 0 && !c->options.failed && !c->options.type && !c->options.state)
             (void)printf(" 'davit list --all' shows %zu more.", total - shown);
         (void)puts("");
     }
@@ -122,7 +136,7 @@ int verb_jobs(struct cli *c, char **arguments _unused_, size_t n _unused_) {
             table_add(&t, COLOR_NONE, json_text(job, "type"));
             table_add(&t, COLOR_NONE, json_text(job, "state"));
         }
-        (void)table_print(&t, stdout, output_width(), !c->options.plain);
+        (void)table_print(&t, stdout, output_width(), !c->options.plain && !c->options.no_legend);
     }
     client_reply_done(&reply);
     return EXIT_SUCCESS;

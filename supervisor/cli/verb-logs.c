@@ -17,6 +17,7 @@ static const char *const formats[] = {"short", "cat", "json"};
 struct printer {
     enum log_format format;
     bool printed, space_before; /* an empty line before the first */
+    const char *unknown;        /* neither a unit nor a log file is called so */
 };
 
 /* ---- printing ---- */
@@ -116,18 +117,22 @@ static bool has_files(const char *unit, void *data) {
 }
 
 /* The full name, even of a unit that is gone and has only left its log. */
-static char *resolve(struct cli *c, const char *written, int directory) {
+static char *resolve(struct cli *c, struct printer *p, const char *written, int directory) {
     struct client_reply reply;
+    bool missing = false;
     char *name = NULL;
 
     if (c->client && client_call(c->client, "io.davit.Unit.Describe", unit_parameter(written),
                          5 * USEC_PER_SEC, &reply, NULL) >= 0) {
         if (!reply.error)
             name = strdup(json_text(json_object_get(reply.parameters, "unit"), "name"));
+        missing = client_reply_is(&reply, "NoSuchUnit");
         client_reply_done(&reply);
     }
     if (name || unit_name_resolve(written, has_files, &directory, &name) >= 0)
         return name;
+    if (missing)
+        p->unknown = written;
     return unit_type_from_name(written) >= 0 ? strdup(written) : strf("%s.container", written);
 }
 
@@ -148,11 +153,13 @@ static int read_logs(
     ask_manager(c, &journal, &known);
     _cleanup_close_ int directory = open(c->paths.log, O_PATH | O_DIRECTORY | O_CLOEXEC);
     for (size_t i = 0; i < n; i++)
-        if (strv_consume(&names, resolve(c, units[i], directory)) < 0)
+        if (strv_consume(&names, resolve(c, p, units[i], directory)) < 0)
             return error_set(e, ENOMEM, "Out of memory");
     query->units = names;
     if (!known)
         journal = !is_in_files(query, directory) && (directory < 0 || !query->follow);
+    if (p->unknown && !journal) /* the journal may still know one that is gone */
+        return error_set(e, ENOENT, "there is no unit %s, and no log of one", p->unknown);
     log_sink_function sink = query->follow ? print_entry_now : print_entry;
     if (journal)
         return logs_read_journal(query, sink, p, e);
@@ -172,17 +179,18 @@ void logs_print_tail(struct cli *c, const char *unit, size_t lines) {
 
 static int parse_options(const struct cli *c, struct log_query *query, struct printer *p) {
     const struct cli_options *o = &c->options;
+    const char *wanted = o->lines ?: o->tail;
     uint64_t lines = 0;
     usec_t now = now_realtime();
 
     *query = (struct log_query){.until = USEC_INFINITY, .lines = SIZE_MAX, .follow = o->follow};
-    if (o->lines && !streq(o->lines, "all")) {
-        if (parse_uint(o->lines, 0, LINES_MAX, &lines) < 0) {
+    if (wanted && !streq(wanted, "all")) {
+        if (parse_uint(wanted, 0, LINES_MAX, &lines) < 0) {
             cli_error("--lines is a number up to %d, or all", LINES_MAX);
             return -EINVAL;
         }
         query->lines = (size_t)lines;
-    } else if (!o->lines && o->follow && !o->since)
+    } else if (!wanted && o->follow && !o->since)
         query->lines = FOLLOW_LINES;
     if ((o->since && timestamp_parse(o->since, now, &query->since) < 0) ||
         (o->until && timestamp_parse(o->until, now, &query->until) < 0)) {
@@ -210,9 +218,18 @@ int verb_logs(struct cli *c, char **arguments, size_t n) {
 
     if (parse_options(c, &query, &p) < 0)
         return EXIT_FAILURE;
-    if (read_logs(c, arguments, n, &query, &p, &e) < 0) {
+    _cleanup_strv_free_ char **units = NULL;
+    for (size_t i = 0; i < n + strv_length(c->options.units); i++)
+        if (strv_append(&units, i < n ? arguments[i] : c->options.units[i - n]) < 0)
+            return EXIT_FAILURE;
+    int r = read_logs(c, units, strv_length(units), &query, &p, &e);
+    if (r < 0) {
         cli_error("%s", e.text);
-        return EXIT_FAILURE;
+        return p.unknown ? EXIT_NO_SUCH_UNIT : EXIT_FAILURE;
+    }
+    if (p.unknown && !p.printed) {
+        cli_error("there is no unit %s, and it is not in the journal", p.unknown);
+        return EXIT_NO_SUCH_UNIT;
     }
     if (!p.printed && !c->options.json && isatty(STDOUT_FILENO))
         cli_remark(c, "-- No entries --");

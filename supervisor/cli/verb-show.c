@@ -42,6 +42,7 @@ static const struct {
     {"NRestarts", NULL, "restarts", VALUE_NUMBER},
     {"RestartReason", NULL, "restart_reason", VALUE_TEXT},
     {"OOMKills", NULL, "oom_kills", VALUE_NUMBER},
+    {"CanReload", NULL, "can_reload", VALUE_FLAG},
     {"Job", NULL, "job", VALUE_TEXT},
     {"ControlGroup", NULL, "cgroup_path", VALUE_TEXT},
     {"MemoryCurrent", "resources", "memory", VALUE_NUMBER},
@@ -94,9 +95,11 @@ static char *value_format(json_t *value, enum value_kind kind) {
     return NULL;
 }
 
-static void print_property(const char *property, const char *value) {
+static void print_property(const struct cli *c, const char *property, const char *value) {
     _cleanup_free_ char *safe = isatty(STDOUT_FILENO) ? text_printable(value, strlen(value)) : NULL;
-    (void)printf("%s=%s\n", property, safe ?: value);
+    if (!c->options.value)
+        (void)printf("%s=", property);
+    (void)puts(safe ?: value);
 }
 
 static void show_runtime(const struct cli *c, json_t *u) {
@@ -108,7 +111,7 @@ static void show_runtime(const struct cli *c, json_t *u) {
         _cleanup_free_ char *value =
             value_format(json_object_get(o, properties[i].field), properties[i].kind);
         if (value && (*value || everything))
-            print_property(properties[i].property, value);
+            print_property(c, properties[i].property, value);
     }
 }
 
@@ -120,9 +123,9 @@ static void show_setting(const struct cli *c, const char *key, json_t *values) {
     if (!is_wanted(c, name) && !(c->options.properties && is_wanted(c, key)))
         return;
     if (json_array_size(values) == 0 && (c->options.all || c->options.properties))
-        print_property(name, "");
+        print_property(c, name, "");
     JSON_ARRAY_FOREACH (i, v, values)
-        print_property(name, json_string_value(v) ?: "");
+        print_property(c, name, json_string_value(v) ?: "");
 }
 
 static void show_details(const struct cli *c, json_t *u) {
@@ -132,7 +135,7 @@ static void show_details(const struct cli *c, json_t *u) {
     JSON_OBJECT_FOREACH (key, values, json_object_get(u, "dependencies")) {
         _cleanup_free_ char *text = value_format(values, VALUE_LIST);
         if (text && is_wanted(c, key) && (*text || c->options.all))
-            print_property(key, text);
+            print_property(c, key, text);
     }
     JSON_OBJECT_FOREACH (key, values, json_object_get(u, "settings"))
         if (!json_object_get(
@@ -203,7 +206,7 @@ static int show_manager(struct cli *c) {
                                             ? strdup(json_string_value(value))
                                             : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
             if (text && is_wanted(c, name))
-                print_property(name, text);
+                print_property(c, name, text);
         }
     client_reply_done(&reply);
     return EXIT_SUCCESS;

@@ -43,8 +43,7 @@ static void rows(const char *name, json_t *strings) {
         row(i == 0 ? name : "", json_string_value(s) ?: "");
 }
 
-/* Name of a process as its command line; kernel-style for one without. */
-static char *process_text(int64_t pid) {
+char *process_text(int64_t pid) {
     char path[64];
     _cleanup_free_ char *data = NULL;
     size_t n = 0;

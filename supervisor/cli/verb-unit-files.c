@@ -211,6 +211,13 @@ static void reload_if_running(const struct cli *c) {
     client_reply_done(&reply);
 }
 
+void cli_files_changed(const struct cli *c, char *const *changes) {
+    STRV_FOREACH (line, changes)
+        cli_remark(c, "%c%s.", *line[0] >= 'a' && *line[0] <= 'z' ? *line[0] - 32 : *line[0], *line + 1);
+    if (strv_length(changes) > 0)
+        reload_if_running(c);
+}
+
 int verb_enable(struct cli *c, char **arguments, size_t n) {
     bool enable = streq(c->verb->name, "enable");
     _cleanup_strv_free_ char **changes = NULL;
@@ -221,10 +228,7 @@ int verb_enable(struct cli *c, char **arguments, size_t n) {
     for (size_t i = 0; i < n; i++)
         if (enable_one(c, &env, arguments[i], enable, &changes) < 0)
             status = EXIT_FAILURE;
-    STRV_FOREACH (line, changes)
-        cli_remark(c, "%c%s.", *line[0] >= 'a' && *line[0] <= 'z' ? *line[0] - 32 : *line[0], *line + 1);
-    if (strv_length(changes) > 0)
-        reload_if_running(c);
+    cli_files_changed(c, changes);
     if (c->options.now && status == EXIT_SUCCESS)
         status = cli_run_jobs(c, enable ? "start" : "stop", arguments, n);
     return status;
@@ -254,5 +258,67 @@ int verb_is_enabled(struct cli *c, char **arguments, size_t n) {
         if (is_started_at_boot(state))
             status = EXIT_SUCCESS;
     }
+    return status;
+}
+
+/* ---- list-unit-files ---- */
+
+int verb_list_unit_files(struct cli *c, char **arguments, size_t n) {
+    static const struct table_column columns[] = {{"UNIT FILE", false, true}, {"STATE", false, false}};
+    struct table t = {.columns = columns, .n_columns = ARRAY_SIZE(columns)};
+    _cleanup_strv_free_ char **names = NULL;
+    struct unit_environment env;
+    struct error e = {};
+    size_t shown = 0;
+
+    (void)cli_unit_environment(c, &env);
+    if (unit_list_files(&env, &names, &e) < 0) {
+        cli_error("%s", e.text);
+        return EXIT_FAILURE;
+    }
+    json_t *all = json_array();
+    STRV_FOREACH (name, names) {
+        _cleanup_(unit_freep) struct unit *u = NULL;
+        bool wanted = n == 0;
+        for (size_t i = 0; i < n; i++)
+            wanted = wanted || unit_name_matches(*name, arguments[i]);
+        if (!wanted || unit_load(&env, *name, &u, NULL) < 0)
+            continue;
+        const char *state = unit_enable_state(&env, u);
+        if ((c->options.state && !streq(c->options.state, state)) ||
+            (c->options.type && !streq(c->options.type, unit_type_suffix(u->type) + 1)))
+            continue;
+        shown++;
+        (void)json_array_append_new(
+            all, json_pack("{ss ss ss*}", "unit_file", *name, "state", state, "path", u->fragment));
+        table_add(&t, COLOR_NONE, *name);
+        table_add(&t, streq(state, "masked") ? COLOR_RED : COLOR_NONE, state);
+    }
+    if (c->options.json)
+        json_print(all);
+    else {
+        bool legend = !c->options.no_legend && !c->options.plain;
+        (void)table_print(&t, stdout, output_width(), legend);
+        if (legend && !c->options.quiet)
+            (void)printf("\n%zu unit file%s.\n", shown, shown == 1 ? "" : "s");
+    }
+    table_free(&t);
+    json_decref(all);
+    return EXIT_SUCCESS;
+}
+
+/* ---- reenable ---- */
+
+int verb_reenable(struct cli *c, char **arguments, size_t n) {
+    _cleanup_strv_free_ char **changes = NULL;
+    struct unit_environment env;
+    int status = EXIT_SUCCESS;
+
+    (void)cli_unit_environment(c, &env);
+    for (size_t i = 0; i < n; i++)
+        if (enable_one(c, &env, arguments[i], false, &changes) < 0 ||
+            enable_one(c, &env, arguments[i], true, &changes) < 0)
+            status = EXIT_FAILURE;
+    cli_files_changed(c, changes);
     return status;
 }

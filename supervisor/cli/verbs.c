@@ -16,14 +16,19 @@ enum { ANY = 100000 };
 
 /* clang-format off */
 const struct verb verbs[] = {
-    {"status", "[UNIT...]", "Show what units do, or the whole fleet", "lines all", 0, ANY, verb_status, false, "Looking"},
-    {"list", "[PATTERN...]", "List units", "all failed plain", 0, ANY, verb_list, false, NULL},
-    {"logs", "[UNIT...]", "Show the output of containers", "follow lines since until output", 0, ANY, verb_logs, false, NULL},
-    {"show", "[UNIT...]", "Show properties, as KEY=value", "property all", 0, ANY, verb_show, false, NULL},
+    {"status", "[UNIT...]", "Show what units do, or the whole fleet", "lines all output", 0, ANY, verb_status, false, "Looking"},
+    {"list", "[PATTERN...]", "List units", "all failed plain no-legend type state output", 0, ANY, verb_list, false, NULL},
+    {"logs", "[UNIT...]", "Show the output of containers", "follow lines tail unit since until output", 0, ANY, verb_logs, false, NULL},
+    {"show", "[UNIT...]", "Show properties, as KEY=value", "property value all output", 0, ANY, verb_show, false, NULL},
     {"cat", "UNIT...", "Show the files of units", NULL, 1, ANY, verb_cat, false, NULL},
     {"events", "", "Show what happens as it happens", NULL, 0, 0, verb_events, false, NULL},
     {"analyze", "[time|blame|critical-chain [UNIT]|plot]", "Show where the time of the boot went; plot prints an SVG", NULL, 0, 2, verb_analyze, false, NULL},
-    {"jobs", "", "List jobs that wait or run", "plain", 0, 0, verb_jobs, false, NULL},
+    {"jobs", "", "List jobs that wait or run", "plain no-legend output", 0, 0, verb_jobs, false, NULL},
+    {"top", "UNIT", "Show the processes of a unit", "no-legend output", 1, 1, verb_top, false, NULL},
+    {"stats", "[UNIT...]", "Show what units use, every second", "no-stream no-legend output", 0, ANY, verb_stats, false, NULL},
+    {"wait", "UNIT...", "Wait until the programs of units have ended, and print their exit statuses", "output", 1, ANY, verb_wait, false, NULL},
+    {"list-dependencies", "[UNIT]", "Show what a unit pulls in, as a tree", "all plain reverse after before output", 0, 1, verb_list_dependencies, false, NULL},
+    {"is-system-running", "", "Exit status 0 if all is well: no unit has failed", "output", 0, 0, verb_is_system_running, false, NULL},
     {"is-active", "UNIT...", "Exit status 0 if one of the units is active", NULL, 1, ANY, verb_is, false, NULL},
     {"is-failed", "UNIT...", "Exit status 0 if one of the units has failed", NULL, 1, ANY, verb_is, false, NULL},
     {"is-enabled", "UNIT...", "Exit status 0 if one of the units is started at boot", NULL, 1, ANY, verb_is_enabled, false, NULL},
@@ -33,6 +38,9 @@ const struct verb verbs[] = {
     {"restart", "UNIT...", "Stop and start units", JOB_OPTIONS, 1, ANY, verb_job, false, NULL},
     {"try-restart", "UNIT...", "Restart those of the units that run", JOB_OPTIONS, 1, ANY, verb_job, false, NULL},
     {"reload", "UNIT...", "Let units read their configuration again", JOB_OPTIONS, 1, ANY, verb_job, false, NULL},
+    {"reload-or-restart", "UNIT...", "Reload those that can, restart or start the others", JOB_OPTIONS, 1, ANY, verb_reload_or_restart, false, NULL},
+    {"try-reload-or-restart", "UNIT...", "The same, with those that run", JOB_OPTIONS, 1, ANY, verb_reload_or_restart, false, NULL},
+    {"isolate", "UNIT", "Start a unit and stop all that it does not need", "no-block", 1, 1, verb_isolate, false, NULL},
     {"kill", "UNIT...", "Send a signal to the processes of units", "signal kill-whom", 1, ANY, verb_kill, false, NULL},
     {"freeze", "UNIT...", "Suspend units", NULL, 1, ANY, verb_freeze, false, NULL},
     {"thaw", "UNIT...", "Let suspended units go on", NULL, 1, ANY, verb_freeze, false, NULL},
@@ -51,6 +59,13 @@ const struct verb verbs[] = {
 
     {"enable", "UNIT...", "Start units at boot, as their [Install] says", "now no-block", 1, ANY, verb_enable, false, "Unit files"},
     {"disable", "UNIT...", "Do not start units at boot", "now no-block", 1, ANY, verb_enable, false, NULL},
+    {"reenable", "UNIT...", "Make the links anew, after [Install] has changed", NULL, 1, ANY, verb_reenable, false, NULL},
+    {"mask", "UNIT...", "Hide units, so that nothing starts them", "now runtime", 1, ANY, verb_mask, false, NULL},
+    {"unmask", "UNIT...", "Show them again", "runtime", 1, ANY, verb_mask, false, NULL},
+    {"edit", "UNIT...", "Write a drop-in for units, with an editor", "full drop-in runtime stdin force", 1, ANY, verb_edit, false, NULL},
+    {"revert", "UNIT...", "Take back what was written over units: masks, drop-ins, copies", NULL, 1, ANY, verb_mask, false, NULL},
+    {"list-unit-files", "[PATTERN...]", "List unit files, and whether they are enabled", "plain no-legend type state output", 0, ANY, verb_list_unit_files, false, NULL},
+    {"get-default", "", "Show what is started at boot", "output", 0, 0, verb_get_default, false, NULL},
     {"check", "[FILE|UNIT...]", "Find mistakes in unit files, or in all of them", "strict", 0, ANY, verb_check, false, NULL},
     {"daemon-reload", "", "Read all unit files and davit.conf again", NULL, 0, 0, verb_daemon_reload, false, NULL},
 
@@ -96,9 +111,11 @@ const struct verb *verb_find(const char *name) {
     static const struct {
         const char *other, *name;
     } synonyms[] = {{"list-units", "list"}, {"ps", "list"}, {"ls", "list"}, {"list-jobs", "jobs"},
-        {"images", "image list"}, {"image ls", "image list"}, {"image rm", "image remove"},
-        {"image umount", "image unmount"}, {"rmi", "image remove"}, {"save", "image save"},
-        {"tag", "image tag"}, {"untag", "image untag"}, {"pull", "image pull"}, {"history", "image history"}};
+        {"condrestart", "try-restart"}, {"force-reload", "try-reload-or-restart"}, {"pause", "freeze"},
+        {"unpause", "thaw"}, {"images", "image list"}, {"image ls", "image list"},
+        {"image rm", "image remove"}, {"image umount", "image unmount"}, {"rmi", "image remove"},
+        {"save", "image save"}, {"tag", "image tag"}, {"untag", "image untag"}, {"pull", "image pull"},
+        {"history", "image history"}};
 
     for (size_t i = 0; i < ARRAY_SIZE(synonyms); i++)
         if (streq(name, synonyms[i].other))

@@ -121,6 +121,7 @@ static void add_run(json_t *o, const struct managed_unit *u) {
     if (u->condition_failed)
         set_text(o, "condition", u->condition);
     set(o, "start_limited", json_boolean(u->start_limited));
+    set(o, "can_reload", json_boolean(unit_can_reload(u)));
     if (u->job)
         set_text(o, "job", job_type_name(u->job->type));
     if (u->step != STEP_NONE)

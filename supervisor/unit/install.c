@@ -11,19 +11,11 @@
 
 #include "base/fs.h"
 #include "unit/dirs.h"
+#include "unit/install.h"
 #include "unit/load.h"
 #include "unit/name.h"
 
-#define MASK "/dev/null"
-
-struct change {
-    const char *root; /* where links go */
-    char ***changes;
-    struct error *error;
-};
-
-/* The first directory that outlives a boot and is not the distribution's: by default /etc/davit/units. */
-static const char *link_root(const struct unit_environment *env) {
+const char *install_root(const struct unit_environment *env) {
     STRV_FOREACH (path, env->unit_path)
         if (startswith(*path, "/etc/"))
             return *path;
@@ -35,14 +27,13 @@ static const char *link_root(const struct unit_environment *env) {
     return env->unit_path ? env->unit_path[0] : NULL;
 }
 
-static bool link_points_to(const char *path, const char *target) {
+bool link_points_to(const char *path, const char *target) {
     char current[PATH_MAX];
     ssize_t n = readlink(path, current, sizeof(current));
     return n > 0 && (size_t)n == strlen(target) && strncmp(current, target, (size_t)n) == 0;
 }
 
-/* A link where there was none or another; a file that is not a link is left alone. */
-static int make_link(struct change *c, const char *path, const char *target) {
+int make_link(struct change *c, const char *path, const char *target) {
     struct stat st;
 
     if (link_points_to(path, target))
@@ -64,7 +55,7 @@ static int make_link(struct change *c, const char *path, const char *target) {
     return strv_consume(c->changes, strf("created %s -> %s", path, target));
 }
 
-static int remove_link(struct change *c, const char *path) {
+int remove_link(struct change *c, const char *path) {
     struct stat st;
 
     if (lstat(path, &st) < 0 || !S_ISLNK(st.st_mode))
@@ -74,8 +65,8 @@ static int remove_link(struct change *c, const char *path) {
     return strv_consume(c->changes, strf("removed %s", path));
 }
 
-/* What has been told to be enabled or disabled is so after a power cut too. One call for all directories. */
-static int make_durable(const struct change *c) {
+/* One call for all directories. */
+int make_durable(const struct change *c) {
     _cleanup_close_ int fd = open(c->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || syncfs(fd) < 0)
         return error_set_errno(
@@ -129,7 +120,7 @@ static int enable_unit(struct change *c, const struct unit *u, const char *name)
 int unit_enable(const struct unit_environment *env, const char *name, char ***ret_changes, struct error *e) {
     _cleanup_(unit_freep) struct unit *u = NULL;
     _cleanup_free_ char *enabled = NULL;
-    struct change c = {.root = link_root(env), .changes = ret_changes, .error = e};
+    struct change c = {.root = install_root(env), .changes = ret_changes, .error = e};
 
     if (!c.root)
         return error_set(e, ENOENT, "there is no unit directory to make links in");
@@ -205,7 +196,7 @@ static int mask_install(struct change *c, const struct unit *u) {
 
 int unit_disable(const struct unit_environment *env, const char *name, char ***ret_changes, struct error *e) {
     _cleanup_(unit_freep) struct unit *u = NULL;
-    struct change c = {.root = link_root(env), .changes = ret_changes, .error = e};
+    struct change c = {.root = install_root(env), .changes = ret_changes, .error = e};
     size_t before = strv_length(*ret_changes);
 
     if (!c.root)
@@ -241,7 +232,7 @@ static bool all_in(char *const *names, char *const *masked) {
 }
 
 static bool has_alias(const struct unit_environment *env, const struct unit *u) {
-    const char *root = link_root(env);
+    const char *root = install_root(env);
     STRV_FOREACH (alias, u->install.alias) {
         _cleanup_free_ char *path = root ? strf("%s/%s", root, *alias) : NULL;
         if (path && link_points_to(path, u->fragment))

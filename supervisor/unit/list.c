@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The names of all units there are. */
+/* The names of all units there are, and of all files for them. */
 #include "base/fs.h"
 #include "base/hashmap.h"
 #include "unit/dirs.h"
@@ -152,6 +152,33 @@ int unit_list_names(const struct unit_environment *env, char ***ret, struct erro
         r = list_names(&l);
     if (r < 0)
         return error_set_errno(e, r, "cannot list units");
+    strv_sort(l.names);
+    *ret = TAKE_PTR(l.names);
+    return 0;
+}
+
+int unit_list_files(const struct unit_environment *env, char ***ret, struct error *e) {
+    _cleanup_(unit_dirs_done) struct unit_dirs dirs = {0};
+    _cleanup_(listing_done) struct listing l = {.env = env, .dirs = &dirs};
+
+    l.seen = hashmap_new();
+    int r = l.seen ? listing_grow(&l) : -ENOMEM;
+    if (r == 0)
+        r = unit_dirs_scan(env->unit_path, &dirs);
+    STRV_FOREACH (directory, dirs.directories) {
+        _cleanup_strv_free_ char **names = NULL;
+        if (r == 0)
+            r = directory_names(*directory, &names);
+        STRV_FOREACH (name, names) {
+            _cleanup_free_ char *path =
+                r == 0 && unit_name_is_valid(*name) ? path_join(*directory, *name) : NULL;
+            struct stat st;
+            if (path && stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
+                r = listing_add(&l, *name);
+        }
+    }
+    if (r < 0)
+        return error_set_errno(e, r, "cannot list unit files");
     strv_sort(l.names);
     *ret = TAKE_PTR(l.names);
     return 0;

@@ -203,6 +203,22 @@ static int read_text(struct load *l, const char *file, const char *text, size_t 
     return reader_parse(text, n, take_event, &f);
 }
 
+/* An empty file is a mask by systemd's rule, but hardly ever meant as one: `touch data.volume` looks like a volume. */
+static int report_mask(struct load *l) {
+    const char *file = l->u->fragment, *type = unit_type_suffix(l->u->type) + 1;
+    _cleanup_free_ char *hint = NULL;
+    struct stat st;
+
+    if (lstat(file, &st) < 0 || S_ISLNK(st.st_mode))
+        return load_problem(
+            l, PROBLEM_ERROR, file, 0, NULL, NULL, "`davit unmask` takes that back", "the unit is masked");
+    hint = strf("write at least [%c%s] into it", *type - 'a' + 'A', type + 1);
+    if (!hint)
+        return -ENOMEM;
+    return load_problem(
+        l, PROBLEM_ERROR, file, 0, NULL, NULL, hint, "the file is empty, and so the unit is masked");
+}
+
 /* A file that cannot be read is a problem of the unit, so that `status` can show it. */
 static int read_file(struct load *l, const char *path) {
     _cleanup_free_ char *text = NULL;
@@ -329,8 +345,7 @@ int unit_load_from(const struct unit_environment *env, const struct unit_dirs *d
         return fail(e, r, name);
     l.u->fragment = TAKE_PTR(fragment.path);
     if (fragment.masked)
-        r = load_problem(&l, PROBLEM_ERROR, l.u->fragment, 0, NULL, NULL, "remove the file to unmask it",
-            "the unit is masked");
+        r = report_mask(&l);
     else
         r = load_files(&l, dirs, true);
     if (r < 0)

@@ -317,6 +317,8 @@ int unit_load_file(const struct unit_environment *env, const char *path, struct 
 /* Names of all units found in the unit path: fragments, instances by link or by *.wants; bare templates are
  * left out. Sorted. Files that cannot be units are skipped. */
 int unit_list_names(const struct unit_environment *env, char ***ret, struct error *e);
+/* Names of all files in the unit path: templates, aliases and masks too. Sorted. */
+int unit_list_files(const struct unit_environment *env, char ***ret, struct error *e);
 /* Every file that makes up the unit, fragment first. */
 char **unit_files(const struct unit *u);
 /* NAME as a person writes it ("web", "web.service" for a web.container, a path) to candidates in order of
@@ -332,6 +334,17 @@ bool name_is_template(const char *name);
  * *ret_changes as "created PATH -> TARGET" or "removed PATH". -ENOENT with text when [Install] is empty. */
 int unit_enable(const struct unit_environment *env, const char *name, char ***ret_changes, struct error *e);
 int unit_disable(const struct unit_environment *env, const char *name, char ***ret_changes, struct error *e);
+/* Where the administrator's files and links go or, with runtime, those that are gone at the next boot: one of
+ * unit_path. NULL: there is none. */
+const char *unit_override_root(const struct unit_environment *env, bool runtime);
+/* A link to /dev/null above the unit's files, or none any more. -EEXIST: the unit's file is where the link would be.
+ */
+int unit_mask(
+    const struct unit_environment *env, const char *name, bool runtime, char ***ret_changes, struct error *e);
+int unit_unmask(
+    const struct unit_environment *env, const char *name, bool runtime, char ***ret_changes, struct error *e);
+/* Takes back what is above the unit as it came: masks, drop-ins in NAME.d, a file where a lower directory has one. */
+int unit_revert(const struct unit_environment *env, const char *name, char ***ret_changes, struct error *e);
 /* "enabled", "disabled", "static", "linked", "indirect", "generated" as systemctl is-enabled says. */
 const char *unit_enable_state(const struct unit_environment *env, const struct unit *u);
 

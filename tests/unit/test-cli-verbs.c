@@ -60,6 +60,38 @@ static void more_units_than_connections(void **state) {
     assert_int_equal(run(f, argv), 0);
 }
 
+/* Names that are no pattern are asked for as they are; a pattern that matches nothing is no failure. */
+static void patterns_mean_what_there_is(void **state) {
+    struct fixture *f = *state;
+    f->finish_jobs = false;
+    EXPECT(0, f, "start", "--no-block", "*b", "w*", "*b*");
+    assert_int_equal(fake.n_jobs, 2);
+    assert_string_equal(fake.jobs[0].unit, "db.container");
+    assert_string_equal(fake.jobs[1].unit, "web.container");
+    EXPECT(0, f, "stop", "nothing-*");
+    expect_in(f->err, "No active or failed unit matches nothing-*.");
+    assert_int_equal(fake.n_jobs, 2);
+    EXPECT(EXIT_NOT_INSTALLED, f, "stop", "nothing");
+    EXPECT(0, f, "status", "-n0", "*");
+    expect_in(f->out, "db.container");
+    expect_in(f->out, "web.container");
+    EXPECT(1, f, "stop", "--runtime-dir=/nonexistent/run", "w*");
+    expect_in(f->err, "cannot tell what matches");
+}
+
+static void what_cannot_reload_is_restarted(void **state) {
+    struct fixture *f = *state;
+    f->finish_jobs = false;
+    EXPECT(0, f, "reload-or-restart", "--no-block", "db");
+    EXPECT(0, f, "try-reload-or-restart", "--no-block", "web");
+    fake.details = "{\"name\":\"web.container\",\"active\":\"active\",\"can_reload\":true}";
+    EXPECT(1, f, "reload-or-restart", "--no-block", "db");
+    expect_in(f->err, "cannot reload db"); /* what the fake says to every reload */
+    assert_int_equal(fake.n_jobs, 2);
+    assert_int_equal(fake.jobs[0].type, JOB_RESTART);
+    assert_int_equal(fake.jobs[1].type, JOB_TRY_RESTART);
+}
+
 /* ---- looking ---- */
 
 static const char details[] =
@@ -152,8 +184,48 @@ static void lists_are_filtered(void **state) {
     expect_in(f->out, "db.container");
     EXPECT(0, f, "list", "--plain", "--failed");
     assert_string_equal(f->out, "");
+    EXPECT(0, f, "list", "--no-legend", "-t", "container", "--state=failed,running");
+    assert_int_equal(strncmp(f->out, "●  db.container", strlen("●  db.container")), 0);
+    expect_in(f->out, "web.container");
+    EXPECT(0, f, "list", "--plain", "--type=volume,service");
+    assert_string_equal(f->out, "");
+    EXPECT(0, f, "list", "--plain", "--state=failed");
+    assert_string_equal(f->out, "");
+    EXPECT(0, f, "list", "-o", "json");
+    assert_int_equal(f->out[0], '[');
+    EXPECT(1, f, "list", "-o", "yaml");
+    expect_in(f->err, "text or json");
     EXPECT(0, f, "jobs");
     expect_in(f->err, "No jobs.");
+}
+
+static void one_word_tells_of_all(void **state) {
+    struct fixture *f = *state;
+    EXPECT(0, f, "is-system-running");
+    assert_string_equal(f->out, "running\n");
+    EXPECT(1, f, "is-system-running", "--runtime-dir=/nonexistent/run");
+    assert_string_equal(f->out, "offline\n");
+    EXPECT(0, f, "get-default");
+    assert_string_equal(f->out, "default.target\n");
+}
+
+static void what_has_ended_need_not_be_waited_for(void **state) {
+    struct fixture *f = *state;
+    fake.details = details;
+    EXPECT(0, f, "wait", "web");
+    assert_string_equal(f->out, "137\n");
+    EXPECT(EXIT_NO_SUCH_UNIT, f, "wait", "none");
+    expect_in(f->err, "There is no unit none");
+}
+
+static void dependencies_are_a_tree(void **state) {
+    struct fixture *f = *state;
+    fake.details = "{\"name\":\"web.container\",\"dependencies\":{\"Wants\":[\"db.container\",\"a.target\"],"
+                   "\"Requires\":[\"db.container\"],\"After\":[\"x.service\"]}}";
+    EXPECT(0, f, "list-dependencies", "--plain", "web");
+    assert_string_equal(f->out, "web.container\n  a.target\n  db.container\n");
+    EXPECT(0, f, "list-dependencies", "--after", "web");
+    assert_string_equal(f->out, "● web.container\n○ └─x.service\n");
 }
 
 static void show_prints_properties(void **state) {
@@ -168,6 +240,8 @@ static void show_prints_properties(void **state) {
     assert_null(strstr(f->out, "\nImage=")); /* no value */
     EXPECT(0, f, "show", "-p", "Memory,NRestarts", "-p", "Image", "web");
     assert_string_equal(f->out, "NRestarts=3\nMemory=104857600\nImage=\n");
+    EXPECT(0, f, "show", "--property=NRestarts", "--value", "web");
+    assert_string_equal(f->out, "3\n");
     EXPECT(EXIT_NO_SUCH_UNIT, f, "show", "none");
 }
 
@@ -366,6 +440,8 @@ static void wrong_command_lines_are_explained(void **state) {
     struct fixture *f = *state;
     EXPECT(1, f, "strat", "web");
     expect_in(f->err, "did you mean start?");
+    EXPECT(1, f, "attach", "web");
+    expect_in(f->err, "davit logs -f UNIT");
     EXPECT(1, f, "start");
     expect_in(f->err, "Usage: davit start");
     EXPECT(1, f, "jobs", "x");
@@ -485,6 +561,59 @@ static void enabling_makes_links_and_tells_davitd(void **state) {
     EXPECT(1, f, "enable", alone, "nonesuch");
 }
 
+static void unit_files_are_listed(void **state) {
+    struct fixture *f = *state;
+    static const char alone[] = "--runtime-dir=/nonexistent/run";
+    write_unit(f, "good.container", "[Container]\nImage=busybox\n[Install]\nWantedBy=default.target\n");
+    write_unit(f, "many@.container", "[Container]\nImage=busybox\n");
+    EXPECT(0, f, "list-unit-files", alone, "--plain");
+    assert_string_equal(f->out, "good.container   generated\nmany@.container  static\n");
+    EXPECT(0, f, "list-unit-files", alone, "--state=static");
+    expect_in(f->out, "\n1 unit file.\n");
+    EXPECT(0, f, "list-unit-files", alone, "--plain", "-t", "service", "m*");
+    assert_string_equal(f->out, "");
+}
+
+/* `davit edit` with this editor. */
+static int edit(struct fixture *f, const char *editor, const char *option) {
+    int terminal, side;
+    assert_int_equal(openpty(&terminal, &side, NULL, NULL, NULL), 0);
+    assert_int_equal(setenv("SYSTEMD_EDITOR", editor, 1), 0);
+    int input = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+    assert_int_equal(dup2(side, STDIN_FILENO), STDIN_FILENO);
+    int r = DAVIT(f, "edit", "--runtime-dir=/nonexistent/run", option, "good");
+    if (input >= 0)
+        assert_int_equal(dup2(input, STDIN_FILENO), STDIN_FILENO);
+    (void)close(input);
+    (void)close(side);
+    (void)close(terminal);
+    return r;
+}
+
+static void editing_writes_a_drop_in_and_checks_it(void **state) {
+    struct fixture *f = *state;
+    write_unit(f, "good.container", "[Container]\nImage=busybox\n");
+    _cleanup_free_ char *path = path_join(f->units, "good.container.d/override.conf"), *text = NULL;
+
+    /* The editor sees the unit below, and only what is above it is kept. */
+    assert_int_equal(
+        edit(f,
+            "f() { grep -q '^# Image=busybox' \"$1\" && sed -i '1i [Container]\\nMemory=50M' \"$1\"; }; f",
+            "--quiet"),
+        0);
+    assert_int_equal(file_read(AT_FDCWD, path, 4096, &text, NULL), 0);
+    assert_string_equal(text, "[Container]\nMemory=50M\n");
+    assert_int_equal(edit(f, "false", "--quiet"), 1);
+    expect_in(f->err, "nothing is changed");
+    assert_int_equal(edit(f, "sed -i s/50M/lots/", "--quiet"), 1);
+    expect_in(f->out, "override.conf:2: [Container] Memory=");
+    assert_int_equal(edit(f, "f() { : >\"$1\"; }; f", "--quiet"), 0);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(edit(f, "true", "--drop-in=a/b"), 1);
+    EXPECT(1, f, "edit", "--runtime-dir=/nonexistent/run", "--stdin", "nonesuch");
+    expect_in(f->err, "there is no unit nonesuch");
+}
+
 /* ---- logs ---- */
 
 static void logs_are_printed_in_three_ways(void **state) {
@@ -507,6 +636,10 @@ static void logs_are_printed_in_three_ways(void **state) {
     expect_in(f->out, "tw\\\\xffo"); /* JSON has no other way to say it */
     EXPECT(1, f, "logs", alone, "--since", "nonsense");
     expect_in(f->err, "is no time");
+    EXPECT(0, f, "logs", alone, "-o", "cat", "--tail=1", "-u", "web");
+    assert_string_equal(f->out, "tw\xffo\n");
+    EXPECT(EXIT_NO_SUCH_UNIT, f, "logs", "none");
+    expect_in(f->err, "there is no unit none");
     EXPECT(1, f, "logs", alone, "-n", "x");
     EXPECT(1, f, "logs", alone, "-o", "x");
 }
@@ -518,10 +651,15 @@ int main(void) {
         TEST(jobs_that_cannot_be_are_told_apart),
         TEST(no_block_does_not_wait),
         TEST(more_units_than_connections),
+        TEST(patterns_mean_what_there_is),
+        TEST(what_cannot_reload_is_restarted),
         TEST(status_shows_all_there_is),
         TEST(status_tells_by_its_exit_status),
         TEST(json_is_what_the_server_says),
         TEST(lists_are_filtered),
+        TEST(one_word_tells_of_all),
+        TEST(what_has_ended_need_not_be_waited_for),
+        TEST(dependencies_are_a_tree),
         TEST(show_prints_properties),
         TEST(questions_are_answered_by_status),
         TEST(small_verbs_reach_the_manager),
@@ -536,6 +674,8 @@ int main(void) {
         TEST(events_are_printed_until_the_end),
         TEST(files_are_checked_and_shown),
         TEST(enabling_makes_links_and_tells_davitd),
+        TEST(unit_files_are_listed),
+        TEST(editing_writes_a_drop_in_and_checks_it),
         TEST(logs_are_printed_in_three_ways),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

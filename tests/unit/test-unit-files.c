@@ -143,6 +143,65 @@ static void test_masked_units(void **state) {
     assert_string_equal(unit_enable_state(&p->env, u), "masked");
 }
 
+/* A mask lies above what it hides, and takes nothing away. */
+static void test_mask_and_revert(void **state) {
+    const struct place *p = *state;
+    _cleanup_strv_free_ char **changes = NULL;
+    struct error e = {0};
+    put(p, "lib/web.container", CONTAINER("lib"));
+    put(p, "etc/own.container", CONTAINER("etc"));
+
+    assert_int_equal(unit_mask(&p->env, "web.container", false, &changes, &e), 0);
+    check_list(p, "own.container");
+    assert_int_equal(unit_mask(&p->env, "own.container", false, &changes, &e), -EEXIST);
+    assert_non_null(strstr(e.text, "--runtime"));
+    assert_int_equal(unit_mask(&p->env, "own.container", true, &changes, &e), 0);
+    check_list(p, "");
+    assert_int_equal(unit_unmask(&p->env, "web.container", false, &changes, &e), 0);
+    assert_int_equal(unit_unmask(&p->env, "own.container", false, &changes, &e), 0); /* no mask there */
+    check_list(p, "web.container");
+    assert_int_equal(unit_unmask(&p->env, "own.container", true, &changes, &e), 0);
+    check_list(p, "own.container web.container");
+
+    put(p, "etc/web.container", CONTAINER("copy"));
+    put(p, "etc/web.container.d/a.conf", "[Container]\nMemory=1G\n");
+    put(p, "run/own.container.d/a.conf", "[Container]\nMemory=1G\n");
+    put_link(p, "run/web.container", "/dev/null");
+    assert_int_equal(unit_revert(&p->env, "web.container", &changes, &e), 0);
+    assert_int_equal(unit_revert(&p->env, "own.container", &changes, &e), 0);
+    _cleanup_(unit_freep) struct unit *web = load(p, "web.container"), *own = load(p, "own.container");
+    assert_non_null(strstr(web->fragment, "/lib/"));
+    assert_null(web->dropins);
+    assert_non_null(strstr(own->fragment, "/etc/")); /* the only one there is: not a copy of anything */
+    assert_null(own->dropins);
+    assert_int_equal(strv_length(changes), 8);
+}
+
+/* What `touch data.volume` makes is a mask by systemd's rule, and one that nobody meant. */
+static void test_empty_file_says_so(void **state) {
+    const struct place *p = *state;
+    put(p, "etc/data.volume", "");
+    _cleanup_(unit_freep) struct unit *u = load(p, "data.volume");
+    assert_true(u->has_errors);
+    assert_non_null(strstr(u->problems->text, "empty"));
+    assert_non_null(strstr(u->problems->hint, "[Volume]"));
+}
+
+static void test_all_files_are_listed(void **state) {
+    const struct place *p = *state;
+    struct error e = {0};
+    char **names = NULL;
+    put(p, "lib/a@.container", CONTAINER("lib"));
+    put(p, "lib/b.container", CONTAINER("lib"));
+    put(p, "etc/b.container", CONTAINER("etc"));
+    put_link(p, "etc/c.service", "/dev/null");
+    put(p, "etc/README", "no unit");
+    assert_int_equal(unit_list_files(&p->env, &names, &e), 0);
+    _cleanup_free_ char *all = strv_join(names, " ");
+    strv_free(names);
+    assert_string_equal(all, "a@.container b.container c.service");
+}
+
 static void test_unreadable_file_is_a_problem(void **state) {
     const struct place *p = *state;
     put_link(p, "etc/web.container", "/nonexistent/web.container");
@@ -514,6 +573,9 @@ int main(void) {
         IN_PLACE(test_missing_and_invalid),
         IN_PLACE(test_files_that_are_no_units_are_skipped),
         IN_PLACE(test_masked_units),
+        IN_PLACE(test_mask_and_revert),
+        IN_PLACE(test_empty_file_says_so),
+        IN_PLACE(test_all_files_are_listed),
         IN_PLACE(test_unreadable_file_is_a_problem),
         IN_PLACE(test_large_file_is_refused),
         IN_PLACE(test_aliases),
