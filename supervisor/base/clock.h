@@ -11,6 +11,7 @@ typedef uint64_t usec_t;
 #define USEC_INFINITY UINT64_MAX
 #define USEC_PER_MSEC 1000ULL
 #define USEC_PER_SEC 1000000ULL
+#define USEC_PER_MINUTE (60 * USEC_PER_SEC)
 #define NSEC_PER_USEC 1000ULL
 
 usec_t clock_usec(clockid_t clock);

@@ -109,6 +109,8 @@ int cli_connect(struct cli *c, bool read_only);
 /* One question, one answer. 0 with a success reply; else what is wrong has been said. -ENOENT: no such unit.
  */
 int cli_call(struct cli *c, const char *method, json_t *parameters, struct client_reply *ret);
+/* The same for what davitd may be killed by before it answers: its end is as good as an answer. */
+int cli_call_last(struct cli *c, const char *method, json_t *parameters, struct client_reply *ret);
 /* The exit status for an error reply to a job or the like, which it also explains. what: "start web". */
 int cli_reply_failed(const char *what, const struct client_reply *r);
 /* The same as number: -ENOENT for NoSuchUnit, else -EIO. */
@@ -210,9 +212,9 @@ struct end_call {
 };
 /* Asks davitd for an ending or, where it does not answer, PID 1. Exit status. */
 int cli_end(struct cli *c, const struct end_call *call);
-/* Tells those who are logged in, and says when it will be. */
-void cli_end_tell(const struct end_call *call);
-int cli_end_cancel(struct cli *c);
+/* Tells those who are logged in. */
+void cli_end_wall(const struct end_call *call);
+int cli_end_cancel(struct cli *c, bool no_wall);
 int cli_end_show(struct cli *c);
 /* "now", "+5" (in units of default_unit µs), "+1h 30min", "23:15" (the next one), and what timestamp_parse()
  * knows. -EINVAL; -ERANGE for what is past. */

@@ -22,10 +22,15 @@ int cli_reply_number(const struct client_reply *r) {
     return client_reply_is(r, "NoSuchUnit") ? -ENOENT : -EIO;
 }
 
-int cli_call(struct cli *c, const char *method, json_t *parameters, struct client_reply *ret) {
+static int call(
+    struct cli *c, const char *method, json_t *parameters, bool may_be_last, struct client_reply *ret) {
     struct error e = {};
     struct client_reply reply;
     int r = client_call(c->client, method, parameters, CALL_TIMEOUT_USEC, &reply, &e);
+    if (r == -ECONNRESET && may_be_last) {
+        *ret = (struct client_reply){};
+        return 0;
+    }
     if (r < 0) {
         cli_error("%s", e.text);
         return r == -ENOENT ? -EIO : r;
@@ -38,6 +43,14 @@ int cli_call(struct cli *c, const char *method, json_t *parameters, struct clien
     }
     *ret = reply;
     return 0;
+}
+
+int cli_call(struct cli *c, const char *method, json_t *parameters, struct client_reply *ret) {
+    return call(c, method, parameters, false, ret);
+}
+
+int cli_call_last(struct cli *c, const char *method, json_t *parameters, struct client_reply *ret) {
+    return call(c, method, parameters, true, ret);
 }
 
 int cli_reply_failed(const char *what, const struct client_reply *r) {

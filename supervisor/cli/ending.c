@@ -9,9 +9,9 @@
 
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/wall.h"
 #include "cli/cli.h"
 #include "cli/output.h"
-#include "cli/wall.h"
 
 /* systemd(1): SIGRTMIN+3 and on, and 10 more for the form that does not stop units in order. */
 static const struct {
@@ -64,19 +64,25 @@ static json_t *parameters(const struct end_call *call) {
         (void)json_object_set_new(p, "message", json_string(call->message));
     if (p && call->when > 0)
         (void)json_object_set_new(p, "when", json_integer((json_int_t)call->when));
+    if (p && call->when > 0 && call->no_wall)
+        (void)json_object_set_new(p, "no_wall", json_true());
     return p;
 }
 
-void cli_end_tell(const struct end_call *call) {
-    char time[TIMESTAMP_MAX];
-    bool later = call->when > now_realtime();
-    _cleanup_free_ char *text =
-        strf("%s%sThe system goes down for %s %s!", call->message ?: "", isempty(call->message) ? "" : "\r\n",
-            ending_name(call->kind), later ? timestamp_format(call->when, time) : "now");
+void cli_end_wall(const struct end_call *call) {
+    _cleanup_free_ char *text = call->no_wall ? NULL : wall_text(call->kind, call->when, call->message);
 
-    if (!call->no_wall && text)
+    if (text)
         wall(text);
-    if (later && !call->quiet)
+}
+
+/* Of what is to come davitd tells the others. */
+static void tell(const struct end_call *call) {
+    char time[TIMESTAMP_MAX];
+
+    if (call->when <= now_realtime())
+        cli_end_wall(call);
+    else if (!call->quiet)
         (void)fprintf(stderr,
             "%s is scheduled for %s; 'davit %s --when=cancel' or 'shutdown -c' takes it back.\n",
             ending_name(call->kind), timestamp_format(call->when, time), ending_name(call->kind));
@@ -95,18 +101,22 @@ int cli_end(struct cli *c, const struct end_call *call) {
         cli_error("%s", e.text);
         return EXIT_FAILURE;
     }
-    if (cli_call(c, "io.davit.Manager.End", parameters(call), &reply) < 0)
+    r = call->force > 0 && call->when == 0
+            ? cli_call_last(c, "io.davit.Manager.End", parameters(call), &reply)
+            : cli_call(c, "io.davit.Manager.End", parameters(call), &reply);
+    if (r < 0)
         return EXIT_FAILURE;
     client_reply_done(&reply);
     if (call->kind != ENDING_EXIT)
-        cli_end_tell(call);
+        tell(call);
     return EXIT_SUCCESS;
 }
 
-int cli_end_cancel(struct cli *c) {
+int cli_end_cancel(struct cli *c, bool no_wall) {
     struct client_reply reply;
 
-    if (cli_connect(c, false) < 0 || cli_call(c, "io.davit.Manager.CancelEnd", NULL, &reply) < 0)
+    if (cli_connect(c, false) < 0 || cli_call(c, "io.davit.Manager.CancelEnd",
+                                         no_wall ? json_pack("{sb}", "no_wall", 1) : NULL, &reply) < 0)
         return EXIT_FAILURE;
     client_reply_done(&reply);
     return EXIT_SUCCESS;
@@ -143,7 +153,7 @@ int verb_end(struct cli *c, _unused_ char **arguments, _unused_ size_t n) {
     struct ending e = {};
 
     if (o->when && streq(o->when, "cancel"))
-        return cli_end_cancel(c);
+        return cli_end_cancel(c, o->no_wall);
     if (o->when && streq(o->when, "show"))
         return cli_end_show(c);
     if (o->when) {

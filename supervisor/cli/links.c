@@ -8,8 +8,6 @@
 #include "base/str.h"
 #include "cli/cli.h"
 
-#define USEC_PER_MINUTE (60 * USEC_PER_SEC)
-
 /* ---- halt, poweroff, reboot ---- */
 
 /* -n (no sync) and -d (no wtmp) are accepted: file systems are unmounted in any case, and nothing is written
@@ -66,13 +64,14 @@ static int run_halt(struct cli *c, enum ending_kind kind, int argc, char **argv)
 
 static int shutdown_usage(void) {
     (void)puts("Usage: shutdown [-H|-P|-h|-r|-k] [--no-wall] [TIME] [MESSAGE...]\n"
-               "       shutdown -c | --show\n\n"
+               "       shutdown -c [--no-wall] | --show\n\n"
                "Ends the machine at TIME: now, +MINUTES (default +1), HH:MM.\n\n"
                "  -P, -h, --poweroff   power off (default)\n"
                "  -H, --halt           halt\n"
                "  -r, --reboot         reboot\n"
                "  -k                   only tell those who are logged in\n"
                "  -c                   forget what is scheduled\n"
+               "      --no-wall        tell nobody who is logged in\n"
                "      --show           show what is scheduled");
     return EXIT_SUCCESS;
 }
@@ -89,7 +88,7 @@ static int run_shutdown(struct cli *c, _unused_ enum ending_kind kind, int argc,
         {},
     };
     struct end_call call = {.kind = ENDING_POWEROFF};
-    bool only_tell = false;
+    bool only_tell = false, cancel = false;
 
     for (int o; (o = getopt_long(argc, argv, "HPhrkcfFat:", longs, NULL)) >= 0;)
         switch (o) {
@@ -107,7 +106,8 @@ static int run_shutdown(struct cli *c, _unused_ enum ending_kind kind, int argc,
             only_tell = true;
             break;
         case 'c':
-            return cli_end_cancel(c);
+            cancel = true;
+            break;
         case OPTION_SHOW:
             return cli_end_show(c);
         case OPTION_NO_WALL:
@@ -120,6 +120,8 @@ static int run_shutdown(struct cli *c, _unused_ enum ending_kind kind, int argc,
         default: /* of older forms, without a meaning today */
             break;
         }
+    if (cancel)
+        return cli_end_cancel(c, call.no_wall);
     const char *when = optind < argc ? argv[optind++] : "+1";
     _cleanup_free_ char *message = strv_join(argv + optind, " ");
     call.message = message;
@@ -132,7 +134,7 @@ static int run_shutdown(struct cli *c, _unused_ enum ending_kind kind, int argc,
         call.when = 0;
     if (!only_tell)
         return cli_end(c, &call);
-    cli_end_tell(&call);
+    cli_end_wall(&call);
     return EXIT_SUCCESS;
 }
 

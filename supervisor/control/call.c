@@ -45,6 +45,7 @@ static const struct parameter {
     {"wait", PARAMETER_BOOLEAN, FIELD(wait), 0, 0},
     {"keep", PARAMETER_BOOLEAN, FIELD(keep), 0, 0},
     {"privileged", PARAMETER_BOOLEAN, FIELD(privileged), 0, 0},
+    {"no_wall", PARAMETER_BOOLEAN, FIELD(no_wall), 0, 0},
     {"signal", PARAMETER_NUMBER, FIELD(signal), 1, 64},
     {"pid", PARAMETER_NUMBER, FIELD(pid), 1, INT32_MAX},
     {"status", PARAMETER_NUMBER, FIELD(status), 0, 255},

@@ -19,7 +19,7 @@ struct arguments {
     const char *action, *argument, *message;
     uint64_t when;
     char **argv, **environment;
-    bool wait, keep, privileged;
+    bool wait, keep, privileged, no_wall;
     int signal, status, pid;
     int stdio[3], terminal; /* positions of descriptors, -1 = none */
 };

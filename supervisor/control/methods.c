@@ -101,8 +101,11 @@ static int method_exit(struct call *c, struct managed_unit *u _unused_, struct e
 
 static int method_end(struct call *c, _unused_ struct managed_unit *u, struct error *e) {
     const struct arguments *a = &c->arguments;
-    struct end_request end = {
-        .status = -1, .argument = a->argument, .message = a->message, .reason = "asked for by a client"};
+    struct end_request end = {.status = -1,
+        .argument = a->argument,
+        .message = a->message,
+        .no_wall = a->no_wall,
+        .reason = "asked for by a client"};
 
     if (ending_parse(a->action, &end.ending) < 0 || end.ending.kind == ENDING_NONE) {
         call_error(c, "org.varlink.service.InvalidParameter", json_pack("{ss}", "parameter", "action"));
@@ -118,7 +121,7 @@ static int method_end(struct call *c, _unused_ struct managed_unit *u, struct er
 }
 
 static int method_cancel_end(struct call *c, _unused_ struct managed_unit *u, struct error *e) {
-    if (!api_end_cancel(call_manager(c)))
+    if (!api_end_cancel(call_manager(c), c->arguments.no_wall))
         return error_set(e, ENOENT, "nothing is scheduled");
     call_reply(c, NULL);
     return 0;
@@ -267,8 +270,9 @@ const struct method methods[] = {
     {MANAGER, "Reload", METHOD_WRITES, method_reload_manager, {NULL}},
     {MANAGER, "Reexecute", METHOD_WRITES, method_reexecute, {NULL}},
     {MANAGER, "Exit", METHOD_WRITES, method_exit, {"status", "keep"}},
-    {MANAGER, "End", METHOD_WRITES, method_end, {"!action", "status", "argument", "message", "when"}},
-    {MANAGER, "CancelEnd", METHOD_WRITES, method_cancel_end, {NULL}},
+    {MANAGER, "End", METHOD_WRITES, method_end,
+        {"!action", "status", "argument", "message", "when", "no_wall"}},
+    {MANAGER, "CancelEnd", METHOD_WRITES, method_cancel_end, {"no_wall"}},
     {MANAGER, "GetScheduledEnd", 0, method_get_scheduled_end, {NULL}},
     {MANAGER, "ResetFailed", METHOD_WRITES, method_reset_failed, {"unit"}},
     {UNIT, "Describe", METHOD_UNIT, method_describe, {"!unit"}},

@@ -20,6 +20,7 @@
 
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/wall.h"
 #include "control/server.h"
 #include "control/signals.h"
 #include "init/keeper.h"
@@ -317,6 +318,10 @@ int main(int argc, char **argv) {
 
     if (argc >= 3 && streq(argv[1], "--read-config"))
         return argc > 3 && streq(argv[3], "--print") ? settings_print(argv[2]) : settings_worker(argv[2], 3);
+    if (argc == 3 && streq(argv[1], "--wall")) {
+        wall(argv[2]);
+        return EXIT_SUCCESS;
+    }
     if (argc == 2 && streq(argv[1], "--version")) {
         (void)puts("davitd " DAVIT_VERSION);
         return EXIT_SUCCESS;

@@ -71,12 +71,13 @@ struct end_request {
     const char *argument; /* for reboot(2); NULL = none. One line, less than ENDING_ARGUMENT_MAX bytes */
     const char *reason;   /* who or what asks, for the log */
     const char *message;  /* a person's own words; NULL = none */
+    bool no_wall;         /* of a later one: those who are logged in are not told */
 };
-/* At that time (CLOCK_REALTIME), or now where it has passed; what was scheduled before is forgotten. -EINVAL,
- * -ESHUTDOWN. */
+/* At that time (CLOCK_REALTIME), or now where it has passed; what was scheduled before is forgotten. Those who are
+ * logged in are told of what is to come, at once and again and again (wall_next()). -EINVAL, -ESHUTDOWN. */
 int api_end(struct manager *m, const struct end_request *r, usec_t when, struct error *e);
-/* False if nothing was scheduled. */
-bool api_end_cancel(struct manager *m);
+/* False if nothing was scheduled. Told to those who had been told of it, unless no_wall. */
+bool api_end_cancel(struct manager *m, bool no_wall);
 /* {"action", "when", "message"}, {} if nothing is scheduled. */
 json_t *api_end_scheduled(struct manager *m);
 

@@ -122,9 +122,15 @@ void cleanup_remove_tree(struct manager *m, const char *directory, const char *n
 /* After recovery: groups, upper layers, sockets and FIFOs that belong to no unit. */
 void cleanup_sweep(struct manager *m);
 
+/* ---- wall.c ---- */
+/* Tells all who are logged in, by a process of its own; when that has ended, schedule_told() is called. */
+int wall_start(struct manager *m, const char *text, struct error *e);
+
 /* ---- schedule.c ---- */
 /* What an earlier davitd was asked to do later. */
 void schedule_recover(struct manager *m);
+/* Those who are logged in know. */
+void schedule_told(struct manager *m);
 /* At the end of davitd in order: nothing is left to be done. */
 void schedule_forget(struct manager *m);
 

@@ -2,42 +2,84 @@
 /*
  * An ending that was asked for ahead of its time (`davit poweroff --when=`, shutdown +5): one at most, kept
  * in <runtime>/scheduled so that the next davitd knows of it, in the form of systemd's own file of that name.
+ * Those who are logged in are told when it is asked for, again and again as it comes nearer, and when it is
+ * taken back.
  */
 #include "base/fs.h"
 #include "base/parse.h"
+#include "base/wall.h"
 #include "manager/core.h"
 #include "manager/rooms.h"
 
 #define FILE_NAME "scheduled"
 #define FILE_MAX 4096
+/* A lock that somebody keeps on utmp(5) must not keep the machine from its end. */
+#define LAST_WORDS (3 * USEC_PER_SEC)
 
 struct schedule {
     struct ending ending;
     int status;
     char *argument, *message;
     usec_t when; /* CLOCK_REALTIME */
-    sd_event_source *timer;
+    bool no_wall, is_time;
+    sd_event_source *timer, *warning;
 };
 
 static void schedule_free(struct schedule *s) {
     sd_event_source_disable_unref(s->timer);
+    sd_event_source_disable_unref(s->warning);
     free(s->argument);
     free(s->message);
     free(s);
 }
 DEFINE_CLEANUP(struct schedule *, schedule_free)
 
-bool api_end_cancel(struct manager *m) {
+/* ---- those who are logged in ---- */
+
+static bool say(struct manager *m, const char *text) {
+    struct error e = {};
+
+    int r = text ? wall_start(m, text, &e) : error_set_errno(&e, ENOMEM, "their message");
+    if (r < 0)
+        log_warning("Those who are logged in cannot be told: %s", e.text);
+    return r >= 0;
+}
+
+/* False: nobody is told. */
+static bool tell(struct manager *m, const struct schedule *s) {
+    _cleanup_free_ char *text = s->no_wall ? NULL : wall_text(s->ending.kind, s->when, s->message);
+
+    return !s->no_wall && say(m, text);
+}
+
+static int on_warning(sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
+    struct manager *m = userdata;
+    usec_t next = wall_next(now_realtime(), m->schedule->when);
+
+    (void)tell(m, m->schedule);
+    if (next < m->schedule->when && sd_event_source_set_time(source, next) >= 0)
+        (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+    return 0;
+}
+
+/* ---- */
+
+bool api_end_cancel(struct manager *m, bool no_wall) {
     if (!m->schedule)
         return false;
-    log_notice("The %s that was scheduled is cancelled", ending_format(m->schedule->ending));
+    _cleanup_free_ char *text =
+        strf("The %s that was scheduled is cancelled", ending_format(m->schedule->ending));
+    log_notice("%s", text ?: "");
+    if (!no_wall && !m->schedule->no_wall)
+        (void)say(m, text);
     schedule_free(TAKE_PTR(m->schedule));
     (void)unlinkat(m->runtime_fd, FILE_NAME, 0);
     return true;
 }
 
-static int on_time(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
-    struct manager *m = userdata;
+/* ---- its time ---- */
+
+static void end(struct manager *m) {
     _cleanup_(schedule_freep) struct schedule *s = TAKE_PTR(m->schedule);
 
     (void)unlinkat(m->runtime_fd, FILE_NAME, 0);
@@ -46,13 +88,33 @@ static int on_time(_unused_ sd_event_source *source, _unused_ uint64_t usec, voi
                        .argument = s->argument,
                        .message = s->message,
                        .reason = "as scheduled"});
+}
+
+void schedule_told(struct manager *m) {
+    if (m->schedule && m->schedule->is_time)
+        end(m);
+}
+
+/* The last words come first: a fleet without units is gone before a process could be started. */
+static int on_time(sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
+    struct manager *m = userdata;
+    struct schedule *s = m->schedule;
+
+    bool waits = !s->is_time && tell(m, s) &&
+                 sd_event_source_set_time(source, usec_add(now_realtime(), LAST_WORDS)) >= 0 &&
+                 sd_event_source_set_enabled(source, SD_EVENT_ONESHOT) >= 0;
+
+    s->is_time = true;
+    if (!waits)
+        end(m);
     return 0;
 }
 
 static int save(struct manager *m, const struct schedule *s) {
     _cleanup_free_ char *text =
-        strf("USEC=%llu\nMODE=%s\nSTATUS=%d\nARGUMENT=%s\nWALL_MESSAGE=%s\n", (unsigned long long)s->when,
-            ending_format(s->ending), s->status, s->argument ?: "", s->message ?: "");
+        strf("USEC=%llu\nWARN_WALL=%d\nMODE=%s\nSTATUS=%d\nARGUMENT=%s\nWALL_MESSAGE=%s\n",
+            (unsigned long long)s->when, !s->no_wall, ending_format(s->ending), s->status, s->argument ?: "",
+            s->message ?: "");
 
     return text ? file_write_atomic(m->runtime_fd, FILE_NAME, text, strlen(text), 0644, false) : -ENOMEM;
 }
@@ -60,8 +122,11 @@ static int save(struct manager *m, const struct schedule *s) {
 /* Takes s over. */
 static int install(struct manager *m, struct schedule *s) {
     _cleanup_(schedule_freep) struct schedule *owned = s;
+    usec_t next = wall_next(now_realtime(), s->when);
     int r = sd_event_add_time(m->event, &s->timer, CLOCK_REALTIME, s->when, USEC_PER_SEC, on_time, m);
 
+    if (r >= 0 && next < s->when)
+        r = sd_event_add_time(m->event, &s->warning, CLOCK_REALTIME, next, USEC_PER_SEC, on_warning, m);
     if (r < 0)
         return r;
     if (m->schedule)
@@ -82,14 +147,14 @@ int api_end(struct manager *m, const struct end_request *r, usec_t when, struct 
         return error_set(
             e, EINVAL, "the argument and the message have to be one line each, and not too long");
     if (when <= now_realtime()) {
-        (void)api_end_cancel(m);
+        (void)api_end_cancel(m, true);
         manager_end(m, r);
         return 0;
     }
     struct schedule *s = calloc(1, sizeof *s);
     if (!s)
         return error_set_errno(e, ENOMEM, "scheduling");
-    *s = (struct schedule){.ending = r->ending, .status = r->status, .when = when};
+    *s = (struct schedule){.ending = r->ending, .status = r->status, .when = when, .no_wall = r->no_wall};
     int x = free_and_strdup(&s->argument, r->argument);
     if (x >= 0)
         x = free_and_strdup(&s->message, r->message);
@@ -104,6 +169,7 @@ int api_end(struct manager *m, const struct end_request *r, usec_t when, struct 
         return error_set_errno(e, x, "scheduling");
     log_notice(
         "Scheduled: %s%s%s", ending_format(r->ending), isempty(r->message) ? "" : ": ", r->message ?: "");
+    (void)tell(m, m->schedule);
     return 0;
 }
 
@@ -129,6 +195,8 @@ static int read_line(struct schedule *s, char *line) {
     *value++ = '\0';
     if (streq(line, "USEC"))
         return parse_uint(value, 1, UINT64_MAX, &s->when);
+    if (streq(line, "WARN_WALL"))
+        s->no_wall = streq(value, "0");
     if (streq(line, "MODE"))
         return ending_parse(value, &s->ending);
     if (streq(line, "STATUS")) {

@@ -2,6 +2,8 @@
 #include "fake-api.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "base/str.h"
@@ -123,18 +125,31 @@ int api_exit(struct manager *m _unused_, int status, bool keep) {
     return 0;
 }
 
+/* As for those who are connected when davitd is killed. */
+static void hang_up(void) {
+    struct sockaddr_un peer;
+
+    for (int fd = STDERR_FILENO + 1; fd < 256; fd++)
+        if (getpeername(fd, (struct sockaddr *)&peer, &(socklen_t){sizeof(peer)}) == 0)
+            (void)shutdown(fd, SHUT_RDWR);
+}
+
 int api_end(struct manager *m _unused_, const struct end_request *r, usec_t when, struct error *e) {
     if (r->message && strchr(r->message, '\n'))
         return error_set(e, EINVAL, "one line");
+    if (fake.end_is_deadly)
+        hang_up();
     fake.ending = r->ending;
     fake.exit_status = r->status;
     fake.end_when = when;
+    fake.end_no_wall = r->no_wall;
     (void)snprintf(fake.end_argument, sizeof(fake.end_argument), "%s", r->argument ? r->argument : "");
     (void)snprintf(fake.end_message, sizeof(fake.end_message), "%s", r->message ? r->message : "");
     return 0;
 }
 
-bool api_end_cancel(struct manager *m _unused_) {
+bool api_end_cancel(struct manager *m _unused_, bool no_wall) {
+    fake.end_no_wall = no_wall;
     bool was = fake.end_when > 0;
     fake.end_when = 0;
     return was;

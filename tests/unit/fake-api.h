@@ -47,6 +47,7 @@ struct fake {
     bool frozen, exit_keep;
     struct ending ending;
     usec_t end_when;
+    bool end_no_wall, end_is_deadly;
     char end_argument[64], end_message[64];
     const char *details;   /* JSON that Describe answers with instead */
     size_t status_padding; /* bytes that GetStatus is made longer by */

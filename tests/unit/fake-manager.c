@@ -98,6 +98,14 @@ int process_start(struct manager *m _unused_, struct managed_unit *unit, enum pr
     return 0;
 }
 
+int wall_start(struct manager *m _unused_, const char *text, struct error *e) {
+    if (fake.spawn_fails)
+        return error_set(e, EAGAIN, "no process");
+    fake.times_told++;
+    (void)snprintf(fake.told, sizeof(fake.told), "%s", text);
+    return 0;
+}
+
 int process_attach(struct manager *m _unused_, struct managed_unit *unit _unused_,
     enum process_role role _unused_, pid_t pid _unused_, const struct process_callbacks *callbacks _unused_,
     void *userdata _unused_, struct process **ret _unused_) {

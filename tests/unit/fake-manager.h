@@ -36,6 +36,8 @@ struct fake {
     int prepare_errno;
     bool cleanup_waits;
     bool spawn_fails;
+    char told[512]; /* to those who are logged in */
+    unsigned times_told;
     int adopt_result; /* of process_adopt(): 0, or -ESRCH */
     /* ---- what happened ---- */
     unsigned prepares, cleanups, mains, hooks, flushes;

@@ -322,6 +322,18 @@ static void endings_reach_the_manager(void **state) {
     ENDS("none");
 }
 
+static void davitd_killed_by_what_it_was_asked_for_is_no_failure(void **state) {
+    struct fixture *f = *state;
+
+    fake.end_is_deadly = true;
+    EXPECT(0, f, "exit", "--force", "7");
+    ENDS("exit-force");
+    /* An orderly end is answered. */
+    EXPECT(1, f, "halt", "--no-wall");
+    expect_in(f->err, "davitd closed the connection");
+    fake.end_is_deadly = false;
+}
+
 static void endings_can_be_scheduled(void **state) {
     struct fixture *f = *state;
     usec_t before = now_realtime();
@@ -331,6 +343,7 @@ static void endings_can_be_scheduled(void **state) {
     assert_in_range(fake.end_when, before + 7200 * USEC_PER_SEC, now_realtime() + 7200 * USEC_PER_SEC);
     EXPECT(0, f, "poweroff", "--when=show");
     expect_in(f->out, "kexec at ");
+    assert_true(fake.end_no_wall); /* davitd is who tells others of what is to come */
     EXPECT(0, f, "poweroff", "--when=cancel");
     EXPECT(1, f, "poweroff", "--when=cancel");
     EXPECT(1, f, "poweroff", "--when=show");
@@ -664,6 +677,7 @@ int main(void) {
         TEST(questions_are_answered_by_status),
         TEST(small_verbs_reach_the_manager),
         TEST(endings_reach_the_manager),
+        TEST(davitd_killed_by_what_it_was_asked_for_is_no_failure),
         TEST(endings_can_be_scheduled),
         TEST(forced_twice_is_for_davits_own_machine),
         TEST(names_of_other_inits),

@@ -224,12 +224,21 @@ static void turn_until_asked(void) {
         assert_true(sd_event_run(fake.m.event, 100000) >= 0);
 }
 
+static void turn_until_told(const char *text) {
+    usec_t end = now_monotonic() + 30 * S;
+
+    while (!startswith(fake.told, text) && now_monotonic() < end)
+        assert_true(sd_event_run(fake.m.event, 100000) >= 0);
+    assert_non_null(startswith(fake.told, text));
+}
+
 static void test_scheduled_end_comes(void **state _unused_) {
     struct end_request r = request(ENDING_HALT);
     struct error e = {};
 
     fake_load();
     r.message = "tea time";
+    r.no_wall = true;
     assert_return_code(api_end(&fake.m, &r, now_realtime() + S / 2, &e), 0);
     NOT_ASKED();
     turn_until_asked();
@@ -237,6 +246,72 @@ static void test_scheduled_end_comes(void **state _unused_) {
     json_t *none = api_end_scheduled(&fake.m);
     assert_int_equal(json_object_size(none), 0);
     json_decref(none);
+}
+
+static void test_who_is_logged_in_is_told(void **state _unused_) {
+    struct end_request r = request(ENDING_REBOOT);
+    struct error e = {};
+
+    fake_load();
+    r.message = "new kernel";
+    /* Of what comes in half a second more than a minute: at once, and a minute before. */
+    assert_return_code(api_end(&fake.m, &r, now_realtime() + 60 * S + S / 2, &e), 0);
+    assert_int_equal(fake.times_told, 1);
+    assert_non_null(strstr(fake.told, "new kernel\r\nThe system goes down for reboot at "));
+    fake.told[0] = '\0';
+    turn_until_told("new kernel\r\nThe system goes down for reboot at ");
+    assert_true(api_end_cancel(&fake.m, false));
+    assert_string_equal(fake.told, "The reboot that was scheduled is cancelled");
+    assert_int_equal(fake.times_told, 3);
+    assert_false(api_end_cancel(&fake.m, false));
+    /* When its time has come: first they are told. Somebody who hears nothing is not waited for. */
+    for (int hears = 1; hears >= 0; hears--) {
+        fake.m.phase = PHASE_RUNNING;
+        assert_return_code(api_end(&fake.m, &r, now_realtime() + S / 2, &e), 0);
+        schedule_told(&fake.m); /* of what is to come */
+        NOT_ASKED();
+        turn_until_told("new kernel\r\nThe system goes down for reboot now!");
+        NOT_ASKED();
+        if (hears)
+            schedule_told(&fake.m);
+        else
+            turn_until_asked();
+        ASKED("reboot", 0);
+    }
+    assert_int_equal(fake.times_told, 7);
+    schedule_told(&fake.m);
+    NOT_ASKED();
+}
+
+static void test_nobody_can_be_told(void **state _unused_) {
+    struct end_request r = request(ENDING_REBOOT);
+    struct error e = {};
+
+    fake_load();
+    fake.spawn_fails = true;
+    assert_return_code(api_end(&fake.m, &r, now_realtime() + S / 2, &e), 0);
+    turn_until_asked();
+    ASKED("reboot", 0);
+}
+
+static void test_nobody_is_told_with_no_wall(void **state _unused_) {
+    struct end_request r = request(ENDING_REBOOT);
+    struct error e = {};
+    _cleanup_free_ char *text = NULL;
+
+    fake_load();
+    r.no_wall = true;
+    assert_return_code(api_end(&fake.m, &r, now_realtime() + 3600 * S, &e), 0);
+    assert_return_code(file_read(fake.m.runtime_fd, "scheduled", 4096, &text, NULL), 0);
+    assert_non_null(strstr(text, "WARN_WALL=0\n"));
+    /* The next davitd keeps to it, and so does who takes it back. */
+    schedule_recover(&fake.m);
+    assert_true(api_end_cancel(&fake.m, false));
+    r.no_wall = false;
+    assert_return_code(api_end(&fake.m, &r, now_realtime() + 3600 * S, &e), 0);
+    assert_int_equal(fake.times_told, 1);
+    assert_true(api_end_cancel(&fake.m, true));
+    assert_int_equal(fake.times_told, 1);
 }
 
 static void test_schedule_outlives_davitd(void **state _unused_) {
@@ -251,7 +326,7 @@ static void test_schedule_outlives_davitd(void **state _unused_) {
     assert_non_null(strstr(text, "MODE=kexec\n"));
 
     /* The next davitd finds it, here with a time that has come meanwhile. */
-    assert_true(api_end_cancel(&fake.m));
+    assert_true(api_end_cancel(&fake.m, false));
     _cleanup_free_ char *past =
         strf("USEC=%llu\nMODE=kexec\nARGUMENT=x\n", (unsigned long long)(now_realtime() - S));
     assert_return_code(file_write_atomic(fake.m.runtime_fd, "scheduled", past, strlen(past), 0644, false), 0);
@@ -271,7 +346,7 @@ static void test_schedule_that_makes_no_sense(void **state _unused_) {
         assert_return_code(
             file_write_atomic(fake.m.runtime_fd, "scheduled", texts[i], strlen(texts[i]), 0644, false), 0);
         schedule_recover(&fake.m);
-        assert_false(api_end_cancel(&fake.m));
+        assert_false(api_end_cancel(&fake.m, false));
     }
     schedule_forget(&fake.m);
 }
@@ -287,8 +362,8 @@ static void test_one_schedule_at_most(void **state _unused_) {
     json_t *o = api_end_scheduled(&fake.m);
     assert_string_equal(json_string_value(json_object_get(o, "action")), "reboot");
     json_decref(o);
-    assert_true(api_end_cancel(&fake.m));
-    assert_false(api_end_cancel(&fake.m));
+    assert_true(api_end_cancel(&fake.m, false));
+    assert_false(api_end_cancel(&fake.m, false));
     r.message = "two\nlines";
     assert_int_equal(api_end(&fake.m, &r, 0, &e), -EINVAL);
     r.message = NULL;
@@ -314,6 +389,9 @@ int main(void) {
         TEST(test_job_timeout_counts_from_its_turn),
         TEST(test_job_in_time_leaves_no_timer),
         TEST(test_scheduled_end_comes),
+        TEST(test_who_is_logged_in_is_told),
+        TEST(test_nobody_is_told_with_no_wall),
+        TEST(test_nobody_can_be_told),
         TEST(test_schedule_outlives_davitd),
         TEST(test_schedule_that_makes_no_sense),
         TEST(test_one_schedule_at_most),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "cli/wall.h"
+#include "base/wall.h"
 
 #include <fcntl.h>
 #include <utmpx.h>
@@ -36,4 +36,27 @@ void wall(const char *text) {
             write_to(line, whole);
     }
     endutxent();
+}
+
+char *wall_text(enum ending_kind kind, usec_t when, const char *message) {
+    char time[TIMESTAMP_MAX];
+    bool later = when > now_realtime();
+
+    return strf("%s%sThe system goes down for %s %s%s!", message ?: "", isempty(message) ? "" : "\r\n",
+        ending_name(kind), later ? "at " : "", later ? timestamp_format(when, time) : "now");
+}
+
+usec_t wall_next(usec_t now, usec_t when) {
+    static const unsigned minutes_before[] = {
+        180, 150, 130, 100, 70, 55, 40, 25, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1};
+    usec_t left = when > now ? when - now : 0;
+
+    if (left == 0)
+        return when;
+    if (left > 180 * USEC_PER_MINUTE)
+        return when - (left - 1) / (60 * USEC_PER_MINUTE) * (60 * USEC_PER_MINUTE);
+    for (size_t i = 0; i < ARRAY_SIZE(minutes_before); i++)
+        if (minutes_before[i] * USEC_PER_MINUTE < left)
+            return when - minutes_before[i] * USEC_PER_MINUTE;
+    return when;
 }
