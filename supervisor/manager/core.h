@@ -65,7 +65,12 @@ void unit_enter_running(struct managed_unit *u);
 void unit_begin_reload(struct managed_unit *u);
 void unit_on_reloading(struct managed_unit *u);
 void unit_reload_done(struct managed_unit *u, bool failed);
-bool unit_conditions_hold(struct managed_unit *u);
+
+/* ---- condition.c ---- */
+/* The one that keeps the unit from being started; NULL: all hold. */
+const struct condition *conditions_first_failed(const struct condition_list *l);
+/* As it is written: "ConditionPathExists=!/x". */
+char *condition_format(const struct condition *c, const char *prefix);
 
 /* ---- unit_control.c: the hooks ---- */
 /* The list that a step runs; NULL if it runs none. */

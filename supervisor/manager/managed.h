@@ -135,6 +135,7 @@ struct managed_unit {
     bool kept_for_restart;        /* the clean-up under way left the group in place */
     bool automatic;               /* this start was not asked for by a person */
     bool condition_failed;        /* the last start was skipped; condition says which */
+    bool assert_failed;           /* and that is a failure */
     bool recovered;               /* came from saved state, not from a start of this davitd */
     bool launching;               /* holds one of settings.start_concurrency */
     struct list slot_link;        /* preparing, and waits for one: jobs.prepared_queue */

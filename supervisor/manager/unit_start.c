@@ -8,33 +8,18 @@
 
 /* ---- may it start? ---- */
 
-static bool condition_holds(const struct condition *c) {
-    return (access(c->path, F_OK) == 0) != c->negate;
-}
-
-/* systemd.unit(5): all plain conditions must hold, and of those with '|', if there are any, at least one. */
-bool unit_conditions_hold(struct managed_unit *u) {
+/* False: u->condition is the first that does not hold, and u->assert_failed whether that is a failure. */
+static bool conditions_hold(struct managed_unit *u) {
     const struct unit_section *s = &u->config->unit;
-    bool triggers = false, triggered = false;
-    const struct condition *failed = NULL;
+    const struct condition *failed = conditions_first_failed(&s->conditions);
 
-    for (size_t i = 0; i < s->n_conditions && !failed; i++) {
-        const struct condition *c = &s->conditions[i];
-
-        if (c->trigger) {
-            triggers = true;
-            triggered |= condition_holds(c);
-        } else if (!condition_holds(c))
-            failed = c;
+    u->assert_failed = false;
+    if (!failed) {
+        failed = conditions_first_failed(&s->asserts);
+        u->assert_failed = failed;
     }
-    if (!failed && triggers && !triggered)
-        for (size_t i = 0; i < s->n_conditions && !failed; i++)
-            if (s->conditions[i].trigger)
-                failed = &s->conditions[i];
     free(u->condition);
-    u->condition = failed ? strf("ConditionPathExists=%s%s%s", failed->trigger ? "|" : "",
-                                failed->negate ? "!" : "", failed->path)
-                          : NULL;
+    u->condition = failed ? condition_format(failed, u->assert_failed ? "Assert" : "Condition") : NULL;
     u->condition_failed = failed;
     return !failed;
 }
@@ -142,18 +127,27 @@ static void prepare(struct managed_unit *u) {
     unit_event(u, EVENT_FAILURE);
 }
 
+/* A condition that does not hold is no failure, and an assert is one of the job: the unit itself never began. */
+static void refuse_start(struct managed_unit *u) {
+    const char *what = u->condition ? u->condition : "a condition";
+
+    if (u->assert_failed)
+        report_unit(u, LOG_ERR, NULL, "Not started: %s does not hold.", what);
+    else
+        report_unit(u, LOG_INFO, NULL, "Skipped: %s does not hold.", what);
+    unit_mark_dirty(u);
+    leave_backoff(u);
+    unit_set_state(u, STATE_INACTIVE, STEP_NONE);
+    if (u->job) /* the state was inactive before: nobody was told */
+        job_finish(u->job, u->assert_failed ? JOB_FAILED : JOB_SKIPPED, u->condition);
+}
+
 void unit_begin_start(struct managed_unit *u) {
     struct error e = {};
 
     unit_take_next_config(u);
-    if (!unit_conditions_hold(u)) {
-        report_unit(
-            u, LOG_INFO, NULL, "Skipped: %s does not hold.", u->condition ? u->condition : "a condition");
-        unit_mark_dirty(u);
-        leave_backoff(u);
-        unit_set_state(u, STATE_INACTIVE, STEP_NONE);
-        if (u->job) /* the state was inactive before: nobody was told */
-            job_finish(u->job, JOB_SKIPPED, u->condition);
+    if (!conditions_hold(u)) {
+        refuse_start(u);
         return;
     }
     if (!start_limit_holds(u))

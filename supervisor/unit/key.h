@@ -128,8 +128,9 @@ extern const struct value_type value_string, value_path, value_boolean, value_ti
     value_choice, value_words, value_lines, value_timeout_both, value_pairs, value_signal, value_id,
     value_dependencies, value_restart, value_service_type; /* values.c */
 extern const struct value_type value_commands, value_command_line, value_entrypoint, value_environment,
-    value_container_environment, value_environment_file, value_environment_files, value_exit_set,
-    value_conditions; /* values-exec.c */
+    value_container_environment, value_environment_file, value_environment_files, value_exit_set;
+/* values-exec.c */
+extern const struct value_type value_conditions; /* values-condition.c */
 extern const struct value_type value_memory_limit, value_memory_guarantee, value_memory_podman, value_quota,
     value_quota_period, value_cpu_weight, value_io_weight, value_tasks_max, value_pids_limit, value_cpu_list,
     value_io_read_bandwidth, value_io_write_bandwidth, value_io_read_iops, value_io_write_iops,

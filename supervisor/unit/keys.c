@@ -26,6 +26,11 @@
 #define SCALAR KEY_UNQUOTE
 #define MANY KEY_REPEATABLE
 #define DOC .documentation
+#define CONDITION(name, text) \
+    {UNIT, MANY, U(unit.conditions), "Condition" name, &value_conditions, DOC = text}, { \
+        UNIT, MANY, U(unit.asserts), "Assert" name, &value_conditions, \
+            DOC = "Like Condition" name "=, but the start fails where it does not hold." \
+    }
 
 /* Orders are those of the enums in unit.h. */
 static const char *const service_types[] = {"simple", "exec", "oneshot", "notify", NULL};
@@ -72,9 +77,28 @@ const struct key keys[] = {
         DOC = "How many starts StartLimitIntervalSec= allows."},
     {SERVICE, KEY_OLD_NAME, U(unit.start_limit_burst), "StartLimitBurst", &value_unsigned,
         DOC = "Old place of StartLimitBurst= in [Unit]."},
-    {UNIT, MANY, U(unit.conditions), "ConditionPathExists", &value_conditions,
-        DOC = "The start is skipped, which is not a failure, unless the path exists. \"!\" in front turns it "
-              "round; with \"|\" in front it is enough that one of those conditions holds."},
+    /* Of each two rows: the start is skipped, or fails. */
+    CONDITION("PathExists", "The path exists. A start is skipped, which is not a failure, unless all "
+                            "conditions hold; \"!\" in front "
+                            "turns one round, and of those with \"|\" in front one is enough. An empty "
+                            "assignment takes all of them back, of "
+                            "whatever kind."),
+    CONDITION("PathExistsGlob", "A path exists that matches the pattern."),
+    CONDITION("PathIsDirectory", "It is a directory."),
+    CONDITION("PathIsSymbolicLink", "It is a symbolic link."),
+    CONDITION("PathIsMountPoint", "Something is mounted there."),
+    CONDITION("PathIsReadWrite", "Its file system can be written to."),
+    CONDITION("DirectoryNotEmpty", "The directory has something in it."),
+    CONDITION("FileNotEmpty", "It is a file with something in it."),
+    CONDITION("FileIsExecutable", "It is a file that can be executed."),
+    CONDITION("KernelCommandLine",
+        "The kernel's command line has the word, or (without \"=\" in it) the word with a value."),
+    CONDITION("KernelVersion", "The kernel's release matches the pattern, or compares so: >=6.1."),
+    CONDITION("Architecture", "This machine's: x86-64, arm64, ..., native."),
+    CONDITION("Host", "The host's name matches the pattern, or the machine-id is this one."),
+    CONDITION("Memory", "The machine has so much memory: >=1G."),
+    CONDITION("CPUs", "The machine has so many processors: >=2."),
+    CONDITION("Environment", "davit's own environment has the variable, NAME or NAME=VALUE."),
     {UNIT, 0, U(unit.failure_action), "FailureAction", &value_choice, .choices = ending_words,
         DOC = "What happens to all when this unit fails: none, exit, halt, poweroff, reboot, kexec, "
               "soft-reboot; "

@@ -134,9 +134,7 @@ static int kernel_release(
     return uname(&u) < 0 ? negative_errno() : give(strdup(u.release), ret);
 }
 
-/* systemd's names for what uname(2) calls machine (ConditionArchitecture= in systemd.unit(5)). */
-static int architecture(
-    const struct specifier_context *c _unused_, const char *argument _unused_, char **ret) {
+const char *machine_architecture(void) {
     static const char *const names[][2] = {
         {"x86_64", "x86-64"},
         {"i386", "x86"},
@@ -152,13 +150,19 @@ static int architecture(
         {"mips64", "mips64"},
         {"loongarch64", "loongarch64"},
     };
-    struct utsname u;
+    static struct utsname u; /* a name that is not in the table is returned */
     if (uname(&u) < 0)
-        return negative_errno();
+        return NULL;
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         if (streq(u.machine, names[i][0]))
-            return give(strdup(names[i][1]), ret);
-    return give(strdup(u.machine), ret);
+            return names[i][1];
+    return u.machine;
+}
+
+static int architecture(
+    const struct specifier_context *c _unused_, const char *argument _unused_, char **ret) {
+    const char *name = machine_architecture();
+    return name ? give(strdup(name), ret) : -EINVAL;
 }
 
 static int machine_id(const struct specifier_context *c _unused_, const char *argument _unused_, char **ret) {

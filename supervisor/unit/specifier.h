@@ -15,3 +15,5 @@ int specifier_expand(const struct specifier_context *c, const char *s, char **re
 /* Escaping of names and paths, systemd-escape(1). */
 int unit_name_unescape(const char *s, char **ret);
 int unit_name_escape(const char *s, char **ret);
+/* systemd's name for what uname(2) calls machine, as ConditionArchitecture= has it; NULL: not known. */
+const char *machine_architecture(void);

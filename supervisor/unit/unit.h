@@ -85,17 +85,43 @@ enum dependency_kind {
 };
 const char *dependency_name(enum dependency_kind k); /* "After" */
 
+enum condition_kind { /* order of the names in values-condition.c */
+    CONDITION_PATH_EXISTS,
+    CONDITION_PATH_EXISTS_GLOB,
+    CONDITION_PATH_IS_DIRECTORY,
+    CONDITION_PATH_IS_SYMBOLIC_LINK,
+    CONDITION_PATH_IS_MOUNT_POINT,
+    CONDITION_PATH_IS_READ_WRITE,
+    CONDITION_DIRECTORY_NOT_EMPTY,
+    CONDITION_FILE_NOT_EMPTY,
+    CONDITION_FILE_IS_EXECUTABLE,
+    CONDITION_KERNEL_COMMAND_LINE,
+    CONDITION_KERNEL_VERSION,
+    CONDITION_ARCHITECTURE,
+    CONDITION_HOST,
+    CONDITION_MEMORY,
+    CONDITION_CPUS,
+    CONDITION_ENVIRONMENT,
+    _CONDITION_COUNT,
+};
+/* "PathExists": what stands behind Condition and Assert. */
+const char *condition_name(enum condition_kind k);
+
 struct condition { /* ConditionPathExists=[|][!]PATH */
-    char *path;
+    char *argument;
+    enum condition_kind kind;
     bool negate, trigger;
+};
+struct condition_list {
+    struct condition *list;
+    size_t n;
 };
 
 struct unit_section { /* [Unit] */
     char *description;
     char **documentation;
     char **dependencies[_DEP_COUNT]; /* unit names with suffix */
-    struct condition *conditions;
-    size_t n_conditions;
+    struct condition_list conditions, asserts;
     usec_t start_limit_interval;
     unsigned start_limit_burst;
     bool default_dependencies;

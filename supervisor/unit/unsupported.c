@@ -24,8 +24,8 @@ static const struct {
     const char *hint;
 } unsupported[] = {
     /* ---- [Unit] ---- */
-    {SECTION_UNIT, REFUSED, "Condition*", "only ConditionPathExists= is checked so far"},
-    {SECTION_UNIT, REFUSED, "Assert*", "only ConditionPathExists= is checked so far"},
+    {SECTION_UNIT, REFUSED, "Condition*", "ConditionPathExists= and its kin are checked: davit-units(5)"},
+    {SECTION_UNIT, REFUSED, "Assert*", "AssertPathExists= and its kin are checked: davit-units(5)"},
     {SECTION_UNIT, IGNORED, "RequiresMountsFor", "what /etc/fstab mounts is there before davit starts"},
     {SECTION_UNIT, IGNORED, "WantsMountsFor", "what /etc/fstab mounts is there before davit starts"},
     {SECTION_UNIT, IGNORED, "Upholds", "Restart= in the other unit keeps it running"},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Value types around running a program: command lines, environments, exit statuses, conditions. */
+/* Value types around running a program: command lines, environments, exit statuses. */
 #include "base/fs.h"
 #include "base/parse.h"
 #include "base/words.h"
@@ -466,49 +466,3 @@ static void clear_exit_set(void *field) {
 
 const struct value_type value_exit_set = {
     "exit statuses and signals", parse_exit_set, show_exit_set, clear_exit_set};
-
-/* ---- ConditionPathExists=[|][!]PATH ---- */
-
-static int parse_condition(struct assignment *a, void *field _unused_, const char *value) {
-    struct unit_section *u = &a->load->u->unit;
-    struct condition c = {0};
-    _cleanup_free_ char *path = NULL;
-
-    for (; *value == '|' || *value == '!'; value++)
-        *(*value == '|' ? &c.trigger : &c.negate) = true;
-    int r = assignment_expand(a, value + strspn(value, " \t"), &path);
-    if (r < 0)
-        return r;
-    if (!path_is_absolute(path))
-        return assignment_fail(a, "it has to start with /", "\"%s\" is not an absolute path", path);
-    r = assignment_room(a, u->n_conditions);
-    if (r < 0)
-        return r;
-    struct condition *room = ARRAY_APPEND(u->conditions, u->n_conditions);
-    if (!room)
-        return -ENOMEM;
-    c.path = TAKE_PTR(path);
-    *room = c;
-    return 0;
-}
-
-static int show_conditions(const struct key *k _unused_, const void *field, char ***values) {
-    const struct unit_section *u =
-        container_of((struct condition *const *)field, struct unit_section, conditions);
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < u->n_conditions; i++)
-        r = strv_consume(values, strf("%s%s%s", u->conditions[i].trigger ? "|" : "",
-                                     u->conditions[i].negate ? "!" : "", u->conditions[i].path));
-    return r;
-}
-
-static void clear_conditions(void *field) {
-    struct unit_section *u = container_of((struct condition **)field, struct unit_section, conditions);
-    for (size_t i = 0; i < u->n_conditions; i++)
-        free(u->conditions[i].path);
-    free(u->conditions);
-    u->conditions = NULL;
-    u->n_conditions = 0;
-}
-
-const struct value_type value_conditions = {"[|][!]path", parse_condition, show_conditions, clear_conditions};

@@ -230,6 +230,58 @@ static void test_conditions_with_trigger(void **state _unused_) {
     assert_state("a.service", STATE_RUNNING);
 }
 
+/* Of each kind one that holds on every machine, or with ! on none. */
+static void test_each_kind_of_condition(void **state _unused_) {
+    static const char *const held[] = {"PathExists=/proc", "PathExistsGlob=/proc/*/stat",
+        "PathIsDirectory=/proc", "PathIsDirectory=!/proc/version", "PathIsSymbolicLink=/proc/self",
+        "PathIsMountPoint=/proc", "PathIsMountPoint=!/proc/self/fd", "PathIsReadWrite=!/nonexistent",
+        "DirectoryNotEmpty=/proc", "DirectoryNotEmpty=!/proc/version", "FileNotEmpty=/bin/sh",
+        "FileNotEmpty=!/proc", "FileIsExecutable=/bin/sh", "FileIsExecutable=!/etc/passwd",
+        "KernelCommandLine=!davit.nonsense", "KernelVersion=>=3.10", "KernelVersion=!<3.10",
+        "KernelVersion=*.*", "Architecture=native", "Architecture=!vax", "Host=*", "Host=!no-such-host",
+        "Memory=>=1M", "Memory=>1M", "Memory=!<=1M", "CPUs=1", "CPUs=!=100000", "CPUs=!>100000",
+        "Environment=PATH", "Environment=!DAVIT_NONSENSE", "Environment=!PATH=x"};
+
+    assert_non_null(getenv("PATH"));
+    for (size_t i = 0; i < ARRAY_SIZE(held); i++)
+        for (int assert = 0; assert < 2; assert++) {
+            _cleanup_free_ char *text = strf(
+                "[Unit]\n%s%s\n[Service]\nExecStart=/bin/main\n", assert ? "Assert" : "Condition", held[i]);
+            fake_write("a.service", text);
+            fake_load();
+            start("a.service");
+            if (fake_unit("a.service")->state != STATE_RUNNING)
+                fail_msg("does not hold: %s", held[i]);
+            stop("a.service");
+        }
+    /* And each of them can fail: all are turned round. */
+    for (size_t i = 0; i < ARRAY_SIZE(held); i++) {
+        const char *equals = strchr(held[i], '=');
+        bool negated = equals[1] == '!' && equals[2] != '=';
+        _cleanup_free_ char *text = strf("[Unit]\nCondition%.*s=%s%s\n[Service]\nExecStart=/bin/main\n",
+            (int)(equals - held[i]), held[i], negated ? "" : "!", equals + 1 + negated);
+        fake_write("a.service", text);
+        fake_load();
+        start("a.service");
+        if (fake_unit("a.service")->state != STATE_INACTIVE)
+            fail_msg("holds all the same: %s", text);
+    }
+}
+
+static void test_assert_fails_the_job(void **state _unused_) {
+    fake_write("a.service", "[Unit]\nConditionPathExists=/proc\nAssertPathExists=/nonexistent/x\n"
+                            "[Service]\nExecStart=/bin/main\n");
+    fake_write("b.service", "[Unit]\nRequires=a.service\nAfter=a.service\n[Service]\nExecStart=/bin/main\n");
+    fake_load();
+    start("a.service");
+    assert_state("a.service", STATE_INACTIVE);
+    assert_non_null(strstr(fake.last_job, "failed"));
+    assert_string_equal(fake_unit("a.service")->condition, "AssertPathExists=/nonexistent/x");
+    start("b.service");
+    assert_result("b.service", RESULT_DEPENDENCY);
+    assert_int_equal(fake.prepares, 0);
+}
+
 static void test_preparing_fails(void **state _unused_) {
     fake.prepare = FAKE_PREPARE_FAILS;
     fake.prepare_errno = ENOENT;
@@ -923,6 +975,8 @@ int main(void) {
         TEST(test_start_pre_whose_failure_is_ignored),
         TEST(test_condition_skips),
         TEST(test_conditions_with_trigger),
+        TEST(test_each_kind_of_condition),
+        TEST(test_assert_fails_the_job),
         TEST(test_preparing_fails),
         TEST(test_preparing_is_tried_again),
         TEST(test_preparing_times_out),
