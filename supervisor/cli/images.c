@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cli/images.h"
 
+#include "image/driver.h"
+#include "image/gc-policy.h"
 #include "image/image.h"
 
 void images_done(struct images *i) {
@@ -117,4 +119,14 @@ char *images_lower(char *const *layers) {
     for (size_t i = strv_length(layers); i-- > 0;)
         strbuf_printf(&b, "%s%s", layers[i], i > 0 ? ":" : "");
     return strbuf_take(&b);
+}
+
+char *images_driver(struct cli *c) {
+    struct gc_policy policy = {};
+
+    if (gc_policy_read(c->paths.config, &policy, NULL) < 0)
+        return strdup(STORAGE_DRIVER_DEFAULT);
+    char *driver = strdup(policy.driver ?: STORAGE_DRIVER_DEFAULT);
+    gc_policy_done(&policy);
+    return driver;
 }

@@ -38,7 +38,7 @@ const char *digest_short(const char *digest, char buffer[static 13]);
 /* "" in the configuration, or a time that cannot be read, gives 0. */
 usec_t image_created(const struct oci_config *c);
 /* All that is known of an image, with the members of `podman image inspect`. */
-json_t *image_inspect(const struct store *s, const struct store_image *i);
+json_t *image_inspect(struct cli *c, const struct store *s, const struct store_image *i);
 /* What a unit's Image= or Rootfs= means now, plain directories included (image.h). -errno (explained) */
 struct image;
 int images_resolve(struct cli *c, const char *name, struct image *ret);
@@ -48,3 +48,5 @@ int images_find_layers(struct cli *c, const char *name, struct image *ret, struc
  * out of memory
  */
 char *images_lower(char *const *layers);
+/* The storage driver that davit.conf names, newly allocated; the default one where it names none. */
+char *images_driver(struct cli *c);

@@ -194,6 +194,26 @@ void json_print(json_t *value) {
     (void)fputc('\n', stdout);
 }
 
+json_t *json_texts(char *const *l) {
+    json_t *a = json_array();
+
+    STRV_FOREACH (s, l)
+        (void)json_array_append_new(a, json_string(*s));
+    return a;
+}
+
+json_t *json_pairs(char *const *l) {
+    json_t *o = json_object();
+
+    STRV_FOREACH (pair, l) {
+        size_t n = strcspn(*pair, "=");
+        _cleanup_free_ char *name = strndup(*pair, n);
+        if (name)
+            (void)json_object_set_new(o, name, json_string((*pair)[n] ? *pair + n + 1 : ""));
+    }
+    return o;
+}
+
 const char *json_text(json_t *object, const char *name) {
     return json_string_value(json_object_get(object, name)) ?: "";
 }

@@ -61,6 +61,9 @@ void table_free(struct table *t);
 
 /* JSON on stdout: indented for people, in one line for programs. */
 void json_print(json_t *value);
+/* An array of strings, and an object of what are NAME=VALUE each. */
+json_t *json_texts(char *const *l);
+json_t *json_pairs(char *const *l);
 
 /* ---- reading replies ---- */
 

@@ -19,14 +19,6 @@ static void set(json_t *o, const char *name, json_t *value) {
         (void)json_object_set_new(o, name, value);
 }
 
-static json_t *texts(char *const *l) {
-    json_t *a = json_array();
-
-    STRV_FOREACH (s, l)
-        (void)json_array_append_new(a, json_string(*s));
-    return a;
-}
-
 static json_t *lower_directories(const struct store *s, char *const *diff_ids) {
     _cleanup_strv_free_ char **paths = NULL;
 
@@ -53,20 +45,21 @@ static json_t *digests_of(char *const *names, const char *manifest) {
     return a;
 }
 
-json_t *image_inspect(const struct store *s, const struct store_image *i) {
+json_t *image_inspect(struct cli *c, const struct store *s, const struct store_image *i) {
     json_t *config = document(s, i->manifest.config.digest, OCI_CONFIG_MAX), *o;
     json_t *manifest = document(s, i->manifest_digest, OCI_MANIFEST_MAX), *inner;
     _cleanup_strv_free_ char **names = NULL;
+    _cleanup_free_ char *driver = images_driver(c);
     uint64_t size = image_size(s, i);
 
     (void)image_names(s, i->manifest_digest, &names);
     inner = json_object_get(config, "config");
     o = json_pack("{ss ss so so ss ss ss sI sI s{ss} s{ss so}}", "Id", digest_hex(i->manifest.config.digest),
-        "Digest", i->manifest_digest, "RepoTags", texts(names), "RepoDigests",
+        "Digest", i->manifest_digest, "RepoTags", json_texts(names), "RepoDigests",
         digests_of(names, i->manifest_digest), "Created", i->config.created ?: "", "Architecture",
         i->config.architecture ?: "", "Os", "linux", "Size", (json_int_t)size, "VirtualSize",
-        (json_int_t)size, "GraphDriver", "Name", "overlay", "RootFS", "Type", "layers", "Layers",
-        texts(i->config.diff_ids));
+        (json_int_t)size, "GraphDriver", "Name", driver ?: "", "RootFS", "Type", "layers", "Layers",
+        json_texts(i->config.diff_ids));
     if (o) {
         json_t *data = json_object();
         set(data, "LowerDir", lower_directories(s, i->config.diff_ids));
@@ -99,7 +92,7 @@ int verb_image_inspect(struct cli *c, char **arguments, size_t n) {
         if (images_load(&images, arguments[i], &image, &s) < 0)
             status = EXIT_FAILURE;
         else
-            (void)json_array_append_new(all, image_inspect(s, &image));
+            (void)json_array_append_new(all, image_inspect(c, s, &image));
     }
     if (status == EXIT_SUCCESS)
         json_print(all);
@@ -197,7 +190,7 @@ int verb_image_tree(struct cli *c, char **arguments, size_t n _unused_) {
             layers, json_pack("{ss sI}", "layer", *id, "size", (json_int_t)layer_size(s, *id)));
     if (c->options.json) {
         json_t *o = json_pack("{ss ss so sO}", "id", digest_hex(image.manifest.config.digest), "digest",
-            image.manifest_digest, "names", texts(names), "layers", layers);
+            image.manifest_digest, "names", json_texts(names), "layers", layers);
         json_print(o);
         json_decref(o);
     } else {

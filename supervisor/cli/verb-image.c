@@ -36,20 +36,14 @@ static bool name_is_wanted(const char *name, char **patterns, size_t n) {
 /* The members that podman-images(1) prints, so that scripts go on working. */
 static json_t *image_json(
     const struct store *s, const struct store_reference *r, const struct store_image *i) {
-    json_t *labels = json_object();
     usec_t created = image_created(&i->config);
     char text[TIMESTAMP_MAX];
 
-    STRV_FOREACH (label, i->config.labels) {
-        _cleanup_free_ char *name = strndup(*label, strcspn(*label, "="));
-        if (name)
-            (void)json_object_set_new(labels, name, json_string(*label + strlen(name) + 1));
-    }
     return json_pack("{ss s[s] ss ss sI ss sI so sb}", "Id", digest_hex(i->manifest.config.digest), "Names",
         r->name, "Digest", i->manifest_digest, "Source", r->source, "Created",
         (json_int_t)(created / USEC_PER_SEC), "CreatedAt",
         created ? timestamp_format_rfc3339(created, text) : "", "Size", (json_int_t)image_size(s, i),
-        "Labels", labels, "ReadOnly", (int)streq(s->path, IMAGES_PRELOADED));
+        "Labels", json_pairs(i->config.labels), "ReadOnly", (int)streq(s->path, IMAGES_PRELOADED));
 }
 
 static void add_row(

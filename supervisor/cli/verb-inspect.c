@@ -6,7 +6,9 @@
  */
 #include <fcntl.h>
 
+#include "base/parse.h"
 #include "base/subvolume.h"
+#include "base/words.h"
 #include "cli/container.h"
 #include "cli/output.h"
 #include "image/driver.h"
@@ -43,7 +45,7 @@ static json_t *state_json(const struct container *c) {
         "Running", (int)running, "Paused", (int)frozen, "OOMKilled",
         (int)streq(json_text(details, "result"), "oom-kill"), "Pid", (int)c->pid, "ExitCode",
         running ? 0 : status, "StartedAt", time_json((usec_t)json_number(details, "active_since", 0)),
-        "FinishedAt", time_json(running ? 0 : (usec_t)json_number(details, "since", 0)));
+        "FinishedAt", time_json(running || !exit ? 0 : (usec_t)json_number(details, "since", 0)));
 }
 
 static json_t *driver_json(
@@ -66,8 +68,9 @@ static json_t *driver_json(
 }
 
 /* SOURCE:TARGET[:OPTIONS], or TARGET alone, as Volume= has it. */
-static json_t *mounts_json(const struct container *c) {
+static json_t *mounts_json(const struct container *c, const struct image *image) {
     json_t *all = json_array(), *value, *volumes = container_setting(c, "Container.Volume");
+    _cleanup_strv_free_ char **targets = NULL;
     size_t i;
 
     JSON_ARRAY_FOREACH (i, value, volumes) {
@@ -78,35 +81,106 @@ static json_t *mounts_json(const struct container *c) {
         (void)json_array_append_new(all,
             json_pack("{ss ss ss sb}", "Type", b && !named ? "bind" : "volume", "Source", b ? a : "",
                 "Destination", b ? b : a ?: "", "RW", (int)!(options && strstr(options, ",ro,"))));
+        (void)strv_append(&targets, b ? b : a ?: "");
     }
+    /* The image's own volumes, where the unit has put nothing else. */
+    STRV_FOREACH (target, image->volumes)
+        if (!strv_contains(targets, *target))
+            (void)json_array_append_new(all,
+                json_pack("{ss ss ss sb}", "Type", "volume", "Source", "", "Destination", *target, "RW", 1));
     return all;
 }
 
-static json_t *config_json(const struct container *c) {
-    static const struct {
-        const char *member, *key;
-        bool list;
-    } members[] = {
-        {"Hostname", "Container.HostName", false},
-        {"User", "Container.User", false},
-        {"WorkingDir", "Container.WorkingDir", false},
-        {"StopSignal", "Container.StopSignal", false},
-        {"Env", "Container.Environment", true},
-        {"Cmd", "Container.Exec", true},
-        {"Entrypoint", "Container.Entrypoint", true},
-        {"Labels", "Container.Label", true},
-    };
+/* ---- Config: the image's, where the unit says nothing else ---- */
+
+/* {"80/tcp": {}}, as docker has sets. */
+static json_t *names(char *const *l) {
     json_t *o = json_object();
 
-    for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
-        json_t *values = container_setting(c, members[i].key);
-        if (members[i].list)
-            set(o, members[i].member, values ? json_incref(values) : json_array());
-        else
-            set(o, members[i].member, json_string(json_string_value(json_array_get(values, 0)) ?: ""));
-    }
+    STRV_FOREACH (s, l)
+        set(o, *s, json_object());
     return o;
 }
+
+/* NAME=VALUE each: those of the unit take the place of the image's. */
+static char **merge(char *const *image, json_t *unit) {
+    _cleanup_strv_free_ char **all = NULL;
+    json_t *value;
+    size_t i;
+
+    (void)strv_extend(&all, image);
+    JSON_ARRAY_FOREACH (i, value, unit) {
+        const char *pair = json_string_value(value) ?: "", *equals = strchr(pair, '=');
+        _cleanup_free_ char *name = equals ? strndup(pair, (size_t)(equals - pair)) : NULL;
+        if (name)
+            (void)strv_env_set(&all, name, equals + 1);
+    }
+    return TAKE_PTR(all);
+}
+
+/* Words as the unit writes them; specifiers and variables are not resolved. */
+static json_t *words_json(const char *text) {
+    _cleanup_strv_free_ char **words = NULL;
+
+    (void)words_split(text, WORDS_UNQUOTE | WORDS_CUNESCAPE, &words);
+    return json_texts(words);
+}
+
+static json_t *healthcheck_json(const struct oci_healthcheck *h) {
+    const struct {
+        const char *member;
+        uint64_t value;
+    } numbers[] = {{"Interval", h->interval_ns}, {"Timeout", h->timeout_ns},
+        {"StartPeriod", h->start_period_ns}, {"StartInterval", h->start_interval_ns},
+        {"Retries", h->retries}};
+    json_t *o = h->test ? json_object() : NULL;
+
+    if (!o)
+        return NULL;
+    set(o, "Test", json_texts(h->test));
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+        if (numbers[i].value > 0)
+            set(o, numbers[i].member, json_integer((json_int_t)numbers[i].value));
+    return o;
+}
+
+/* The value of a key that is set to something; NULL if it is not. */
+static const char *written(const struct container *c, const char *key) {
+    const char *value = json_string_value(json_array_get(container_setting(c, key), 0));
+
+    return isempty(value) ? NULL : value;
+}
+
+static json_t *text_json(const struct container *c, const char *key, const char *otherwise) {
+    return json_string(written(c, key) ?: otherwise ?: "");
+}
+
+static json_t *config_json(const struct container *c, const struct image *image) {
+    const char *exec = written(c, "Container.Exec"), *entrypoint = written(c, "Container.Entrypoint");
+    json_t *o = json_object();
+    _cleanup_strv_free_ char **env = merge(image->environment, container_setting(c, "Container.Environment")),
+                             **labels = merge(image->labels, container_setting(c, "Container.Label"));
+    char buffer[16];
+
+    set(o, "Image", json_string(c->image ?: c->rootfs ?: ""));
+    set(o, "Hostname", text_json(c, "Container.HostName", NULL));
+    set(o, "User", text_json(c, "Container.User", image->user));
+    set(o, "WorkingDir", text_json(c, "Container.WorkingDir", image->working_dir));
+    set(o, "StopSignal",
+        text_json(c, "Container.StopSignal",
+            image->stop_signal > 0 ? signal_name(image->stop_signal, buffer) : NULL));
+    set(o, "Env", json_texts(env));
+    /* With another entry point the image's Cmd is not used (davit-units(5), Entrypoint=). */
+    set(o, "Entrypoint", entrypoint ? words_json(entrypoint) : json_texts(image->entrypoint));
+    set(o, "Cmd", exec ? words_json(exec) : entrypoint ? json_array() : json_texts(image->cmd));
+    set(o, "Labels", json_pairs(labels));
+    set(o, "Volumes", names(image->volumes));
+    set(o, "ExposedPorts", names(image->exposed_ports));
+    set(o, "Healthcheck", healthcheck_json(&image->healthcheck));
+    return o;
+}
+
+/* ---- the container ---- */
 
 /* It may be another than davit.conf has by now. */
 static const char *tree_driver_name(const char *tree) {
@@ -124,7 +198,7 @@ static json_t *container_json(struct cli *c, const struct container *container) 
         container->unit, "State", state_json(container), "ImageName",
         container->image ?: container->rootfs ?: "", "ImageDigest", image.manifest, "Driver", name,
         "RestartCount", (json_int_t)json_number(details, "restarts", 0), "GraphDriver", driver, "Mounts",
-        mounts_json(container), "Config", config_json(container), "Pid", (json_int_t)container->pid);
+        mounts_json(container, &image), "Config", config_json(container, &image), "Pid", (json_int_t)container->pid);
 }
 
 /* A container if there is one of that name, else an image, as docker and podman look. */
@@ -139,7 +213,7 @@ static int inspect_one(struct cli *c, const struct images *images, const char *n
     }
     int r = images_load(images, name, &image, &s);
     if (r >= 0)
-        (void)json_array_append_new(all, image_inspect(s, &image));
+        (void)json_array_append_new(all, image_inspect(c, s, &image));
     return r;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "worker/document.h"
 
+#include "base/parse.h"
 #include "base/words.h"
 #include "image/blob.h"
 
@@ -105,6 +106,101 @@ static int change_set(json_t *object, const char *name, const char *value, struc
     return set ? set_member(set, value, json_object(), e) : no_memory(e);
 }
 
+/* ---- what a container would stumble over later is refused now ---- */
+
+static int change_path(json_t *object, const char *name, const char *value, struct error *e) {
+    return *value == '\0' || *value == '/'
+               ? change_text(object, name, value, e)
+               : error_set(e, EINVAL, "%s=%s: expected an absolute path", name, value);
+}
+
+static int change_signal(json_t *object, const char *name, const char *value, struct error *e) {
+    int number;
+
+    return *value == '\0' || parse_signal(value, &number) >= 0
+               ? change_text(object, name, value, e)
+               : error_set(e, EINVAL, "%s=%s: there is no such signal", name, value);
+}
+
+static int change_volumes(json_t *object, const char *name, const char *value, struct error *e) {
+    return *value == '\0' || *value == '/'
+               ? change_set(object, name, value, e)
+               : error_set(e, EINVAL, "%s: \"%s\" is no absolute path", name, value);
+}
+
+/* "80" is "80/tcp", as docker writes it. */
+static int change_ports(json_t *object, const char *name, const char *value, struct error *e) {
+    size_t n = strcspn(value, "/");
+    _cleanup_free_ char *digits = strndup(value, n),
+                        *whole = strf("%s/%s", digits ?: "", n < strlen(value) ? value + n + 1 : "tcp");
+    uint64_t port;
+
+    if (*value == '\0')
+        return change_text(object, name, value, e);
+    if (!digits || !whole)
+        return no_memory(e);
+    if (parse_uint(digits, 1, UINT16_MAX, &port) < 0 ||
+        (!endswith(whole, "/tcp") && !endswith(whole, "/udp") && !endswith(whole, "/sctp")))
+        return error_set(e, EINVAL, "%s: \"%s\" is no port: expected 80, 80/tcp, 53/udp, ...", name, value);
+    return change_set(object, name, whole, e);
+}
+
+/* ---- the health check (it has an object of its own) ---- */
+
+static json_t *healthcheck_of(json_t *object) {
+    return member_of(object, "Healthcheck", json_object());
+}
+
+/* As podman's --health-cmd: a command for the image's shell, a JSON array of words, or "none". Without a
+ * command the times mean nothing, so taking it away takes all. */
+static int change_health_command(json_t *object, const char *name, const char *value, struct error *e) {
+    if (*value == '\0')
+        return change_text(object, "Healthcheck", value, e);
+    json_t *health = healthcheck_of(object);
+    if (!health)
+        return no_memory(e);
+    if (strcasecmp(value, "none") == 0)
+        return set_member(health, name, json_pack("[s]", "NONE"), e);
+    if (*value != '[')
+        return set_member(health, name, json_pack("[ss]", "CMD-SHELL", value), e);
+    int r = change_words(health, name, value, e);
+    json_t *words = json_object_get(health, name);
+    const char *kind = json_string_value(json_array_get(words, 0)) ?: "";
+    if (r >= 0 && !streq(kind, "CMD") && !streq(kind, "CMD-SHELL") && !streq(kind, "NONE") &&
+        json_array_insert_new(words, 0, json_string("CMD")) < 0)
+        r = no_memory(e);
+    return r;
+}
+
+/* Images have nanoseconds. */
+static int change_health_time(json_t *object, const char *name, const char *value, struct error *e) {
+    json_t *health = healthcheck_of(object);
+    usec_t t;
+
+    if (!health)
+        return no_memory(e);
+    if (*value == '\0')
+        return change_text(health, name, value, e);
+    if (timespan_parse(value, &t) < 0 || t > INT64_MAX / NSEC_PER_USEC)
+        return error_set(e, EINVAL, "%s of the health check: \"%s\" is no time", name, value);
+    return set_member(health, name, json_integer((json_int_t)(t * NSEC_PER_USEC)), e);
+}
+
+static int change_health_retries(json_t *object, const char *name, const char *value, struct error *e) {
+    json_t *health = healthcheck_of(object);
+    uint64_t n;
+
+    if (!health)
+        return no_memory(e);
+    if (*value == '\0')
+        return change_text(health, name, value, e);
+    if (parse_uint(value, 1, UINT32_MAX, &n) < 0)
+        return error_set(e, EINVAL, "%s of the health check: \"%s\" is no number", name, value);
+    return set_member(health, name, json_integer((json_int_t)n), e);
+}
+
+/* ---- the words ---- */
+
 static const struct {
     const char *word, *member;
     bool top; /* beside "config", not in it */
@@ -114,11 +210,17 @@ static const struct {
     {"Entrypoint", "Entrypoint", false, change_words},
     {"Env", "Env", false, change_environment},
     {"Label", "Labels", false, change_pair},
-    {"Volume", "Volumes", false, change_set},
-    {"ExposedPort", "ExposedPorts", false, change_set},
+    {"Volume", "Volumes", false, change_volumes},
+    {"ExposedPort", "ExposedPorts", false, change_ports},
     {"User", "User", false, change_text},
-    {"WorkingDir", "WorkingDir", false, change_text},
-    {"StopSignal", "StopSignal", false, change_text},
+    {"WorkingDir", "WorkingDir", false, change_path},
+    {"StopSignal", "StopSignal", false, change_signal},
+    {"HealthCmd", "Test", false, change_health_command},
+    {"HealthInterval", "Interval", false, change_health_time},
+    {"HealthTimeout", "Timeout", false, change_health_time},
+    {"HealthStartPeriod", "StartPeriod", false, change_health_time},
+    {"HealthRetries", "Retries", false, change_health_retries},
+    {"Author", "author", true, change_text},
     {"Architecture", "architecture", true, change_text},
     {"Created", "created", true, change_text},
 };

@@ -12,8 +12,8 @@
  * out of memory. */
 json_t *config_new(void);
 /* One change: Cmd, Entrypoint (words, or a JSON array), Env, Label (NAME=VALUE), Volume, ExposedPort, User,
- * WorkingDir, StopSignal, Architecture, Created. An empty value takes the member away. -EINVAL with the words
- * that are known. */
+ * WorkingDir, StopSignal, HealthCmd and its kin, Author, Architecture, Created. An empty value takes the member
+ * away. -EINVAL with the words that are known. */
 int config_change(json_t *config, const char *change, struct error *e);
 int config_change_all(json_t *config, char *const *changes, struct error *e);
 /* Another layer on top. created_by may be NULL. */
