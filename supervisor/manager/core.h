@@ -64,6 +64,8 @@ void unit_enter_start_post(struct managed_unit *u);
 void unit_enter_running(struct managed_unit *u);
 void unit_begin_reload(struct managed_unit *u);
 void unit_on_reloading(struct managed_unit *u);
+void unit_on_reload_begun(struct managed_unit *u);
+void unit_reload_commands_done(struct managed_unit *u, bool failed);
 void unit_reload_done(struct managed_unit *u, bool failed);
 
 /* ---- condition.c ---- */

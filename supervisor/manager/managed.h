@@ -145,6 +145,8 @@ struct managed_unit {
     struct fill *fill;                /* fill.c: its volumes are being filled; NULL = they are not */
     bool fill_tried, volumes_filled;  /* in this start */
     bool reload_failed;
+    /* Type=notify-reload: for RELOADING=1, then for READY=1. Not saved: a new davitd takes the next READY=1. */
+    enum { RELOAD_WAITS_NOT, RELOAD_WAITS_FOR_WORD, RELOAD_WAITS_FOR_READY } reload_waits;
     bool prepare_waits; /* for the next attempt */
     unsigned prepare_attempts;
     unsigned launches_lost; /* in a row: the launcher died when the child was made and not yet let go */

@@ -472,7 +472,8 @@ static int check_applicable(
     if (type != JOB_RELOAD)
         return 0;
     if (!unit_can_reload(u))
-        return error_set(err, EINVAL, "%s cannot be reloaded: it has no ExecReload=", u->name);
+        return error_set(
+            err, EINVAL, "%s cannot be reloaded: it has neither ExecReload= nor ReloadSignal=", u->name);
     if (unit_is_idle(u) && !u->job)
         return error_set(err, EINVAL, "%s is not running", u->name);
     return 0;

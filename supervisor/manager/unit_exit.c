@@ -121,6 +121,7 @@ static void main_exited_while_starting(struct managed_unit *u) {
         oneshot_exited(u);
         return;
     case SERVICE_NOTIFY:
+    case SERVICE_NOTIFY_RELOAD:
         /* Only READY=1 makes it running, and that can no longer come. */
         if (u->pending_result == RESULT_SUCCESS && u->config->service.remain_after_exit &&
             u->config->service.notify_access != NOTIFY_MAIN)
@@ -197,7 +198,7 @@ void unit_on_control_exit(struct managed_unit *u) {
         control_exited_while_starting(u, r);
         break;
     case STATE_RELOADING:
-        unit_reload_done(u, r != RESULT_SUCCESS);
+        unit_reload_commands_done(u, r != RESULT_SUCCESS);
         break;
     case STATE_STOPPING:
         unit_on_stop_progress(u);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Managed units come and go, and with them the manager's core. */
+#include <signal.h>
+
 #include "manager/core.h"
 #include "manager/load.h"
 #include "manager/rooms.h"
@@ -11,11 +13,13 @@ static void pick_stub_values(struct unit *c) {
     s->restart_sec = 100 * USEC_PER_MSEC;
     s->restart_max_delay = USEC_INFINITY;
     s->restart_reset_sec = 10 * USEC_PER_SEC;
-    s->timeout_start = s->timeout_stop = 90 * USEC_PER_SEC;
+    s->timeout_start = s->timeout_stop = s->timeout_abort = 90 * USEC_PER_SEC;
     s->runtime_max = USEC_INFINITY;
     s->timeout_prepare = 15 * 60 * USEC_PER_SEC;
     s->kill_mode = KILL_MIXED;
-    s->kill_signal = 15;
+    s->kill_signal = SIGTERM;
+    s->final_kill_signal = SIGKILL;
+    s->watchdog_signal = SIGABRT;
     c->unit.default_dependencies = true;
     c->resources.oom_policy = OOM_CONTINUE;
 }

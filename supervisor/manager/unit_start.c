@@ -308,6 +308,7 @@ void unit_on_launched(struct managed_unit *u) {
         unit_enter_start_post(u);
         return;
     case SERVICE_NOTIFY:
+    case SERVICE_NOTIFY_RELOAD: /* not one of unit_service_type() */
     case SERVICE_ONESHOT: {
         /* The step changes, its time-out goes on. */
         usec_t at = u->timeout_at, extended = u->extended_until;
@@ -327,8 +328,12 @@ void unit_on_ready(struct managed_unit *u) {
     u->ready_received = true;
     unit_mark_dirty(u);
     if (u->state == STATE_RELOADING) {
+        /* Not the answer to our signal, but something from before. */
+        if (u->reload_waits == RELOAD_WAITS_FOR_WORD)
+            return;
         /* A reload that the program announced itself is over; one by ExecReload= is over when its commands
          * are. */
+        u->reload_waits = RELOAD_WAITS_NOT;
         if (!u->control)
             unit_reload_done(u, false);
     } else if (u->step == STEP_START_READY && unit_service_type(u) == SERVICE_NOTIFY)
@@ -391,23 +396,43 @@ void unit_enter_running(struct managed_unit *u) {
 /* ---- reloading ---- */
 
 void unit_begin_reload(struct managed_unit *u) {
+    const struct service_section *s = &u->config->service;
     bool failed = false;
 
     u->reload_failed = false;
     unit_set_state(u, STATE_RELOADING, STEP_NONE);
+    if (s->reload_signal != 0 && u->main)
+        (void)process_kill(u->main, s->reload_signal);
+    u->reload_waits = s->type == SERVICE_NOTIFY_RELOAD && u->main ? RELOAD_WAITS_FOR_WORD : RELOAD_WAITS_NOT;
     if (!unit_run_commands(u, &failed))
+        unit_reload_commands_done(u, failed);
+}
+
+/* Type=notify-reload: the program's own word is still to come. */
+void unit_reload_commands_done(struct managed_unit *u, bool failed) {
+    if (failed || u->reload_waits == RELOAD_WAITS_NOT)
         unit_reload_done(u, failed);
+    else
+        unit_timeout_in(u, u->config->service.timeout_start);
 }
 
 void unit_on_reloading(struct managed_unit *u) {
     u->reload_failed = false;
+    u->reload_waits = RELOAD_WAITS_NOT;
     unit_set_state(u, STATE_RELOADING, STEP_NONE);
     unit_timeout_in(u, u->config->service.timeout_start);
+}
+
+/* RELOADING=1 as the answer to ReloadSignal=: the READY=1 that follows belongs to it. */
+void unit_on_reload_begun(struct managed_unit *u) {
+    if (u->reload_waits == RELOAD_WAITS_FOR_WORD)
+        u->reload_waits = RELOAD_WAITS_FOR_READY;
 }
 
 /* A reload that failed leaves the program running as it was. */
 void unit_reload_done(struct managed_unit *u, bool failed) {
     u->reload_failed = failed;
+    u->reload_waits = RELOAD_WAITS_NOT;
     if (failed)
         report_unit(u, LOG_WARNING, NULL, "Reload failed; it runs on with what it had.");
     else

@@ -133,7 +133,7 @@ enum service_type unit_service_type(const struct managed_unit *u) {
     const struct unit *c = u->config;
 
     if (c->type != UNIT_CONTAINER)
-        return c->service.type;
+        return c->service.type == SERVICE_NOTIFY_RELOAD ? SERVICE_NOTIFY : c->service.type;
     /* As Quadlet does it: Notify= decides whose word counts. Without it a container is up when its program
      * runs, not already when its launch was asked for: a missing image must not pass for a start. */
     if (c->service.type == SERVICE_ONESHOT)
@@ -142,7 +142,8 @@ enum service_type unit_service_type(const struct managed_unit *u) {
 }
 
 bool unit_can_reload(const struct managed_unit *u) {
-    return unit_has_processes(u) && u->config->service.reload.count > 0;
+    const struct service_section *s = &u->config->service;
+    return unit_has_processes(u) && (s->reload.count > 0 || s->reload_signal != 0);
 }
 
 void unit_fail(struct managed_unit *u, enum unit_result result) {

@@ -23,6 +23,8 @@ usec_t unit_stop_timeout(const struct managed_unit *u) {
 static int stop_signal(const struct managed_unit *u) {
     const struct unit *c = u->config;
 
+    if (c->service.restart_kill_signal != 0 && u->job && u->job->type == JOB_RESTART)
+        return c->service.restart_kill_signal;
     if (c->type == UNIT_CONTAINER && c->container && c->container->stop_signal != 0)
         return c->container->stop_signal;
     if (c->type == UNIT_CONTAINER && u->image_stop_signal != 0)
@@ -84,7 +86,11 @@ static void thaw(struct managed_unit *u) {
 static bool send_signals(struct managed_unit *u, enum unit_step step, bool left) {
     enum kill_mode mode = u->config->service.kill_mode;
     bool kill = step == STEP_STOP_SIGKILL || step == STEP_FINAL_SIGKILL;
-    int number = kill ? SIGKILL : step == STEP_STOP_WATCHDOG ? SIGABRT : stop_signal(u);
+    const struct service_section *s = &u->config->service;
+    int number = kill                         ? s->final_kill_signal
+                 : step == STEP_STOP_WATCHDOG ? s->watchdog_signal
+                                              : stop_signal(u);
+    bool hang_up = s->send_sighup && !kill && step != STEP_STOP_WATCHDOG && number != SIGHUP;
 
     if (mode == KILL_NONE || !left)
         return false;
@@ -93,10 +99,14 @@ static bool send_signals(struct managed_unit *u, enum unit_step step, bool left)
         u->stop_signal_sent = number;
     if (mode == KILL_CONTROL_GROUP || (mode == KILL_MIXED && kill)) {
         kill_group(u, number);
+        if (hang_up)
+            kill_group(u, SIGHUP);
         return true;
     }
     signal_process(u->main, number);
     signal_process(u->control, number);
+    if (hang_up)
+        signal_process(u->main, SIGHUP);
     return u->main || u->control;
 }
 
@@ -105,6 +115,8 @@ static usec_t signal_timeout(const struct managed_unit *u, enum unit_step step) 
 
     if (step == STEP_STOP_SIGTERM)
         return unit_stop_timeout(u);
+    if (step == STEP_STOP_WATCHDOG)
+        return u->config->service.timeout_abort;
     if (step == STEP_STOP_SIGKILL || step == STEP_FINAL_SIGKILL)
         return t == 0 || t == USEC_INFINITY ? KILL_TIMEOUT : t;
     return t;

@@ -129,7 +129,7 @@ static const unit_handler_t table[][_EVENT_COUNT] = {
         /* empty      */ IGNORED,
         /* stop       */ unit_on_stop,
         /* reload     */ IGNORED, /* the job waits for its turn */
-        /* reloading  */ IGNORED,
+        /* reloading  */ unit_on_reload_begun,
         /* stopping   */ unit_on_stopping,
         /* timeout    */ unit_on_reload_timeout,
         /* watchdog   */ unit_on_watchdog,

@@ -3,6 +3,8 @@
  * After the files are read: defaults that depend on the unit, dependencies that follow from other keys, and
  * checks that need more than one key. systemd.service(5) and podman-systemd.unit(5) for the rules.
  */
+#include <signal.h>
+
 #include "unit/key.h"
 #include "unit/limits.h"
 #include "unit/name.h"
@@ -88,7 +90,13 @@ static void fill_service(struct load *l) {
     if (!load_has(l, "OOMPolicy"))
         u->resources.oom_policy = OOM_STOP;
     if (!load_has(l, "NotifyAccess"))
-        s->notify_access = s->type == SERVICE_NOTIFY || s->watchdog > 0 ? NOTIFY_MAIN : NOTIFY_NONE;
+        s->notify_access = s->type == SERVICE_NOTIFY || s->type == SERVICE_NOTIFY_RELOAD || s->watchdog > 0
+                               ? NOTIFY_MAIN
+                               : NOTIFY_NONE;
+    if (s->type != SERVICE_NOTIFY_RELOAD)
+        s->reload_signal = 0; /* systemd.service(5) */
+    else if (s->reload_signal == 0)
+        s->reload_signal = SIGHUP;
     if (!load_has(l, "TasksMax")) {
         uint64_t share = machine_tasks_max() * SERVICE_TASKS_PERCENT / 100;
         u->resources.tasks_max = MAX(share, 1u);
@@ -120,6 +128,8 @@ static void fill_times(struct load *l) {
                                                             : DEFAULT_TIMEOUT_START;
     if (!both && env->default_timeout_stop > 0 && !load_has(l, "TimeoutStopSec"))
         s->timeout_stop = env->default_timeout_stop;
+    if (!load_has(l, "TimeoutAbortSec"))
+        s->timeout_abort = s->timeout_stop;
     if (env->default_restart_sec > 0 && !load_has(l, "RestartSec"))
         s->restart_sec = env->default_restart_sec;
 }

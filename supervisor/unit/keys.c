@@ -33,7 +33,7 @@
     }
 
 /* Orders are those of the enums in unit.h. */
-static const char *const service_types[] = {"simple", "exec", "oneshot", "notify", NULL};
+static const char *const service_types[] = {"simple", "exec", "oneshot", "notify", "notify-reload", NULL};
 static const char *const restarts[] = {
     "no", "on-success", "on-failure", "on-abnormal", "on-abort", "on-watchdog", "always", NULL};
 static const char *const notify_accesses[] = {"none", "main", "exec", "all", NULL};
@@ -293,7 +293,8 @@ const struct key keys[] = {
     {SERVICE, 0, U(service.type), "Type", &value_service_type, .choices = service_types,
         .default_shown = "notify for containers, else simple (oneshot without ExecStart=)",
         DOC = "When the unit counts as started: simple, at once; exec, when the program runs; notify, at "
-              "READY=1 (a container only with Notify=yes); oneshot, when it has ended."},
+              "READY=1 (a container only with Notify=yes); notify-reload, the same, and `davit reload` sends "
+              "ReloadSignal= and waits for RELOADING=1 and READY=1; oneshot, when it has ended."},
     {SERVICE, 0, U(service.restart), "Restart", &value_restart, .choices = restarts, .default_text = "no",
         DOC = "Whether to start again when the main process ends: after success (exit 0, SIGHUP, SIGINT, "
               "SIGTERM, SIGPIPE, SuccessExitStatus=), failure, or always. Never after an explicit stop."},
@@ -339,6 +340,20 @@ const struct key keys[] = {
               "rest (mixed), only the main one (process), nobody (none)."},
     {SERVICE, 0, U(service.kill_signal), "KillSignal", &value_signal, .default_text = "SIGTERM",
         DOC = "The signal that asks to stop."},
+    {SERVICE, 0, U(service.restart_kill_signal), "RestartKillSignal", &value_signal,
+        .default_shown = "KillSignal=", DOC = "The same where the stop is part of a restart."},
+    {SERVICE, 0, U(service.send_sighup), "SendSIGHUP", &value_boolean, .default_text = "no",
+        DOC = "SIGHUP follows at once, for shells and what knows no other way to be told."},
+    {SERVICE, 0, U(service.final_kill_signal), "FinalKillSignal", &value_signal, .default_text = "SIGKILL",
+        DOC = "The signal for what is left when the time to stop is over."},
+    {SERVICE, 0, U(service.watchdog_signal), "WatchdogSignal", &value_signal, .default_text = "SIGABRT",
+        DOC = "The signal when the time of WatchdogSec= is over."},
+    {SERVICE, KEY_ZERO_IS_INFINITY, U(service.timeout_abort), "TimeoutAbortSec", &value_time,
+        .default_shown = "TimeoutStopSec=", DOC = "Time to end after WatchdogSignal=, then SIGKILL."},
+    {CONTAINER, 0, U(service.reload_signal), "ReloadSignal", &value_signal,
+        DOC = "The signal that `davit reload` sends to the container's first process."},
+    {SERVICE, 0, U(service.reload_signal), "ReloadSignal", &value_signal, .default_shown = "SIGHUP",
+        DOC = "What `davit reload` sends to a program of Type=notify-reload."},
     {SERVICE, MANY, U(service.start), "ExecStart", &value_commands,
         DOC = "The program of a .service. Several only with Type=oneshot."},
     {SERVICE, MANY, U(service.start_pre), "ExecStartPre", &value_commands,

@@ -131,7 +131,7 @@ struct unit_section { /* [Unit] */
     char *reboot_argument, *job_timeout_reboot_argument;                        /* NULL = none */
 };
 
-enum service_type { SERVICE_SIMPLE, SERVICE_EXEC, SERVICE_ONESHOT, SERVICE_NOTIFY };
+enum service_type { SERVICE_SIMPLE, SERVICE_EXEC, SERVICE_ONESHOT, SERVICE_NOTIFY, SERVICE_NOTIFY_RELOAD };
 enum restart_mode { /* Restart= */
     RESTART_NO,
     RESTART_ON_SUCCESS,
@@ -169,7 +169,11 @@ struct service_section { /* [Service] */
     usec_t timeout_prepare; /* ours: TimeoutPrepareSec=, for image, volumes, network; default 15 min */
     enum notify_access notify_access;
     enum kill_mode kill_mode;
-    int kill_signal;
+    int kill_signal, restart_kill_signal; /* the latter 0 = as the former */
+    int final_kill_signal, watchdog_signal;
+    int reload_signal;    /* 0 = a reload sends none */
+    usec_t timeout_abort; /* after the watchdog's signal */
+    bool send_sighup;
     struct exec_list start, start_pre, start_post, stop, stop_post, reload; /* host commands */
     bool remain_after_exit;
     char **environment;       /* [Service] Environment=, in order */

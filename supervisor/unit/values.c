@@ -245,7 +245,6 @@ static const struct {
 } foreign_service_types[] = {
     {"forking", "run the program in the foreground and use Type=exec or Type=notify"},
     {"dbus", "davit has no bus: use Type=notify or Type=exec"},
-    {"notify-reload", "use Type=notify with ExecReload="},
 };
 
 static int parse_service_type(struct assignment *a, void *field, const char *value) {

@@ -757,6 +757,37 @@ static void test_stop_signal_and_its_exit_code(void **state _unused_) {
     assert_result("a.service", RESULT_EXIT_CODE);
 }
 
+static void test_signals_of_a_stop(void **state _unused_) {
+    service("FinalKillSignal=SIGQUIT\nSendSIGHUP=yes\nTimeoutStopSec=5\n");
+    start("a.service");
+    fake.ignore_term = true;
+    stop("a.service");
+    assert_string_equal(fake_signals("a.service"), "*TERM *HUP");
+    fake_advance(6 * S);
+    assert_string_equal(fake_signals("a.service"), "*TERM *HUP *QUIT");
+}
+
+static void test_restart_may_have_a_signal_of_its_own(void **state _unused_) {
+    service("RestartKillSignal=SIGUSR2\n");
+    start("a.service");
+    assert_return_code(fake_job("a.service", JOB_RESTART), 0);
+    assert_string_equal(fake_signals("a.service"), "*USR2");
+    assert_state("a.service", STATE_RUNNING);
+    stop("a.service");
+    assert_string_equal(fake_signals("a.service"), "*USR2 *TERM");
+}
+
+static void test_watchdog_has_its_signal_and_time(void **state _unused_) {
+    service("WatchdogSec=10\nWatchdogSignal=SIGQUIT\nTimeoutAbortSec=3\n");
+    start("a.service");
+    fake.ignore_term = true;
+    fake_advance(11 * S);
+    assert_string_equal(fake_signals("a.service"), "*QUIT");
+    fake_advance(4 * S);
+    assert_string_equal(fake_signals("a.service"), "*QUIT *KILL");
+    assert_result("a.service", RESULT_WATCHDOG);
+}
+
 static void test_kill_mode_mixed(void **state _unused_) {
     service("KillMode=mixed\n");
     start("a.service");
@@ -896,6 +927,41 @@ static void test_reload_times_out(void **state _unused_) {
     assert_non_null(strstr(fake.last_job, "failed"));
 }
 
+static void test_reload_by_signal(void **state _unused_) {
+    fake_write("a.container", "[Container]\nImage=x\nReloadSignal=SIGUSR1\n");
+    fake_load();
+    start("a.container");
+    fake.ignore_term = true;
+    assert_return_code(fake_job("a.container", JOB_RELOAD), 0);
+    assert_string_equal(fake_signals("a.container"), "USR1");
+    assert_state("a.container", STATE_RUNNING);
+    assert_non_null(strstr(fake.last_job, "done"));
+}
+
+/* The READY=1 that counts is the one behind RELOADING=1. */
+static void test_notify_reload_waits_for_the_programs_word(void **state _unused_) {
+    service("Type=notify-reload\nTimeoutStartSec=5\n");
+    start("a.service");
+    fake_event("a.service", EVENT_READY);
+    assert_state("a.service", STATE_RUNNING);
+    fake.ignore_term = true;
+    assert_return_code(fake_job("a.service", JOB_RELOAD), 0);
+    assert_string_equal(fake_signals("a.service"), "HUP");
+    fake_event("a.service", EVENT_READY);
+    assert_state("a.service", STATE_RELOADING);
+    fake_event("a.service", EVENT_RELOADING);
+    assert_state("a.service", STATE_RELOADING);
+    fake_event("a.service", EVENT_READY);
+    assert_state("a.service", STATE_RUNNING);
+    assert_non_null(strstr(fake.last_job, "done"));
+
+    assert_return_code(fake_job("a.service", JOB_RELOAD), 0);
+    fake_event("a.service", EVENT_RELOADING);
+    fake_advance(6 * S);
+    assert_state("a.service", STATE_RUNNING); /* a reload that fails leaves it as it was */
+    assert_non_null(strstr(fake.last_job, "failed"));
+}
+
 static void test_reload_without_a_way_to(void **state _unused_) {
     service("");
     start("a.service");
@@ -1013,6 +1079,9 @@ int main(void) {
         TEST(test_nothing_dies_and_it_still_ends),
         TEST(test_cleanup_that_never_ends),
         TEST(test_stop_signal_and_its_exit_code),
+        TEST(test_signals_of_a_stop),
+        TEST(test_restart_may_have_a_signal_of_its_own),
+        TEST(test_watchdog_has_its_signal_and_time),
         TEST(test_kill_mode_mixed),
         TEST(test_kill_mode_control_group),
         TEST(test_kill_mode_process),
@@ -1026,6 +1095,8 @@ int main(void) {
         TEST(test_reload),
         TEST(test_reload_that_fails_leaves_it_running),
         TEST(test_reload_times_out),
+        TEST(test_reload_by_signal),
+        TEST(test_notify_reload_waits_for_the_programs_word),
         TEST(test_reload_without_a_way_to),
         TEST(test_end_while_reloading),
         TEST(test_reloading_by_notify),
