@@ -5,6 +5,7 @@
 
 #include "base/fs.h"
 #include "cli/images.h"
+#include "image/image.h"
 #include "launch/mount.h"
 
 #define MOUNT_FLAGS (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
@@ -51,13 +52,14 @@ static int mount_image(
                 e, EOPNOTSUPP, "layer %s is a file system image: it is mounted in containers only", *id);
         if (r < 0)
             return r;
-        if (strv_consume(&layers, layer_path(s, *id, layer.kind)) < 0)
-            return error_set(e, ENOMEM, "out of memory");
         layer_touch(s, *id);
     }
+    int r = image_layers(s, i, &layers, e);
+    if (r < 0)
+        return r;
     if (!layers)
         return error_set(e, EINVAL, "the image has no layer");
-    int r = mkdir_parents(AT_FDCWD, target, 0700);
+    r = mkdir_parents(AT_FDCWD, target, 0700);
     if (r < 0)
         return error_set_errno(e, r, "making %s", target);
     _cleanup_close_ int fd = strv_length(layers) == 1 ? mount_single(layers[0], e) : mount_layers(layers, e);

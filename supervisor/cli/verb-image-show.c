@@ -3,6 +3,7 @@
 #include "base/parse.h"
 #include "cli/images.h"
 #include "cli/output.h"
+#include "image/image.h"
 
 /* ---- inspect ---- */
 
@@ -19,14 +20,11 @@ static void set(json_t *o, const char *name, json_t *value) {
         (void)json_object_set_new(o, name, value);
 }
 
-static json_t *lower_directories(const struct store *s, char *const *diff_ids) {
+static json_t *lower_directories(const struct store *s, const struct store_image *i) {
     _cleanup_strv_free_ char **paths = NULL;
 
-    STRV_FOREACH (id, diff_ids) {
-        struct layer_info layer;
-        if (layer_find(s, *id, &layer, NULL) >= 0)
-            (void)strv_consume(&paths, layer_path(s, *id, layer.kind));
-    }
+    if (image_layers(s, i, &paths, NULL) < 0) /* one is missing, which fsck would tell */
+        return NULL;
     _cleanup_free_ char *text = images_lower(paths);
     return text ? json_string(text) : NULL;
 }
@@ -62,7 +60,7 @@ json_t *image_inspect(struct cli *c, const struct store *s, const struct store_i
         json_texts(i->config.diff_ids));
     if (o) {
         json_t *data = json_object();
-        set(data, "LowerDir", lower_directories(s, i->config.diff_ids));
+        set(data, "LowerDir", lower_directories(s, i));
         (void)json_object_set_new(json_object_get(o, "GraphDriver"), "Data", data);
         set(o, "Config", inner ? json_incref(inner) : json_object());
         if (i->config.variant)

@@ -287,24 +287,33 @@ static bool hides_all_below(const char *path) {
     return lgetxattr(path, OVERLAY_OPAQUE, &value, sizeof(value)) == 1 && value == 'y';
 }
 
-int image_layers(const struct store *s, char *const *diff_ids, char ***ret, struct error *e) {
+static int add_stored_layer(const struct store *s, const char *digest, char ***layers, struct error *e) {
+    struct layer_info info;
+    int r = layer_find(s, digest, &info, e);
+
+    if (r < 0)
+        return r;
+    _cleanup_free_ char *path = layer_path(s, digest, info.kind);
+    /* The same layer twice: overlay refuses it, and below another it changes nothing. */
+    if (path && strv_contains(*layers, path))
+        strv_remove(*layers, path);
+    if (path && hides_all_below(path))
+        strv_free(TAKE_PTR(*layers));
+    return strv_consume(layers, TAKE_PTR(path)) < 0 ? error_set(e, ENOMEM, "image layers") : 0;
+}
+
+int image_layers(const struct store *s, const struct store_image *image, char ***ret, struct error *e) {
     _cleanup_strv_free_ char **layers = NULL;
+    const char *on_top = image->manifest.config.digest;
 
-    STRV_FOREACH (id, diff_ids) {
-        struct layer_info info;
-        int r = layer_find(s, *id, &info, e);
-
+    STRV_FOREACH (id, image->config.diff_ids) {
+        int r = add_stored_layer(s, *id, &layers, e);
         if (r < 0)
             return r;
-        _cleanup_free_ char *path = layer_path(s, *id, info.kind);
-        /* The same layer twice: overlay refuses it, and below another it changes nothing. */
-        if (path && strv_contains(layers, path))
-            strv_remove(layers, path);
-        if (path && hides_all_below(path))
-            strv_free(TAKE_PTR(layers));
-        if (strv_consume(&layers, TAKE_PTR(path)) < 0)
-            return error_set(e, ENOMEM, "image layers");
     }
+    int r = layer_find(s, on_top, NULL, NULL) == -ENOENT ? 0 : add_stored_layer(s, on_top, &layers, e);
+    if (r < 0)
+        return r;
     *ret = TAKE_PTR(layers);
     return 0;
 }
@@ -323,7 +332,7 @@ static int resolve_stored(const char *root, const char *name, struct image *i, s
     if (r >= 0)
         r = store_image_load(&s, manifest, &stored, e);
     if (r >= 0)
-        r = image_layers(&s, stored.config.diff_ids, &i->layers, e);
+        r = image_layers(&s, &stored, &i->layers, e);
     if (r >= 0)
         r = take_defaults(&stored.config, i, e);
     if (r < 0)

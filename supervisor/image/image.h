@@ -48,7 +48,8 @@ extern const char *const image_paths_made[];
  * on failure. */
 int image_resolve(char *const *image_roots, const char *name, struct image *ret, struct error *e);
 void image_done(struct image *i);
-/* What is mounted for an image of these layers, lowest first: each once, and nothing that another hides as a
- * whole. -ENOENT: one is not in the store. */
+/* What is mounted for an image, lowest first: each of its layers once, nothing that another hides as a whole,
+ * and what it may have on top of them (worker/settle.h). -ENOENT: one is not in the store. */
 struct store;
-int image_layers(const struct store *s, char *const *diff_ids, char ***ret, struct error *e);
+struct store_image;
+int image_layers(const struct store *s, const struct store_image *image, char ***ret, struct error *e);

@@ -10,6 +10,8 @@
  *          layer.json       what it was made from (struct layer_info)
  *          recipe, sums     how its archive was written (worker/recipe.h)
  *          seal             what the tree is like (worker/seal.h)
+ *          implicit         its directories that the archive does not describe (worker/implicit.h)
+ *                      or HEX the digits of a configuration: what that image has on top (worker/settle.h)
  *   ROOT/chains/HEX/tree    for drivers that make trees (driver.h): layers put together, HEX of their ChainID
  *   ROOT/references/NAME    a canonical name ("/" written "+"), in it the descriptor of the manifest
  *   ROOT/uses/UNIT          what a unit runs, and what it ran before that
@@ -89,7 +91,7 @@ int blob_read(
 enum layer_kind { LAYER_TREE, LAYER_EROFS, LAYER_SQUASHFS, _LAYER_KIND_COUNT };
 struct layer_info {
     enum layer_kind kind;
-    char diff_id[DIGEST_TEXT];
+    char diff_id[DIGEST_TEXT]; /* or of an image's configuration */
     char blob[DIGEST_TEXT]; /* the form it came in; "" if it came in no such form (a directory, a commit) */
     char media_type[96];    /* of the blob */
     uint64_t blob_size;     /* bytes of the blob */

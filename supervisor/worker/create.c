@@ -18,6 +18,7 @@
 #include "image/driver.h"
 #include "image/image.h"
 #include "worker/import.h"
+#include "worker/settle.h"
 #include "worker/tar-write.h"
 
 struct copy {
@@ -277,7 +278,7 @@ static int put_image(struct create *c, struct error *e) {
     r = text ? document_put(&w->store, text, strlen(text), c->layers, c->n_layers, id, manifest, e)
              : error_set(e, ENOMEM, "out of memory");
     if (r >= 0)
-        r = store_image_commit(&w->store, manifest, names, NULL, e);
+        r = settle_and_commit(&w->store, manifest, names, NULL, e);
     if (r >= 0)
         worker_image(w, names[0], manifest, id);
     return r;

@@ -2,6 +2,7 @@
 #include "image/blob.h"
 #include "worker/fsck.h"
 #include "worker/recipe.h"
+#include "worker/settle.h"
 #include "worker/unpack.h"
 
 /* ---- documents ---- */
@@ -129,5 +130,7 @@ int fsck_restore(
     int r = restore_documents(s, roots, manifest, e);
     if (r >= 0)
         r = store_image_load(s, manifest, &i, e);
-    return r < 0 ? r : restore_layers(s, roots, &i, e);
+    if (r >= 0)
+        r = restore_layers(s, roots, &i, e);
+    return r < 0 ? r : settle_image(s, manifest, e);
 }

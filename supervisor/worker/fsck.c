@@ -26,6 +26,7 @@
 #include "worker/listing.h"
 #include "worker/recipe.h"
 #include "worker/seal.h"
+#include "worker/settle.h"
 #include "worker/unpack-internal.h"
 
 #define LOCK_TIMEOUT (60 * USEC_PER_SEC)
@@ -129,7 +130,8 @@ static int check_tree(struct fsck *f, const struct layer_info *info, struct erro
     f->differences = 0;
     if (*info->seal)
         r = seal_compare(directory, tree, info->seal, f->quick, on_difference, f, e);
-    if (r == 0 && f->differences == 0 && !f->quick)
+    /* An image's layer on top (settle.h) has come from no archive. */
+    if (r == 0 && f->differences == 0 && !f->quick && info->archive_size > 0)
         r = recipe_write_archive(f->store, info, &nothing, e);
     if (r >= 0 && f->differences > 0)
         r = error_set(e, EBADMSG, "%" PRIu64 " difference%s", f->differences, f->differences == 1 ? "" : "s");
@@ -267,7 +269,7 @@ static int check_image(struct fsck *f, const char *path, const struct store_refe
     const char *missing = missing_part(f, r->manifest, &why);
 
     if (!missing)
-        return 0;
+        return f->repair ? settle_image(f->store, r->manifest, e) : 0;
     f->problems++;
     if (f->repair && fsck_restore(f->store, f->roots, r->manifest, &why) >= 0) {
         f->restored++;

@@ -123,11 +123,11 @@ static int mark(struct gc *g, const char *digest, struct error *e) {
 }
 
 /* What the driver has put together of these layers. */
-static int mark_chain(struct gc *g, char *const *diff_ids, struct error *e) {
+static int mark_chain(struct gc *g, const struct store_image *i, struct error *e) {
     _cleanup_strv_free_ char **layers = NULL, **digests = NULL;
     char digest[DIGEST_TEXT], path[CHAIN_PATH];
 
-    if (image_layers(g->store, diff_ids, &layers, NULL) < 0)
+    if (image_layers(g->store, i, &layers, NULL) < 0)
         return 0; /* one is missing: it cannot be started either */
     if (storage_layer_digests(g->store->path, layers, &digests) < 0)
         return error_set(e, ENOMEM, "out of memory");
@@ -163,7 +163,7 @@ static int mark_image(struct gc *g, const char *manifest, struct error *e) {
         r = mark(g, i.manifest.layers[k].digest, e);
     STRV_FOREACH (id, i.config.diff_ids)
         r = r >= 0 ? mark(g, *id, e) : r;
-    return r < 0 || !g->chains ? r : mark_chain(g, i.config.diff_ids, e);
+    return r < 0 || !g->chains ? r : mark_chain(g, &i, e);
 }
 
 static int mark_all(struct gc *g, struct error *e) {

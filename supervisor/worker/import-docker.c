@@ -4,6 +4,7 @@
  * its configuration, of its layers' files (not compressed) and its tags.
  */
 #include "worker/import.h"
+#include "worker/settle.h"
 
 #define IMAGES_MAX 1000
 
@@ -121,7 +122,7 @@ static int import_image(
     if (r >= 0)
         r = put_documents(w, b, i, &c, config, n, id, manifest, e);
     if (r >= 0)
-        r = store_image_commit(&w->store, manifest, names, NULL, e);
+        r = settle_and_commit(&w->store, manifest, names, NULL, e);
     if (r < 0)
         return error_prefix(e, "image %s", names ? names[0] : i->config);
     STRV_FOREACH (name, names)

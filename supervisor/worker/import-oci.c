@@ -3,6 +3,7 @@
 #include "base/fs.h"
 #include "image/blob.h"
 #include "worker/import.h"
+#include "worker/settle.h"
 
 #define NESTED_MAX 4 /* indexes in indexes */
 
@@ -88,7 +89,7 @@ static int import_manifest(struct worker *w, const struct bundle *b, const struc
     if (r >= 0)
         r = blob_put(&w->store, manifest, n, digest, e);
     if (r >= 0)
-        r = store_image_commit(&w->store, digest, names, NULL, e);
+        r = settle_and_commit(&w->store, digest, names, NULL, e);
     if (r < 0)
         return r;
     STRV_FOREACH (name, names)

@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "image/blob.h"
 #include "worker/import.h"
+#include "worker/settle.h"
 #include "worker/tar-write.h"
 
 static const char *media_type_of(const struct layer_info *layer) {
@@ -32,7 +33,7 @@ int import_single(struct worker *w, const struct layer_info *layer, const char *
     r = text ? document_put(&w->store, text, strlen(text), &documented, 1, id, manifest, e)
              : error_set(e, ENOMEM, "out of memory");
     if (r >= 0)
-        r = store_image_commit(&w->store, manifest, names, NULL, e);
+        r = settle_and_commit(&w->store, manifest, names, NULL, e);
     if (r < 0)
         return r;
     STRV_FOREACH (name, names)

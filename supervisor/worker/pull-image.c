@@ -5,6 +5,7 @@
 
 #include "image/blob.h"
 #include "worker/pull-internal.h"
+#include "worker/settle.h"
 #include "worker/unpack-many.h"
 
 #define LOCK_POLL (200 * USEC_PER_MSEC)
@@ -340,7 +341,7 @@ static int fetch(struct pull_image *i, const struct registry_document *d, const 
         if (r >= 0)
             r = blob_put(i->store, d->text, d->size, digest, e);
         if (r >= 0)
-            r = store_image_commit(i->store, digest, names, source, e);
+            r = settle_and_commit(i->store, digest, names, source, e);
         if (r != -ESTALE) /* a layer that was there has been collected meanwhile */
             break;
     }
@@ -361,6 +362,9 @@ int pull_image(
     memcpy(source, d.digest, sizeof(source));
     if (is_here(i, source, ret->manifest)) {
         ret->fetched = false;
+        r = settle_image(i->store, ret->manifest, e); /* a layer may have come back with another image */
+        if (r < 0)
+            return r;
     } else {
         if (kind == OCI_INDEX)
             r = follow_index(i, &d, e);

@@ -67,23 +67,12 @@ static char kind_letter(mode_t mode) {
                             : '?';
 }
 
-static int hash_xattr(void *userdata, const char *name, void *value, size_t n, struct error *e _unused_) {
-    struct hash *h = userdata;
-    uint64_t length = htole64(n);
-
-    hash_update(h, name, strlen(name) + 1);
-    hash_update(h, &length, sizeof(length));
-    hash_update(h, value, n);
-    return 0;
-}
-
 static int add_xattrs(struct strbuf *b, int directory, const char *name, struct error *e) {
     char digest[DIGEST_TEXT];
     struct hash h;
 
     hash_init(&h);
-    int r = fchdir(directory) < 0 ? error_set_errno(e, errno, "fchdir")
-                                  : xattrs_read(name, true, hash_xattr, &h, e);
+    int r = fchdir(directory) < 0 ? error_set_errno(e, errno, "fchdir") : xattrs_hash(name, true, &h, e);
     if (r < 0)
         return r;
     hash_digest(&h, digest);

@@ -1,122 +1,135 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Directories that a layer needs and does not describe. Overlay shows the attributes of the topmost layer
- * that has a directory, so one that was only made to hold something would change /root from 0700 to 0755. It
- * gets the attributes that it has in the layers below, in this image; tools that unpack one layer over the
- * other come to the same. And what follows then: the layer is sealed and gets its place.
- */
-#include <fcntl.h>
-#include <sys/xattr.h>
+/* What an image's layers have of a directory, and how layers that come in get the attributes they lack. And what
+ * follows then: the layer is sealed and gets its place. */
+#include "worker/settle.h"
 
-#include "base/fs.h"
+#include <fcntl.h>
+#include <limits.h>
+
 #include "image/overlay-marks.h"
+#include "worker/attributes.h"
 #include "worker/seal.h"
 #include "worker/unpack-internal.h"
 
-#define XATTR_LIST_MAX 65536
+/* ---- the layers of one image ---- */
 
-static int copy_xattrs(int from, int to, struct error *e) {
-    _cleanup_free_ char *names = malloc(XATTR_LIST_MAX), *value = malloc(UNPACK_XATTR_MAX);
-
-    if (!names || !value)
-        return error_set(e, ENOMEM, "out of memory");
-    ssize_t n = flistxattr(from, names, XATTR_LIST_MAX);
-    if (n < 0)
-        return errno == EOPNOTSUPP ? 0 : error_set_errno(e, errno, "listing extended attributes");
-    for (const char *name = names; name < names + n; name += strlen(name) + 1) {
-        /* Opaque is the other layer's business. */
-        if (startswith(name, OVERLAY_XATTRS))
-            continue;
-        ssize_t size = fgetxattr(from, name, value, UNPACK_XATTR_MAX);
-        if (size < 0 || fsetxattr(to, name, value, (size_t)size, 0) < 0)
-            return error_set_errno(e, errno, "extended attribute %s", name);
+void settle_done(struct settle *s) {
+    for (size_t i = 0; i < s->n; i++) {
+        closep(&s->layers[i].tree);
+        implicit_done(&s->layers[i].implicit);
     }
-    return 0;
+    free(s->layers);
+    *s = (struct settle){};
 }
 
-static int copy_attributes(int from, int to, struct error *e) {
-    struct stat st;
-
-    if (fstat(from, &st) < 0 || fchown(to, st.st_uid, st.st_gid) < 0 || fchmod(to, st.st_mode & 07777) < 0)
-        return error_set_errno(e, errno, "owner and mode");
-    int r = copy_xattrs(from, to, e);
-    if (r < 0)
-        return r;
-    return futimens(to, (struct timespec[2]){st.st_atim, st.st_mtim}) < 0 ? error_set_errno(e, errno, "time")
-                                                                          : 0;
-}
-
-/* The layers of one image: committed ones by path, unfinished ones by descriptor. */
-struct stack {
-    int *trees;
-    size_t n;
-};
-
-static void stack_done(struct stack *s) {
-    for (size_t i = 0; i < s->n; i++)
-        closep(&s->trees[i]);
-    free(s->trees);
-}
-
-/* The tree of layer i, -1 for a file system image: nobody can look into that here. */
-static int open_tree_of(
-    const struct store *s, const char *diff_id, const struct unpacked *unpacked, size_t n) {
-    char path[sizeof("layers//tree") + DIGEST_HEX];
+/* Unfinished ones by descriptor, those in the store by path. */
+static int open_layer(const struct store *s, const char *diff_id, const struct unpacked *unpacked, size_t n) {
+    char path[sizeof("layers/") + DIGEST_HEX];
 
     for (size_t k = 0; k < n; k++)
         if (unpacked[k].writer.directory_fd >= 0 && streq(unpacked[k].writer.info.diff_id, diff_id))
-            return openat(unpacked[k].writer.directory_fd, "tree", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    (void)snprintf(path, sizeof(path), "layers/%s/tree", digest_hex(diff_id));
-    return openat(s->fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+            return open_beneath(unpacked[k].writer.directory_fd, "", O_RDONLY | O_DIRECTORY);
+    (void)snprintf(path, sizeof(path), "layers/%s", digest_hex(diff_id));
+    return open_beneath(s->fd, path, O_RDONLY | O_DIRECTORY);
 }
 
-static int stack_open(const struct store *s, char *const *diff_ids, const struct unpacked *unpacked, size_t n,
-    struct stack *ret, struct error *e) {
-    ret->trees = calloc(MAX(strv_length(diff_ids), (size_t)1), sizeof(int));
-    if (!ret->trees)
+int settle_open(const struct store *s, char *const *diff_ids, const struct unpacked *unpacked, size_t n,
+    struct settle *ret, struct error *e) {
+    _cleanup_(settle_done) struct settle settle = {};
+    size_t bytes = 0;
+
+    settle.layers = calloc(MAX(strv_length(diff_ids), (size_t)1), sizeof(*settle.layers));
+    if (!settle.layers)
         return error_set(e, ENOMEM, "out of memory");
-    STRV_FOREACH (id, diff_ids)
-        ret->trees[ret->n++] = open_tree_of(s, *id, unpacked, n);
-    return 0;
-}
+    STRV_FOREACH (id, diff_ids) {
+        struct settle_layer *l = &settle.layers[settle.n++];
+        _cleanup_close_ int directory = open_layer(s, *id, unpacked, n);
 
-/* From the nearest layer below that has the directory. */
-static int settle_directory(const struct stack *s, size_t layer, const char *path, struct error *e) {
-    _cleanup_close_ int to = open_beneath(s->trees[layer], path, O_RDONLY | O_DIRECTORY);
-    if (to < 0)
-        return 0; /* something else took its place */
-
-    for (size_t i = layer; i-- > 0;) {
-        if (s->trees[i] < 0)
-            continue;
-        _cleanup_close_ int from = open_beneath(s->trees[i], path, O_RDONLY | O_DIRECTORY);
-        if (from >= 0)
-            return copy_attributes(from, to, e);
-        /* A whiteout, a file or a link: from there on down it was no directory. */
-        if (from != -ENOENT)
-            return 0;
-    }
-    return 0;
-}
-
-static int settle_layer(const struct stack *s, size_t layer, char *const *implicit, struct error *e) {
-    STRV_FOREACH (path, implicit) {
-        int r = settle_directory(s, layer, *path, e);
+        l->tree = directory < 0 ? -1 : openat(directory, "tree", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int r = l->tree < 0 ? 0 : implicit_read(directory, &l->implicit, e);
+        bytes += l->implicit.size;
+        if (r >= 0 && bytes > SETTLE_IMPLICIT_MAX)
+            r = error_set(e, E2BIG, "too many directories that the image's layers do not describe");
         if (r < 0)
-            return error_prefix(e, "directory %s", *path);
+            return r;
+    }
+    *ret = settle;
+    settle = (struct settle){};
+    return 0;
+}
+
+/* A step at a time: a directory on the way may be opaque. */
+enum settle_view settle_look(const struct settle *s, size_t layer, const char *path, int *ret_fd) {
+    int tree = s->layers[layer].tree;
+    char name[NAME_MAX + 1];
+
+    *ret_fd = -1;
+    if (tree < 0)
+        return VIEW_NOTHING;
+    _cleanup_close_ int fd = open_beneath(tree, "", O_RDONLY | O_DIRECTORY);
+    if (fd < 0)
+        return VIEW_HIDDEN;
+    bool alone = false;
+    while (*path) {
+        size_t n = strcspn(path, "/");
+        alone |= overlay_is_opaque(fd);
+        (void)snprintf(name, sizeof(name), "%.*s", (int)n, path);
+        int next = open_beneath(fd, name, O_RDONLY | O_DIRECTORY);
+        if (next < 0)
+            return next == -ENOENT && !alone ? VIEW_NOTHING : VIEW_HIDDEN;
+        close(fd);
+        fd = next;
+        path += n + (path[n] == '/');
+    }
+    *ret_fd = TAKE_FD(fd);
+    return alone ? VIEW_ALONE : VIEW_DIRECTORY;
+}
+
+int settle_source(const struct settle *s, size_t layer, const char *path) {
+    while (layer-- > 0) {
+        _cleanup_close_ int fd = -1;
+        enum settle_view view = settle_look(s, layer, path, &fd);
+
+        if (fd >= 0 && !implicit_has(&s->layers[layer].implicit, path))
+            return TAKE_FD(fd);
+        if (view == VIEW_ALONE || view == VIEW_HIDDEN)
+            break;
+    }
+    return ATTRIBUTES_DEFAULT;
+}
+
+/* ---- layers that come in ---- */
+
+static int settle_directory(const struct settle *s, size_t layer, const char *path, struct error *e) {
+    _cleanup_close_ int to = -1;
+
+    /* Something else may have taken its place, or it begins anew: then it is as it was made. */
+    if (settle_look(s, layer, path, &to) != VIEW_DIRECTORY)
+        return 0;
+    _cleanup_close_ int from = settle_source(s, layer, path);
+    return from == ATTRIBUTES_DEFAULT ? 0 : attributes_copy(from, to, e);
+}
+
+static int settle_layer(const struct settle *s, size_t layer, struct error *e) {
+    const struct implicit *l = &s->layers[layer].implicit;
+
+    for (const char *path = NULL; (path = implicit_next(l, path));) {
+        int r = settle_directory(s, layer, path, e);
+        if (r < 0)
+            return error_prefix(e, "directory %s", path);
     }
     return 0;
 }
 
-static int settle(const struct store *s, char *const *diff_ids, const struct unpacked *unpacked, size_t n,
-    struct error *e) {
-    _cleanup_(stack_done) struct stack stack = {};
+static int settle_unpacked(const struct store *s, char *const *diff_ids, const struct unpacked *unpacked,
+    size_t n, struct error *e) {
+    _cleanup_(settle_done) struct settle settle = {};
 
-    int r = stack_open(s, diff_ids, unpacked, n, &stack, e);
+    int r = n > 0 ? settle_open(s, diff_ids, unpacked, n, &settle, e) : 0;
     for (size_t k = 0; k < n && r >= 0; k++)
-        for (size_t i = 0; i < stack.n && r >= 0; i++)
-            if (streq(diff_ids[i], unpacked[k].writer.info.diff_id) && stack.trees[i] >= 0) {
-                r = settle_layer(&stack, i, unpacked[k].implicit, e);
+        for (size_t i = 0; i < settle.n && r >= 0; i++)
+            if (streq(diff_ids[i], unpacked[k].writer.info.diff_id)) {
+                r = settle_layer(&settle, i, e);
                 break;
             }
     return r;
@@ -146,7 +159,7 @@ int unpacked_commit(
     const struct store *s, char *const *diff_ids, struct unpacked *unpacked, size_t n, struct error *e) {
     _cleanup_free_ struct layer_writer *writers = calloc(MAX(n, (size_t)1), sizeof(*writers));
 
-    int r = writers ? settle(s, diff_ids, unpacked, n, e) : error_set(e, ENOMEM, "out of memory");
+    int r = writers ? settle_unpacked(s, diff_ids, unpacked, n, e) : error_set(e, ENOMEM, "out of memory");
     for (size_t k = 0; k < n && r >= 0; k++)
         r = finish(&unpacked[k], e);
     for (size_t k = 0; writers && k < n && r >= 0; k++) {

@@ -80,8 +80,9 @@ static int make_parents(struct unpack *u, char *path, struct error *e) {
             int r = next == -ENOTDIR          ? replace_whiteout(fd, name, e)
                     : mkdirat(fd, name, 0755) ? error_set_errno(e, errno, "making its directory %s", path)
                                               : note_implicit(u, path, e);
+            /* Removed and begun anew, it has nothing of what is below: that is all there is to say of it. */
             if (r >= 0 && next == -ENOTDIR)
-                r = note_implicit(u, path, e);
+                r = late_note(u, path, NULL, e);
             if (r < 0)
                 return r;
             next = open_beneath(fd, name, O_PATH | O_DIRECTORY);
@@ -321,7 +322,8 @@ static int make_whiteout(struct unpack *u, const struct name *n, struct error *e
     if (errno != EEXIST)
         return error_set_errno(e, errno, "making a whiteout");
     /* It is about the layers below: what this layer brings stays, and hides them as well; a directory has to
-     * say so. */
+     * say so, and is a new one. */
+    forget_implicit(u, n->path);
     _cleanup_close_ int fd = open_beneath(directory, n->base, O_RDONLY | O_DIRECTORY);
     return fd < 0 ? 0 : mark_opaque(fd, e);
 }

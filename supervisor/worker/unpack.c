@@ -4,6 +4,7 @@
 #include <sys/statvfs.h>
 
 #include "base/fs.h"
+#include "worker/implicit.h"
 #include "worker/recipe.h"
 #include "worker/unpack-internal.h"
 
@@ -150,18 +151,17 @@ static void unpack_end(struct unpack *u) {
 }
 
 /* Parents before what is in them. */
-static int take_implicit(struct unpack *u, char ***ret, struct error *e) {
-    _cleanup_strv_free_ char **l = NULL;
+static int write_implicit(struct unpack *u, struct error *e) {
+    size_t n = hashmap_size(u->implicit), i = 0;
+    _cleanup_free_ char **sorted = calloc(n + 1, sizeof(*sorted)); /* the paths stay the table's */
     char *path;
 
-    HASHMAP_FOREACH (path, u->implicit) {
-        if (strv_consume(&l, hashmap_remove(u->implicit, path)) < 0)
-            return error_set(e, ENOMEM, "out of memory");
-    }
-    if (l)
-        strv_sort(l);
-    *ret = TAKE_PTR(l);
-    return 0;
+    if (!sorted)
+        return error_set(e, ENOMEM, "out of memory");
+    HASHMAP_FOREACH (path, u->implicit)
+        sorted[i++] = path;
+    strv_sort(sorted);
+    return implicit_write(u->work, sorted, e);
 }
 
 static int check_digests(
@@ -198,12 +198,11 @@ static int finish(
     close_and_reset(
         &unpacked->writer.tree_fd); /* an image may have more layers than we may have descriptors */
     r = recipe_end(TAKE_PTR(u->recipe), true, e);
-    return r < 0 ? r : take_implicit(u, &unpacked->implicit, e);
+    return r < 0 ? r : write_implicit(u, e);
 }
 
 void unpacked_abort(struct unpacked *u) {
     layer_abort(&u->writer);
-    strv_free(TAKE_PTR(u->implicit));
 }
 
 int layer_unpack(const struct store *s, const struct layer_source *source,

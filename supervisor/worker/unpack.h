@@ -37,8 +37,7 @@ struct unpack_expected {
  * progress (may be NULL) is called now and then with the bytes of the blob that have gone in. */
 struct unpacked {
     struct layer_writer writer;
-    char **implicit; /* directories that no entry of the layer describes */
-    bool unvouched;  /* its recipe does not say all that is in the files: the seal has to */
+    bool unvouched; /* its recipe does not say all that is in the files: the seal has to */
 };
 #define UNPACKED_NONE ((struct unpacked){.writer = {.directory_fd = -1, .tree_fd = -1}})
 int layer_unpack(const struct store *s, const struct layer_source *source,
@@ -48,8 +47,8 @@ void unpacked_abort(struct unpacked *u);
 
 /* Puts the layers of an image in their places. diff_ids: all its layers, lowest first; unpacked: n of them in
  * the same order, the others are in the store. A directory that a layer needs but does not describe gets its
- * attributes from the layers below: overlay shows those of the topmost layer that has the directory. Then the
- * layers are sealed. All of unpacked are over afterwards. */
+ * attributes from the layers below (settle.h). Then the layers are sealed. All of unpacked are over afterwards.
+ */
 int unpacked_commit(
     const struct store *s, char *const *diff_ids, struct unpacked *unpacked, size_t n, struct error *e);
 

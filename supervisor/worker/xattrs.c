@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "worker/xattrs.h"
 
+#include <endian.h>
+
 #include "base/str.h"
 #include "base/tree_compare.h"
 #include "image/overlay-marks.h"
@@ -55,4 +57,18 @@ int xattrs_read(const char *file, bool marks,
             return r;
     }
     return 0;
+}
+
+static int hash_xattr(void *userdata, const char *name, void *value, size_t n, struct error *e _unused_) {
+    struct hash *h = userdata;
+    uint64_t length = htole64(n);
+
+    hash_update(h, name, strlen(name) + 1);
+    hash_update(h, &length, sizeof(length));
+    hash_update(h, value, n);
+    return 0;
+}
+
+int xattrs_hash(const char *file, bool marks, struct hash *h, struct error *e) {
+    return xattrs_read(file, marks, hash_xattr, h, e);
 }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "base/error.h"
+#include "image/hash.h"
 
 #define XATTR_VALUE_MAX 65536 /* what the kernel takes */
 
@@ -16,3 +17,5 @@ bool xattr_is_kept(const char *name);
 int xattrs_read(const char *file, bool marks,
     int (*each)(void *userdata, const char *name, void *value, size_t n, struct error *e), void *userdata,
     struct error *e);
+/* All of that into a hash: names and values. */
+int xattrs_hash(const char *file, bool marks, struct hash *h, struct error *e);
