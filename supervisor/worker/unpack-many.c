@@ -201,11 +201,11 @@ int crew_end(struct crew *c, bool given_up, struct unpacked *ret, size_t *ret_n,
 
 int unpack_many(
     size_t n, unpack_one_t one, void *userdata, struct unpacked *ret, size_t *ret_n, struct error *e) {
-    struct crew *c;
+    struct crew *c = NULL;
 
     *ret_n = 0;
     int r = crew_new(n, one, userdata, &c, e);
-    if (r < 0)
+    if (r < 0 || !c)
         return r;
     for (size_t i = 0; i < n; i++)
         crew_add(c, i);

@@ -177,7 +177,7 @@ half_there() { [ -n "$(find "$D/state/images/work" -name 'blob-*' -size +1900k)"
     wait "$puller" || { cat "$D/held.log"; false; }
     [ "$(layers)" = 2 ]
     no_leftovers
-    [ "$(ls "$D/state/images/blobs/sha256" | wc -l)" = 2 ] # manifest and configuration: no archive is kept
+    [ "$(find "$D/state/images/blobs/sha256" -type f | wc -l)" = 2 ] # manifest and configuration: no archive is kept
 }
 
 @test 'a layer that cannot be unpacked ends the fetching of the others' {
