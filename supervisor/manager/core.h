@@ -53,12 +53,14 @@ unit_handler_t unit_handler(enum unit_state state, enum unit_event event); /* NU
 
 /* ---- unit_start.c ---- */
 void unit_begin_start(struct managed_unit *u);
+void unit_condition_says_no(struct managed_unit *u);
 void unit_prepare_again(struct managed_unit *u);
 void unit_on_prepared(struct managed_unit *u);
 void unit_on_prepare_failure(struct managed_unit *u);
 void unit_on_prepare_timeout(struct managed_unit *u);
 void unit_on_launched(struct managed_unit *u);
 void unit_on_ready(struct managed_unit *u);
+void unit_enter_start_pre(struct managed_unit *u);
 void unit_start_main(struct managed_unit *u);
 void unit_enter_start_post(struct managed_unit *u);
 void unit_enter_running(struct managed_unit *u);

@@ -430,7 +430,7 @@ static void start_job_changed(struct managed_unit *u, struct job *j, enum unit_s
             failure_text(u, buffer, sizeof(buffer)));
         break;
     case STATE_INACTIVE:
-        if (u->condition_failed)
+        if (u->condition_failed || u->result == RESULT_EXEC_CONDITION)
             job_finish(j, u->assert_failed ? JOB_FAILED : JOB_SKIPPED, u->condition);
         else
             job_finish(j, JOB_FAILED, failure_text(u, buffer, sizeof(buffer)));

@@ -44,6 +44,7 @@ enum unit_state {
 
 enum unit_step {
     STEP_NONE,
+    STEP_CONDITION,   /* ExecCondition= */
     STEP_START_PRE,   /* ExecStartPre= */
     STEP_START_MAIN,  /* launched, exec not yet confirmed */
     STEP_START_READY, /* exec confirmed, READY=1 (or the end of a oneshot) awaited */

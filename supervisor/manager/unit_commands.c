@@ -9,6 +9,8 @@ const struct exec_list *unit_step_commands(
     if (state == STATE_RELOADING)
         return &s->reload;
     switch (step) {
+    case STEP_CONDITION:
+        return &s->exec_condition;
     case STEP_START_PRE:
         return &s->start_pre;
     case STEP_START_POST:

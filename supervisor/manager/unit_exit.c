@@ -76,13 +76,22 @@ void unit_main_exited(struct managed_unit *u, const struct process_exit *x) {
     unit_event(u, EVENT_MAIN_EXIT);
 }
 
+/* systemd.service(5): 255, and an end by a signal, are failures. */
+static bool says_no(const struct process_exit *x) {
+    return x->code == CLD_EXITED && x->status >= 1 && x->status <= 254;
+}
+
 void unit_control_exited(struct managed_unit *u, const struct process_exit *x) {
     const struct exec_list *l = unit_step_commands(u, u->state, u->step);
     enum unit_result r = result_from_control_exit(&u->config->service, x->code, x->status);
     bool ignore =
         l && u->control_index < l->count && (l->commands[u->control_index].flags & EXEC_IGNORE_FAILURE);
 
-    report_exit(u, "Hook", x, r == RESULT_SUCCESS || ignore);
+    if (u->step == STEP_CONDITION && says_no(x) && !ignore) {
+        r = RESULT_EXEC_CONDITION;
+        unit_condition_says_no(u);
+    }
+    report_exit(u, "Hook", x, r == RESULT_SUCCESS || r == RESULT_EXEC_CONDITION || ignore);
     if (x->code == EXIT_UNKNOWN && u->state == STATE_STARTING) {
         unit_start_over(u);
         return;
@@ -174,6 +183,8 @@ void unit_on_launch_failure(struct managed_unit *u) {
 static void control_exited_while_starting(struct managed_unit *u, enum unit_result r) {
     if (r != RESULT_SUCCESS)
         unit_enter_signal(u, STEP_STOP_SIGTERM, r);
+    else if (u->step == STEP_CONDITION)
+        unit_enter_start_pre(u);
     else if (u->step == STEP_START_PRE)
         unit_start_main(u);
     else if (u->step == STEP_START_POST)

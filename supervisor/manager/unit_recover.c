@@ -60,7 +60,7 @@ static void recover_starting(struct managed_unit *u, bool main_lost, bool contro
         return;
     }
     unit_timer_set(u, TIMER_STATE, u->timeout_at);
-    if (u->step == STEP_START_PRE || u->step == STEP_START_POST) {
+    if (u->step == STEP_CONDITION || u->step == STEP_START_PRE || u->step == STEP_START_POST) {
         unit_watchdog_ping(u);
         resume_commands(u);
     }

@@ -24,6 +24,16 @@ static bool conditions_hold(struct managed_unit *u) {
     return !failed;
 }
 
+/* The command of ExecCondition= that has just ended. */
+void unit_condition_says_no(struct managed_unit *u) {
+    const struct exec_command *c = unit_current_hook(u);
+
+    free(u->condition);
+    u->condition = strf("ExecCondition=%s", c ? c->path : "");
+    u->condition_failed = true;
+    u->assert_failed = false;
+}
+
 /* A back-off ends without a start: what was kept for the restart goes. Nobody waits for it. */
 static void leave_backoff(struct managed_unit *u) {
     if (u->state == STATE_BACKOFF)
@@ -266,8 +276,20 @@ void unit_on_prepared(struct managed_unit *u) {
         unit_enter_running(u);
         return;
     }
-    unit_set_state(u, STATE_STARTING, STEP_START_PRE);
+    unit_set_state(u, STATE_STARTING, STEP_CONDITION);
     unit_watch_oom(u);
+    if (unit_run_commands(u, &failed))
+        return;
+    if (failed)
+        unit_enter_signal(u, STEP_STOP_SIGTERM, RESULT_RESOURCES);
+    else
+        unit_enter_start_pre(u);
+}
+
+void unit_enter_start_pre(struct managed_unit *u) {
+    bool failed = false;
+
+    unit_set_state(u, STATE_STARTING, STEP_START_PRE);
     if (unit_run_commands(u, &failed))
         return;
     if (failed)

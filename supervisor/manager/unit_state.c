@@ -48,6 +48,7 @@ _Static_assert(ARRAY_SIZE(substate_names) == _STATE_COUNT, "a word for each stat
 
 static const char *const step_names[] = {
     [STEP_NONE] = "none",
+    [STEP_CONDITION] = "condition",
     [STEP_START_PRE] = "start-pre",
     [STEP_START_MAIN] = "start",
     [STEP_START_READY] = "start-ready",

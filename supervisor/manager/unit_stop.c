@@ -245,8 +245,15 @@ static void enter_backoff(struct managed_unit *u) {
     unit_timer_set(u, TIMER_STATE, u->backoff_until);
 }
 
+/* A start that ExecCondition= did not want is no failure. */
+static bool ended_well(const struct managed_unit *u) {
+    return u->result == RESULT_SUCCESS || u->result == RESULT_EXEC_CONDITION;
+}
+
 static void report_end(struct managed_unit *u) {
-    if (u->result == RESULT_SUCCESS)
+    if (u->result == RESULT_EXEC_CONDITION)
+        report_unit(u, LOG_INFO, NULL, "Skipped: %s says no.", u->condition ?: "ExecCondition=");
+    else if (u->result == RESULT_SUCCESS)
         report_unit(u, LOG_DEBUG, MESSAGE_SUCCESS, "Ended well.");
     else
         report_unit(
@@ -272,7 +279,7 @@ static void finish(struct managed_unit *u) {
     if (restart)
         enter_backoff(u);
     else
-        unit_set_state(u, inactive || u->result == RESULT_SUCCESS ? STATE_INACTIVE : STATE_FAILED, STEP_NONE);
+        unit_set_state(u, inactive || ended_well(u) ? STATE_INACTIVE : STATE_FAILED, STEP_NONE);
     unit_follow_up(u, FOLLOW_COLLECT);
 }
 

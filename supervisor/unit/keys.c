@@ -356,6 +356,10 @@ const struct key keys[] = {
         DOC = "What `davit reload` sends to a program of Type=notify-reload."},
     {SERVICE, MANY, U(service.start), "ExecStart", &value_commands,
         DOC = "The program of a .service. Several only with Type=oneshot."},
+    {SERVICE, MANY, U(service.exec_condition), "ExecCondition", &value_commands,
+        DOC = "Commands on the host before ExecStartPre=. Where one exits with 1 to 254 the start is "
+              "skipped, which is "
+              "not a failure."},
     {SERVICE, MANY, U(service.start_pre), "ExecStartPre", &value_commands,
         DOC = "Commands on the host before the start; a failure ends it, unless \"-\" is in front."},
     {SERVICE, MANY, U(service.start_post), "ExecStartPost", &value_commands,

@@ -174,7 +174,8 @@ struct service_section { /* [Service] */
     int reload_signal;    /* 0 = a reload sends none */
     usec_t timeout_abort; /* after the watchdog's signal */
     bool send_sighup;
-    struct exec_list start, start_pre, start_post, stop, stop_post, reload; /* host commands */
+    struct exec_list start, exec_condition, start_pre, start_post, stop, stop_post,
+        reload; /* host commands */
     bool remain_after_exit;
     char **environment;       /* [Service] Environment=, in order */
     char **environment_files; /* absolute, '-' prefix kept for "may be missing" */

@@ -212,6 +212,41 @@ static void test_start_pre_whose_failure_is_ignored(void **state _unused_) {
     assert_state("a.service", STATE_RUNNING);
 }
 
+static void test_exec_condition(void **state _unused_) {
+    static const struct {
+        const char *prefix;
+        int code, status;
+        enum unit_state state;
+        enum unit_result result;
+        const char *job;
+    } cases[] = {
+        {"", CLD_EXITED, 0, STATE_RUNNING, RESULT_SUCCESS, "done"},
+        {"", CLD_EXITED, 1, STATE_INACTIVE, RESULT_EXEC_CONDITION, "skipped"},
+        {"", CLD_EXITED, 254, STATE_INACTIVE, RESULT_EXEC_CONDITION, "skipped"},
+        {"-", CLD_EXITED, 1, STATE_RUNNING, RESULT_SUCCESS, "done"},
+        {"", CLD_EXITED, 255, STATE_FAILED, RESULT_EXIT_CODE, "failed"},
+        {"", CLD_KILLED, SIGKILL, STATE_FAILED, RESULT_SIGNAL, "failed"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        fake.auto_hooks = false;
+        _cleanup_free_ char *text =
+            strf("ExecCondition=%s/bin/condition\nExecStartPre=/bin/pre\nRestart=%s\n", cases[i].prefix,
+                cases[i].state == STATE_FAILED ? "no" : "always");
+        service(text);
+        start("a.service");
+        assert_string_equal(fake.last_hook, "/bin/condition");
+        assert_string_equal(unit_substate_name(STATE_STARTING, fake_unit("a.service")->step), "condition");
+        fake.auto_hooks = true;
+        fake_hook_exits("a.service", cases[i].code, cases[i].status);
+        if (fake_unit("a.service")->state != cases[i].state || !strstr(fake.last_job, cases[i].job))
+            fail_msg("case %zu: %s, %s", i, unit_state_name(fake_unit("a.service")->state), fake.last_job);
+        assert_result("a.service", cases[i].result);
+        assert_string_equal(fake.last_hook, cases[i].state == STATE_RUNNING ? "/bin/pre" : "/bin/condition");
+        stop("a.service");
+    }
+}
+
 static void test_condition_skips(void **state _unused_) {
     fake_write("a.service", "[Unit]\nConditionPathExists=/nonexistent/x\n[Service]\nExecStart=/bin/main\n");
     fake_load();
@@ -1040,6 +1075,7 @@ int main(void) {
         TEST(test_start_pre_that_fails),
         TEST(test_start_pre_whose_failure_is_ignored),
         TEST(test_condition_skips),
+        TEST(test_exec_condition),
         TEST(test_conditions_with_trigger),
         TEST(test_each_kind_of_condition),
         TEST(test_assert_fails_the_job),

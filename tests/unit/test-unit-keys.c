@@ -291,6 +291,7 @@ static const struct {
     {"Service", "KillMode=process", "KillMode", "process"},
     {"Service", "", "KillSignal", "SIGTERM"},
     {"Service", "KillSignal=SIGINT", "KillSignal", "SIGINT"},
+    {"Service", "ExecCondition=/bin/true\nExecCondition=-/bin/a b", "ExecCondition", "/bin/true|-/bin/a b"},
     {"Service", "", "RestartKillSignal", ""},
     {"Service", "RestartKillSignal=SIGINT", "RestartKillSignal", "SIGINT"},
     {"Service", "", "FinalKillSignal", "SIGKILL"},
