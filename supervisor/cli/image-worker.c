@@ -169,7 +169,7 @@ int image_worker_watch(struct cli *c, const char *command, char *const *argument
 
     if (!program || !option || strv_append(&argv, program) < 0 || strv_append(&argv, command) < 0 ||
         strv_append(&argv, option) < 0 || strv_append(&argv, "--progress-fd=3") < 0 ||
-        strv_extend(&argv, arguments) < 0) {
+        image_worker_option(&argv, "conf", c->paths.config) < 0 || strv_extend(&argv, arguments) < 0) {
         cli_error("out of memory");
         return EXIT_FAILURE;
     }

@@ -68,13 +68,13 @@ static int add_running_units(struct cli *c, char ***l) {
     return r;
 }
 
-/* What every gc is told: units, what they name, and where the limits are. */
+/* What every gc is told: units, and what they name. */
 static int make_arguments(struct cli *c, char ***l) {
     int r = add_unit_files(c, l);
 
     if (r >= 0)
         r = add_running_units(c, l);
-    return r < 0 ? r : image_worker_option(l, "conf", c->paths.config);
+    return r;
 }
 
 void image_collect(struct cli *c) {

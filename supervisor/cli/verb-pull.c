@@ -29,10 +29,8 @@ static int add_path(char ***argv, const char *name, const char *path) {
 static int common_arguments(struct cli *c, char ***ret) {
     const struct cli_options *o = &c->options;
     _cleanup_strv_free_ char **argv = NULL;
-    int r = image_worker_option(&argv, "conf", c->paths.config);
+    int r = image_worker_option(&argv, "tls-verify", o->tls_verify);
 
-    if (r >= 0)
-        r = image_worker_option(&argv, "tls-verify", o->tls_verify);
     if (r >= 0)
         r = add_path(&argv, "cert-dir", o->cert_dir);
     if (r < 0)

@@ -5,8 +5,9 @@
 #include "base/log.h"
 #include "base/wire.h"
 #include "image/driver.h"
+#include "image/memory.h"
 
-#define WIRE_VERSION 3
+#define WIRE_VERSION 4
 
 void settings_init(struct settings *s) {
     *s = (struct settings){
@@ -16,6 +17,7 @@ void settings_init(struct settings *s) {
         .image_limit = strdup(""),
         .image_unused_for = 24 * 3600 * USEC_PER_SEC,
         .image_gc = true,
+        .image_memory = IMAGE_MEMORY_DEFAULT,
         .log_max_size = UINT64_C(16) * 1024 * 1024,
         .log_max_files = 5,
         .default_timeout_start = 90 * USEC_PER_SEC,
@@ -57,6 +59,7 @@ int settings_encode(const struct settings *s, const struct error *e, void **ret,
         wire_put_string(&w, s->image_limit);
         wire_put_u64(&w, s->image_unused_for);
         wire_put_u8(&w, s->image_gc);
+        wire_put_u64(&w, s->image_memory);
         wire_put_u32(&w, (uint32_t)s->log_level);
         wire_put_string(&w, s->log_sink);
         wire_put_u64(&w, s->log_max_size);
@@ -115,6 +118,7 @@ int settings_decode(const void *data, size_t n, struct settings *ret, struct err
     s.image_limit = wire_get_string(&r);
     s.image_unused_for = wire_get_u64(&r);
     s.image_gc = wire_get_u8(&r);
+    s.image_memory = wire_get_u64(&r);
     s.log_level = (int)wire_get_u32(&r);
     s.log_sink = wire_get_string(&r);
     s.log_max_size = wire_get_u64(&r);

@@ -15,8 +15,9 @@ struct settings {
     char *image_limit;    /* for davit-image, which reads davit.conf itself (image/gc-policy.h) */
     usec_t image_unused_for;
     bool image_gc;
-    int log_level;  /* LOG_INFO */
-    char *log_sink; /* "auto", "journal", "file" */
+    uint64_t image_memory; /* the same (image/memory.h) */
+    int log_level;         /* LOG_INFO */
+    char *log_sink;        /* "auto", "journal", "file" */
     uint64_t log_max_size;
     uint32_t log_max_files;
     bool strict;

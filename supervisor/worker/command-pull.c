@@ -60,7 +60,7 @@ static int take_options(const struct worker_options *o, struct pull_options *p, 
     bool verify;
 
     *p = (struct pull_options){.policy = PULL_ALWAYS,
-        .config = o->conf ? o->conf : "/etc/davit/davit.conf",
+        .config = o->conf ? o->conf : WORKER_CONF,
         .auth_file = o->auth_file,
         .creds = getenv("DAVIT_REGISTRY_CREDS"),
         .certs_dir = o->cert_dir,

@@ -18,11 +18,6 @@
 #include "worker/worker.h"
 
 #define CONFINE_ADDRESSES (UINT64_C(512) * 1024 * 1024) /* libraries and stacks included */
-/* Of a worker that makes images, unless --memory says else: heap and stacks of threads. How much a
- * decompressor needs is said by the archive. Most stay far below (gzip, zstd and xz as they are by default:
- * below 32 MiB, program and libraries included); the largest window that tools for images write, 32 MiB,
- * fits; those of xz -9 and zstd --long do not. */
-#define CONFINE_MEMORY (UINT64_C(48) * 1024 * 1024)
 #define CONFINE_FILES 2048 /* two for each layer of an image with as many as there can be, and some */
 #define CONFINE_TIME (6 * 3600 * USEC_PER_SEC) /* CPU time; wall-clock time unless --timeout says else */
 

@@ -38,7 +38,8 @@ struct stream {
 /* True if what went wrong in libarchive is that there was not enough memory: its filters say so each in its
  * way. */
 bool archive_lacks_memory(struct archive *a);
-#define ARCHIVE_LACKS_MEMORY "decompressing it needs more memory than davit-image may have (--memory)"
+#define ARCHIVE_LACKS_MEMORY \
+    "decompressing it needs more memory than davit-image may have (--memory, image_memory in davit.conf)"
 
 int stream_open(struct stream *s, const struct layer_source *source, struct error *e);
 void stream_close(struct stream *s);

@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "base/fs.h"
 #include "base/parse.h"
+#include "image/memory.h"
 #include "worker/confine.h"
 
 #define PROGRESS_INTERVAL (100 * USEC_PER_MSEC)
@@ -227,6 +228,18 @@ static int open_progress(struct worker *w, struct error *e) {
     return 0;
 }
 
+/* How much a decompressor needs is said by the archive, so what makes images has a limit: heap and stacks of
+ * threads together. */
+static int take_memory(struct worker *w, struct error *e) {
+    const char *conf = w->options.conf ? w->options.conf : WORKER_CONF;
+
+    if (w->options.memory)
+        return parse_size(w->options.memory, 1024, &w->memory) < 0
+                   ? error_set(e, EINVAL, "--memory=%s is no size", w->options.memory)
+                   : 0;
+    return w->command->makes ? image_memory_read(conf, &w->memory, e) : 0;
+}
+
 static int run(struct worker *w, struct error *e) {
     usec_t timeout = CONFINE_TIME;
 
@@ -242,9 +255,9 @@ static int run(struct worker *w, struct error *e) {
             return error_set(e, EINVAL, "--timeout=%s", w->options.timeout);
         timeout = seconds * USEC_PER_SEC;
     }
-    w->memory = w->command && w->command->makes ? CONFINE_MEMORY : 0;
-    if (w->options.memory && parse_size(w->options.memory, 1024, &w->memory) < 0)
-        return error_set(e, EINVAL, "--memory=%s is no size", w->options.memory);
+    r = take_memory(w, e);
+    if (r < 0)
+        return r;
     r = store_open(w->options.store, true, &w->store, e);
     if (r >= 0 && w->command->makes)
         r = w->makers = store_lock_makers(&w->store, LOCK_SH, e);

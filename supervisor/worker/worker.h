@@ -88,6 +88,9 @@ struct worker {
     unsigned found;
 };
 
+/* Where davit.conf is, unless --conf says else. */
+#define WORKER_CONF "/etc/davit/davit.conf"
+
 /* The whole of main(). */
 int worker_main(int argc, char **argv);
 

@@ -49,11 +49,20 @@ is_bare() { [ -z "$(find "$1/work" "$1/layers" "$1/references" -mindepth 1 -prin
     zstd -q --long=27 <"$D/small.tar" >"$D/large.tar.zst"
     for archive in large.tar.xz large.tar.zst; do
         run -1 davit image import "$D/$archive" large
-        says "$output" 'needs more memory than davit-image may have (--memory)'
+        says "$output" 'needs more memory than davit-image may have (--memory, image_memory in davit.conf)'
         is_bare "$D/state/images"
     done
     davit image import --memory=96M "$D/large.tar.xz" large
     davit image import --memory=160M "$D/large.tar.zst" large
+    is_bare "$D/state/images" && return 1
+    rm -rf "$D/state/images"
+    echo 'image_memory = "160M";' >>"$D/davit.conf"
+    davit image import "$D/large.tar.zst" large
+    davit image import --memory=16M "$D/large.tar.zst" large && return 1
+    echo 'image_memory = "1M";' >"$D/davit.conf"
+    run -1 davit image import "$D/large.tar.zst" large
+    says "$output" 'davit.conf: image_memory: at least 16M'
+    : >"$D/davit.conf"
 }
 
 # bats test_tags=long

@@ -68,6 +68,7 @@ static void every_setting_is_taken(void **state) {
         "default_target = \"multi-user.target\";\n"
         "strict = true; allow_missing_limits = \"yes\"; keep_trying = TRUE;\n"
         "storage_driver = \"vfs\"; image_limit = \"40%\"; image_unused_for = \"1h\"; image_gc = false;\n"
+        "image_memory = \"64M\";\n"
         "start_concurrency = 8; max_units = 100; max_clients_per_uid = \"7\";\n"
         "log_level = \"debug\"; log_sink = \"file\"; log_max_size = \"1M\"; log_max_files = 2;\n"
         "default_timeout_start = \"2min\"; default_timeout_stop = 5; default_restart_sec = \"250ms\";\n"
@@ -85,6 +86,7 @@ static void every_setting_is_taken(void **state) {
     assert_string_equal(s.image_limit, "40%");
     assert_int_equal(s.image_unused_for, 3600 * USEC_PER_SEC);
     assert_false(s.image_gc);
+    assert_int_equal(s.image_memory, 64 * 1024 * 1024);
     assert_true(s.strict && s.allow_missing_limits && s.keep_trying);
     assert_int_equal(s.start_concurrency, 8);
     assert_int_equal(s.max_clients_per_uid, 7);
