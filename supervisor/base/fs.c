@@ -300,3 +300,15 @@ const char *path_basename(const char *path) {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
 }
+
+bool fs_type_is_network(const char *type) {
+    static const char *const types[] = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "9p", "afs", "gfs2",
+        "ocfs2", "glusterfs", "virtiofs", "ncpfs", "sshfs", "davfs", "lustre", "beegfs", "curlftpfs"};
+
+    if (startswith(type, "fuse."))
+        type += strlen("fuse.");
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+        if (streq(type, types[i]))
+            return true;
+    return false;
+}

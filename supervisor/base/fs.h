@@ -45,5 +45,7 @@ static inline bool path_is_absolute(const char *path) {
 }
 /* a, one slash, b. New string or NULL (out of memory). */
 char *path_join(const char *a, const char *b);
+/* File systems whose other end is a server: "nfs4", "fuse.sshfs", ... */
+bool fs_type_is_network(const char *type);
 /* Last component, "" for "/". Points into path. */
 const char *path_basename(const char *path);

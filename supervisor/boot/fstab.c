@@ -62,6 +62,18 @@ static bool is_passed_over(const struct fstab_entry *f, const char *option) {
            (f->kind == FSTAB_SWAP && streq(option, "sw"));
 }
 
+/* Those of systemd.mount(5) that would do something to the file system, or wait for something, and that are not
+ * carried out here: worth a word. The rest of "x-systemd." is about its units. */
+static const char *find_unmade(const char *option) {
+    static const char *const names[] = {"x-systemd.makefs", "x-systemd.growfs",
+        "x-systemd.requires=", "x-systemd.requires-mounts-for=", "x-systemd.after=", "x-systemd.before="};
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (startswith(option, names[i]))
+            return names[i];
+    return NULL;
+}
+
 /* 1 = taken, 0 = none of these, -EINVAL. */
 static int take_swap_option(struct fstab_entry *f, const char *option, struct error *e) {
     const char *value = startswith(option, "pri=");
@@ -94,6 +106,10 @@ static int take_option(struct fstab_entry *f, const char *option, struct error *
         f->no_fail = true;
     else if (streq(option, "_netdev"))
         f->network = true;
+    else if (streq(option, "x-systemd.automount"))
+        f->automount = true;
+    else if (find_unmade(option))
+        f->unmade = find_unmade(option);
     else if (streq(option, "bind") || streq(option, "rbind")) {
         f->kind = FSTAB_BIND;
         f->recursive = option[0] == 'r';
@@ -118,6 +134,11 @@ static int take_options(struct fstab_entry *f, char *options, struct error *e) {
         if (r == 0)
             strbuf_printf(&data, "%s%s", data.length > 0 ? "," : "", option);
     }
+    /* Whoever says so wants no boot that waits; "noauto" beside it means: not before somebody looks. */
+    if (f->automount) {
+        f->no_fail = true;
+        f->no_auto = false;
+    }
     f->data = strbuf_take(&data);
     return f->data ? 0 : error_set_errno(e, ENOMEM, "options");
 }
@@ -132,6 +153,7 @@ static int parse_fields(char *field[static FSTAB_FIELDS], struct fstab_entry *f,
     *f = (struct fstab_entry){.device_timeout = FSTAB_TIMEOUT,
         .mount_timeout = FSTAB_TIMEOUT,
         .priority = -1,
+        .network = fs_type_is_network(type),
         .check = field[5] && !streq(field[5], "0"),
         .kind = streq(type, "swap") ? FSTAB_SWAP : FSTAB_MOUNT};
     f->source = strdup(octal_unescape(field[0]));
@@ -191,8 +213,7 @@ static bool is_below(const char *path, const char *parent) {
     return !streq(path, parent) && rest && (streq(parent, "/") || *rest == '/');
 }
 
-/* Whether b has to come before a. */
-static bool must_follow(const struct fstab_entry *a, const struct fstab_entry *b) {
+bool fstab_must_follow(const struct fstab_entry *a, const struct fstab_entry *b) {
     if (a->kind == FSTAB_SWAP || b->kind == FSTAB_SWAP)
         return a->kind == FSTAB_SWAP && b->kind != FSTAB_SWAP;
     return is_below(a->target, b->target) || (a->kind == FSTAB_BIND && is_below(a->source, b->target));
@@ -202,10 +223,42 @@ static bool must_follow(const struct fstab_entry *a, const struct fstab_entry *b
 void fstab_sort(struct fstab_entry *entries, size_t n) {
     for (size_t i = 1; i < n; i++)
         for (size_t k = 0; k < i; k++)
-            if (must_follow(&entries[k], &entries[i])) {
+            if (fstab_must_follow(&entries[k], &entries[i])) {
                 struct fstab_entry moved = entries[i];
                 memmove(&entries[k + 1], &entries[k], (i - k) * sizeof moved);
                 entries[k] = moved;
                 break;
             }
+}
+
+/* ---- a file ---- */
+
+#define LINES_MAX 1024
+
+void fstab_list_done(struct fstab_list *l) {
+    for (size_t i = 0; i < l->n; i++)
+        fstab_entry_done(&l->entries[i]);
+    free(l->entries);
+    *l = (struct fstab_list){};
+}
+
+int fstab_parse(char *text, void (*bad)(void *userdata, unsigned line, const char *why), void *userdata,
+    struct fstab_list *ret) {
+    struct fstab_list l = {.entries = calloc(LINES_MAX, sizeof *l.entries)};
+    unsigned number = 0;
+
+    if (!l.entries)
+        return -ENOMEM;
+    for (char *line; l.n < LINES_MAX && (line = strsep(&text, "\n"));) {
+        struct error e = {};
+        int r = fstab_parse_line(line, &l.entries[l.n], &e);
+        number++;
+        if (r < 0)
+            bad(userdata, number, e.text);
+        else
+            l.n += (size_t)r;
+    }
+    fstab_sort(l.entries, l.n);
+    *ret = l;
+    return 0;
 }

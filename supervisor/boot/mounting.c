@@ -26,12 +26,10 @@
 #include "boot/fstab.h"
 #include "boot/modules.h"
 #include "boot/mounting.h"
+#include "boot/network_mounts.h"
 #include "boot/superblock.h"
 #include "init/mounts.h"
 
-#define FSTAB_FILE "/etc/fstab"
-#define FSTAB_MAX_BYTES (1024 * 1024)
-#define FSTAB_MAX_LINES 1024
 #define FILE_SYSTEMS "/proc/filesystems"
 #define DEVICE_POLL_FIRST (20 * USEC_PER_MSEC)
 #define DEVICE_POLL_MAX (500 * USEC_PER_MSEC)
@@ -133,6 +131,8 @@ static int swap_on(const struct fstab_entry *f, const char *source, struct error
 static int carry_out(const struct fstab_entry *f, usec_t begin, struct error *e) {
     _cleanup_free_ char *source = NULL;
 
+    if (f->network && f->target && is_mount_point(f->target))
+        return 0; /* by an earlier try */
     int r = wait_for_source(f, begin, &source, e);
     if (r < 0)
         return r;
@@ -143,10 +143,28 @@ static int carry_out(const struct fstab_entry *f, usec_t begin, struct error *e)
     return f->kind == FSTAB_BIND ? bind_source(f, e) : mount_device(f, source, e);
 }
 
+/* A mount that is not there is as good as one that has gone. Nothing of the path is asked for: its server may be
+ * gone. */
+static int take_back(const struct fstab_entry *f, _unused_ usec_t begin, struct error *e) {
+    _cleanup_free_ char *source = NULL;
+
+    if (f->kind == FSTAB_SWAP) {
+        int r = find_source(f, &source);
+        return r < 0 || swapoff(source) >= 0 || errno == EINVAL
+                   ? 0
+                   : error_set_errno(e, errno, "swap on %s", f->source);
+    }
+    return umount2(f->target, UMOUNT_NOFOLLOW) >= 0 || errno == EINVAL || errno == ENOENT
+               ? 0
+               : error_set_errno(e, errno, "unmounting %s", f->target);
+}
+
 /* ---- in davit-boot ---- */
 
+typedef int (*act_t)(const struct fstab_entry *f, usec_t begin, struct error *e);
+
 /* The child writes its error to the pipe; the end of the pipe alone is success. */
-static pid_t start_child(const struct fstab_entry *f, usec_t begin, int *ret_pipe) {
+static pid_t start_child(act_t act, const struct fstab_entry *f, usec_t begin, int *ret_pipe) {
     struct error e = {};
     int ends[2];
 
@@ -163,7 +181,7 @@ static pid_t start_child(const struct fstab_entry *f, usec_t begin, int *ret_pip
         return r;
     }
     (void)signal(SIGPIPE, SIG_IGN);
-    int r = carry_out(f, begin, &e);
+    int r = act(f, begin, &e);
     if (r < 0 && write(ends[1], &e, sizeof e) < 0) /* davit-boot is gone: this line was left behind */
         log_warning("%s", e.text);
     _exit(r < 0);
@@ -194,12 +212,23 @@ static int wait_for_child(pid_t pid, int pipe_fd, usec_t end, struct error *e) {
 int fstab_mount(const struct fstab_entry *f, usec_t begin, struct error *e) {
     int pipe_fd = -1;
 
-    pid_t pid = start_child(f, begin, &pipe_fd);
+    pid_t pid = start_child(carry_out, f, begin, &pipe_fd);
     if (pid < 0)
         return error_set_errno(e, pid, "no process for it");
     usec_t end = fstab_needs_device(f) ? usec_add(begin, f->device_timeout) : now_monotonic(),
            timeout = usec_add(f->mount_timeout, f->check ? FSCK_TIMEOUT : 0);
     int r = wait_for_child(pid, pipe_fd, usec_add(MAX(end, now_monotonic()), timeout), e);
+    (void)close(pipe_fd);
+    return r;
+}
+
+int fstab_unmount(const struct fstab_entry *f, usec_t timeout, struct error *e) {
+    int pipe_fd = -1;
+
+    pid_t pid = start_child(take_back, f, 0, &pipe_fd);
+    if (pid < 0)
+        return error_set_errno(e, pid, "no process for it");
+    int r = wait_for_child(pid, pipe_fd, usec_add(now_monotonic(), timeout), e);
     (void)close(pipe_fd);
     return r;
 }
@@ -242,7 +271,7 @@ static void leave_behind(const struct fstab_entry *f, usec_t begin) {
     int pipe_fd = -1;
 
     log_notice(FSTAB_FILE ": %s is not there yet; not waiting for it (nofail)", f->source);
-    if (start_child(f, begin, &pipe_fd) > 0)
+    if (start_child(carry_out, f, begin, &pipe_fd) > 0)
         (void)close(pipe_fd);
 }
 
@@ -253,8 +282,12 @@ static void do_entry(struct boot_context *c, const struct fstab_entry *f, usec_t
 
     if (f->no_auto || (f->kind != FSTAB_SWAP && !streq(name, "/") && is_mount_point(f->target)))
         return;
+    if (f->unmade)
+        boot_problem(c, FSTAB_FILE ": %s: %s is not carried out", name, f->unmade);
+    if (f->automount)
+        log_info(FSTAB_FILE ": %s: mounted now, and not when somebody looks (x-systemd.automount)", name);
     if (f->network) {
-        boot_problem(c, FSTAB_FILE ": %s needs the network (_netdev): not mounted by davit-boot", name);
+        network_mounts_ask();
         return;
     }
     if (f->kind != FSTAB_SWAP && streq(name, "/")) {
@@ -275,31 +308,25 @@ static void do_entry(struct boot_context *c, const struct fstab_entry *f, usec_t
             c, FSTAB_FILE ": %s: %s (\"nofail\" in its options would let the boot go on)", name, e.text);
 }
 
-void step_fstab(struct boot_context *c) {
-    _cleanup_free_ struct fstab_entry *entries = calloc(FSTAB_MAX_LINES, sizeof *entries);
-    _cleanup_free_ char *text = NULL;
-    usec_t begin = now_monotonic();
-    unsigned number = 0;
-    size_t n = 0;
+static void on_bad_line(void *userdata, unsigned line, const char *why) {
+    boot_problem(userdata, FSTAB_FILE ":%u: %s: line passed over", line, why);
+}
 
-    int r = entries ? file_read(AT_FDCWD, FSTAB_FILE, FSTAB_MAX_BYTES, &text, NULL) : -ENOMEM;
-    if (r < 0) {
-        if (r != -ENOENT)
-            boot_problem(c, FSTAB_FILE ": %s", errno_text(r));
-        return;
-    }
-    for (char *rest = text, *line; n < FSTAB_MAX_LINES && (line = strsep(&rest, "\n"));) {
-        struct error e = {};
-        number++;
-        r = fstab_parse_line(line, &entries[n], &e);
-        if (r < 0)
-            boot_problem(c, FSTAB_FILE ":%u: %s: line passed over", number, e.text);
-        else
-            n += (size_t)r;
-    }
-    fstab_sort(entries, n);
-    for (size_t i = 0; i < n; i++) {
-        do_entry(c, &entries[i], begin);
-        fstab_entry_done(&entries[i]);
-    }
+int fstab_load(
+    void (*bad)(void *userdata, unsigned line, const char *why), void *userdata, struct fstab_list *ret) {
+    _cleanup_free_ char *text = NULL;
+
+    int r = file_read(AT_FDCWD, FSTAB_FILE, FSTAB_MAX_BYTES, &text, NULL);
+    return r < 0 ? r : fstab_parse(text, bad, userdata, ret);
+}
+
+void step_fstab(struct boot_context *c) {
+    _cleanup_(fstab_list_done) struct fstab_list l = {};
+    usec_t begin = now_monotonic();
+
+    int r = fstab_load(on_bad_line, c, &l);
+    if (r < 0 && r != -ENOENT)
+        boot_problem(c, FSTAB_FILE ": %s", errno_text(r));
+    for (size_t i = 0; i < l.n; i++)
+        do_entry(c, &l.entries[i], begin);
 }

@@ -30,18 +30,6 @@ bool device_number_parse(const char *s, unsigned *ret_major, unsigned *ret_minor
     return true;
 }
 
-static bool is_network(const char *type) {
-    static const char *const types[] = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "9p", "afs", "gfs2",
-        "ocfs2", "glusterfs", "virtiofs", "ncpfs", "sshfs"};
-
-    if (startswith(type, "fuse."))
-        type += strlen("fuse.");
-    for (size_t i = 0; i < ARRAY_SIZE(types); i++)
-        if (streq(type, types[i]))
-            return true;
-    return false;
-}
-
 static bool is_or_is_below(const char *path, const char *directory) {
     const char *rest = startswith(path, directory);
     return rest && (*rest == '\0' || *rest == '/');
@@ -87,7 +75,7 @@ static bool parse_line(char *line, struct mount_point *ret) {
     (void)octal_unescape(type);
     ret->path = strdup(fields[4]);
     ret->type = strdup(type);
-    ret->network = is_network(type);
+    ret->network = fs_type_is_network(type);
     ret->read_only = has_option(rest, "ro"); /* of the file system, whatever the mount says */
     ret->keep = is_kept(fields[4]);
     return true;

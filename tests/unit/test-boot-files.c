@@ -95,6 +95,62 @@ static void options_for_the_boot_do_not_reach_the_file_system(void **state) {
     fstab_entry_done(&f);
 }
 
+static void lines_that_need_the_network_are_known_by_option_or_type(void **state) {
+    (void)state;
+    static const struct {
+        const char *line;
+        bool network;
+    } table[] = {{"server:/x /x nfs4 defaults 0 0", true}, {"//server/x /x cifs", true},
+        {"me@server:/ /x fuse.sshfs", true}, {"/dev/disk/by-path/ip-1 /x ext4 _netdev", true},
+        {"/dev/sda1 /x ext4", false}, {"tmpfs /nfs tmpfs", false}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+        struct fstab_entry f = entry(table[i].line);
+        assert_int_equal(f.network, table[i].network);
+        fstab_entry_done(&f);
+    }
+}
+
+static void what_users_of_systemd_write_is_taken_or_told(void **state) {
+    (void)state;
+    struct fstab_entry f =
+        entry("server:/x /x nfs noauto,x-systemd.automount,x-systemd.idle-timeout=1min,soft");
+    assert_true(f.automount && f.no_fail && !f.no_auto); /* whatever comes first */
+    assert_null(f.unmade);
+    assert_string_equal(f.data, "soft");
+    fstab_entry_done(&f);
+    f = entry("/dev/sda1 /x ext4 x-systemd.growfs,x-systemd.wanted-by=a.service");
+    assert_string_equal(f.unmade, "x-systemd.growfs");
+    assert_string_equal(f.data, "");
+    fstab_entry_done(&f);
+    f = entry("/dev/sda1 /x ext4 x-systemd.requires=a.mount");
+    assert_string_equal(f.unmade, "x-systemd.requires=");
+    fstab_entry_done(&f);
+}
+
+static void note_bad_line(void *userdata, unsigned line, const char *why) {
+    unsigned *sum = userdata;
+
+    assert_true(*why);
+    *sum = *sum * 10 + line;
+}
+
+static void a_file_is_taken_without_its_bad_lines_and_in_order(void **state) {
+    (void)state;
+    char text[] = "# comment\n/dev/b /var ext4\nnonsense\n\n/dev/c /x/../y ext4\n/dev/a / ext4";
+    struct fstab_list l;
+    unsigned bad = 0;
+
+    assert_int_equal(fstab_parse(text, note_bad_line, &bad, &l), 0);
+    assert_int_equal(bad, 35);
+    assert_int_equal(l.n, 2);
+    assert_string_equal(l.entries[0].target, "/");
+    assert_string_equal(l.entries[1].target, "/var");
+    assert_true(fstab_must_follow(&l.entries[1], &l.entries[0]));
+    fstab_list_done(&l);
+    assert_null(l.entries);
+}
+
 static void swap_and_bind_lines_are_told_apart(void **state) {
     (void)state;
     struct fstab_entry f = entry("UUID=1234 none swap sw,pri=5,discard=once,nofail 0 0");
@@ -400,6 +456,9 @@ int main(void) {
         cmocka_unit_test(the_sixth_field_asks_for_fsck),
         cmocka_unit_test(what_fsck_could_not_correct_is_an_error),
         cmocka_unit_test(options_for_the_boot_do_not_reach_the_file_system),
+        cmocka_unit_test(lines_that_need_the_network_are_known_by_option_or_type),
+        cmocka_unit_test(what_users_of_systemd_write_is_taken_or_told),
+        cmocka_unit_test(a_file_is_taken_without_its_bad_lines_and_in_order),
         cmocka_unit_test(swap_and_bind_lines_are_told_apart),
         cmocka_unit_test(lines_that_say_nothing_are_no_entries),
         cmocka_unit_test(broken_lines_say_what_is_wrong),

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What /etc/fstab names: swap, and mounts that hang.
+# What /etc/fstab names: swap, mounts that hang, and mounts that need the network.
 bats_require_minimum_version 1.5.0
 load lib
 
@@ -65,6 +65,88 @@ S
     vm_boot --background --append davit.boot_timeout=3s
     vm_run 'davit is-active multi-user.target'
     vm_said 'davit-boot did not end in time \(davit.boot_timeout=\): going on without it'
+    vm_run 'davit poweroff' || true
+    vm_wait
+    vm_ended poweroff
+}
+
+@test 'network file systems: mounted when the network is up, as soon as the server is, and unmounted before the network goes' {
+    vm_new
+    # "server:/a" is a server that comes later than the network; of what needs no network is nothing to be said.
+    vm_file /usr/sbin/mount.far 755 <<'S'
+#!/bin/sh
+if ! [ -e /run/network-is-up ]; then echo "too early for $2" >/dev/console; exit 1; fi
+if ! [ -e "/run/server-$(basename "$2")" ]; then touch "/run/server-$(basename "$2")"; echo "not yet $2" >/dev/console; exit 32; fi
+exec mount -t tmpfs -o size=1m none "$2"
+S
+    vm_file /etc/fstab <<'F'
+server:/a /net/a/below far _netdev 0 0
+server:/a /net/a far _netdev 0 0
+server:/b /net/b far noauto,x-systemd.automount,_netdev 0 0
+server:/c /net/c far noauto,_netdev 0 0
+none /data tmpfs x-systemd.growfs 0 0
+F
+    vm_unit net.service <<'U'
+[Unit]
+Description=The network of this test
+Before=network.target network-online.target
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh -c 'sleep 1; touch /run/network-is-up'
+ExecStop=/bin/sh -c 'echo "network goes with $(grep -c " /net/" /proc/mounts) mounts" >/dev/console'
+[Install]
+WantedBy=network-online.target
+U
+    vm_enable net.service
+    vm_unit user.service <<'U'
+[Unit]
+Requires=remote-fs.target
+After=remote-fs.target
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'echo "user sees $(grep " /net/" /proc/mounts | cut -d" " -f2 | tr "\\n" " ")" >/dev/console'
+[Install]
+WantedBy=multi-user.target
+U
+    vm_enable user.service
+    vm_agent
+    vm_boot --background
+    vm_wait_said '^user sees'
+    vm_said '^user sees /net/a /net/b /net/a/below |^user sees /net/a /net/a/below /net/b '
+    vm_said '^not yet /net/a/below'
+    run ! vm_said '^too early'
+    vm_run 'davit is-active remote-fs.service; davit status' >"$V/out"
+    cat "$V/out"
+    grep -qx active "$V/out"
+    grep -q '/data: x-systemd.growfs is not carried out' "$V/out"
+    run ! grep -q '/net/' "$V/out"
+    vm_run 'davit poweroff' || true
+    vm_wait
+    vm_ended poweroff
+    vm_said 'network goes with 0 mounts'
+}
+
+# bats test_tags=long
+@test 'a server that never answers: told, tried again, and no emergency; without such lines nothing is started' {
+    vm_new
+    printf '#!/bin/sh\nexit 32\n' | vm_file /usr/sbin/mount.far 755
+    echo 'server:/a /net/a far _netdev,x-systemd.device-timeout=2s 0 0' | vm_file /etc/fstab
+    vm_agent
+    vm_boot --background
+    vm_run 'until davit logs remote-fs.service | grep "1 missing: /net/a: it failed .*trying on"; do sleep 0.2; done'
+    vm_run 'until davit is-active multi-user.target; do sleep 0.1; done; davit is-active remote-fs.service && ! davit is-active emergency.target'
+    vm_run 'davit status remote-fs.service | grep "1 missing: /net/a"'
+    # Which is still tried.
+    vm_run '{ echo "#!/bin/sh"; echo "exec mount -t tmpfs none /net/a"; } >/usr/sbin/mount.far; until grep -q " /net/a " /proc/mounts; do sleep 0.2; done'
+    vm_run 'until davit status remote-fs.service | grep "all are mounted"; do sleep 0.2; done'
+    vm_run 'rm /etc/fstab; davit reboot' || true
+    vm_wait
+    vm_ended reboot
+    vm_boot --background
+    vm_run 'davit is-active remote-fs.service; davit is-active multi-user.target' >"$V/out"
+    cat "$V/out"
+    [ "$(tr '\n' ' ' <"$V/out")" = 'inactive active ' ]
     vm_run 'davit poweroff' || true
     vm_wait
     vm_ended poweroff
