@@ -265,8 +265,6 @@ static int handle_reply(struct session *s, const struct client_reply *r) {
     return (streq(code, "exited") ? status : EXIT_SIGNALLED + status) + 1;
 }
 
-/* All that has come: a program that ends at once has both replies in one read, and poll() would wait for a
- * third. */
 /* The connection ended, with davitd. */
 static int handle_loss(struct session *s, const struct error *why) {
     struct error e = *why;
@@ -286,7 +284,8 @@ static int handle_loss(struct session *s, const struct error *why) {
     return 0;
 }
 
-/* All replies that have come: what is in the stream's buffer already wakes no poll(2). */
+/* All replies that have come: a program that ends at once has both in one read, and what is in the stream's buffer
+ * wakes no poll(2). */
 static int handle_client(struct session *s) {
     struct client_reply reply;
     struct error e = {};
