@@ -214,8 +214,8 @@ static bool is_below(const char *path, const char *parent) {
 }
 
 bool fstab_must_follow(const struct fstab_entry *a, const struct fstab_entry *b) {
-    if (a->kind == FSTAB_SWAP || b->kind == FSTAB_SWAP)
-        return a->kind == FSTAB_SWAP && b->kind != FSTAB_SWAP;
+    if (!a->target || !b->target) /* swap */
+        return !a->target && b->target;
     return is_below(a->target, b->target) || (a->kind == FSTAB_BIND && is_below(a->source, b->target));
 }
 

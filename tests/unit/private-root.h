@@ -70,7 +70,7 @@ static inline void enter_private(void) {
 
 /* Runs f as the first process of its own pid namespace, with a /proc of that. */
 static inline int run_private(void (*f)(void)) {
-    int status;
+    int status = 0;
     pid_t pid = fork();
 
     if (pid == 0) {

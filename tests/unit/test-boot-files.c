@@ -144,6 +144,7 @@ static void a_file_is_taken_without_its_bad_lines_and_in_order(void **state) {
     assert_int_equal(fstab_parse(text, note_bad_line, &bad, &l), 0);
     assert_int_equal(bad, 35);
     assert_int_equal(l.n, 2);
+    assert_non_null(l.entries[0].target);
     assert_string_equal(l.entries[0].target, "/");
     assert_string_equal(l.entries[1].target, "/var");
     assert_true(fstab_must_follow(&l.entries[1], &l.entries[0]));
