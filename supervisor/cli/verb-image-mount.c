@@ -2,6 +2,7 @@
 /* image mount, unmount: an image's root file system, read-only, on the host. */
 #include <fcntl.h>
 #include <sys/mount.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "cli/images.h"
@@ -28,7 +29,7 @@ static int mount_single(const char *layer, struct error *e) {
     return error_set_errno(e, r, "mount_setattr %s", layer);
 }
 
-/* One by one, which kernels take from 6.7 on; containers have another way on older ones. */
+/* One by one, which kernels take from 6.7 on: -EINVAL before, as for what overlay does not want. */
 static int mount_layers(char *const *layers, struct error *e) {
     _cleanup_close_ int fs = filesystem_open("overlay", e);
     int r = MIN(fs, 0);
@@ -38,6 +39,60 @@ static int mount_layers(char *const *layers, struct error *e) {
     for (size_t i = strv_length(layers); i-- > 0 && r >= 0;)
         r = filesystem_set(fs, "lowerdir+", layers[i], e);
     return r < 0 ? r : filesystem_mount(fs, MOUNT_FLAGS, e);
+}
+
+/* mount(2) takes a page of options. Standing in /proc/self/fd, directories have names of a few digits. */
+static int mount_numbers(int target, const int *layers, size_t n, struct error *e) {
+    _cleanup_strbuf_ struct strbuf options = {};
+    char where[16];
+
+    snprintf(where, sizeof(where), "%d", target);
+    for (size_t i = n; i-- > 0;)
+        strbuf_printf(&options, "%s%d", i == n - 1 ? "lowerdir=" : ":", layers[i]);
+    if (options.failed)
+        return error_set(e, ENOMEM, "out of memory");
+    if (options.length >= (size_t)sysconf(_SC_PAGESIZE))
+        return error_set(e, E2BIG, "%zu layers are too many for this kernel", n);
+    if (chdir("/proc/self/fd") < 0)
+        return error_set_errno(e, errno, "chdir /proc/self/fd");
+    if (mount("davit", where, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, options.data) < 0)
+        return error_set_errno(e, errno, "mounting an overlay of %zu layers", n);
+    return 0;
+}
+
+/* For kernels before that: all at once. */
+static int mount_layers_by_number(char *const *layers, const char *target, struct error *e) {
+    _cleanup_close_ int target_fd = open(target, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    size_t n = strv_length(layers), n_open = 0;
+    _cleanup_free_ int *fds = calloc(n, sizeof(*fds));
+    int r = 0;
+
+    if (!fds)
+        return error_set(e, ENOMEM, "out of memory");
+    if (target_fd < 0)
+        return error_set_errno(e, errno, "open %s", target);
+    for (; n_open < n && r >= 0; n_open++) {
+        fds[n_open] = open(layers[n_open], O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fds[n_open] < 0)
+            r = error_set_errno(e, errno, "open layer %s", layers[n_open]);
+    }
+    if (r >= 0)
+        r = mount_numbers(target_fd, fds, n, e);
+    while (n_open-- > 0)
+        closep(&fds[n_open]);
+    return r;
+}
+
+static int mount_image_layers(char *const *layers, const char *target, struct error *e) {
+    bool single = strv_length(layers) == 1;
+    _cleanup_close_ int fd = single ? mount_single(layers[0], e) : mount_layers(layers, e);
+
+    if (fd == -EINVAL && !single)
+        return mount_layers_by_number(layers, target, e);
+    if (fd < 0)
+        return fd;
+    int r = mount_attach(fd, AT_FDCWD, target);
+    return r < 0 ? error_set_errno(e, r, "mounting on %s", target) : 0;
 }
 
 static int mount_image(
@@ -62,11 +117,7 @@ static int mount_image(
     r = mkdir_parents(AT_FDCWD, target, 0700);
     if (r < 0)
         return error_set_errno(e, r, "making %s", target);
-    _cleanup_close_ int fd = strv_length(layers) == 1 ? mount_single(layers[0], e) : mount_layers(layers, e);
-    if (fd < 0)
-        return fd;
-    r = mount_attach(fd, AT_FDCWD, target);
-    return r < 0 ? error_set_errno(e, r, "mounting on %s", target) : 0;
+    return mount_image_layers(layers, target, e);
 }
 
 int verb_image_mount(struct cli *c, char **arguments, size_t n) {

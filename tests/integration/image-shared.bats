@@ -8,14 +8,14 @@ load common
 STORE() { echo "$D/state/images"; }
 
 setup_file() {
-    command -v umoci >/dev/null || skip 'needs umoci'
-    [ "$(id -u)" = 0 ] || skip 'needs root'
+    if lacks umoci; then return; fi
     davit_new
     python3 "$BATS_TEST_DIRNAME/shared-layout.py" "$D/layout"
     davit image import "$D/layout"
 }
-teardown_file() { davit_stop; }
-teardown() { for m in "$D"/mnt*; do if mountpoint -q "$m"; then umount "$m"; fi; done; }
+teardown_file() { [ -n "$LACKS" ] || davit_stop; }
+setup() { has_all_tools; }
+teardown() { [ -n "$LACKS" ] || for m in "$D"/mnt*; do if mountpoint -q "$m"; then umount "$m"; fi; done; }
 
 manifest_of() { jq -r .digest "$(STORE)/references/localhost+layout:$1"; }
 config_of() { jq -r .config.digest "$(STORE)/blobs/sha256/$(manifest_of "$1" | cut -d: -f2)"; }

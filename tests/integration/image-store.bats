@@ -79,15 +79,13 @@ make_image() {
 }
 
 setup_file() {
-    local tool
-    for tool in umoci skopeo mksquashfs mkfs.erofs setfattr setcap; do
-        command -v $tool >/dev/null || skip "needs $tool"
-    done
+    if lacks umoci skopeo mksquashfs mkfs.erofs setfattr setcap; then return; fi
     fleet_setup
     (make_image) >"$D/make.log" 2>&1 || { cat "$D/make.log"; return 1; }
     davit image import "$D/layout" web
 }
-teardown_file() { fleet_teardown; }
+setup() { has_all_tools; }
+teardown_file() { [ -n "$LACKS" ] || fleet_teardown; }
 
 blob() { cat "$(STORE)/blobs/sha256/${1#sha256:}"; }
 manifest_of() { jq -r .digest "$(STORE)/references/localhost+$1:latest"; }

@@ -5,11 +5,8 @@
 load registry
 
 setup_file() {
-    [ "$(id -u)" = 0 ] || skip 'needs root'
-    local tool
-    for tool in buildah skopeo; do command -v $tool >/dev/null || skip "needs $tool"; done
+    if lacks buildah skopeo; then return; fi
     davit_new
-    registry_program >"$D/registry-program" || skip 'docker-registry cannot be had'
     davit_image
     echo '{}' >"$D/no-auth.json"
     registry_start plain
@@ -18,7 +15,9 @@ setup_file() {
     davit_start
     echo "$DAVIT_PID" >"$D/pid"
 }
+setup() { has_all_tools; }
 teardown_file() {
+    [ -z "$LACKS" ] || return 0
     DAVIT_PID=$(cat "$D/pid" 2>/dev/null || true)
     registry_teardown
 }
