@@ -7,6 +7,7 @@ load registry
 setup_file() {
     if lacks buildah skopeo; then return; fi
     davit_new
+    if ! registry_program >"$D/registry-program"; then LACKS="needs docker-registry"; return; fi
     davit_image
     echo '{}' >"$D/no-auth.json"
     registry_start plain
