@@ -5,7 +5,10 @@
 #include "cli/output.h"
 
 enum { ANSWER_SECONDS = 10 };
+/* A davitd that left in order took its sockets away, and comes back soon or, where all of davit ends, never.
+ * One that was killed is started again for ever; an exit status is worth waiting for it. */
 #define RETURN_PATIENCE_USEC (3 * USEC_PER_SEC)
+#define RESTART_PATIENCE_USEC (30 * USEC_PER_SEC)
 #define RETURN_INTERVAL_USEC (50 * USEC_PER_MSEC)
 
 /* {"code": "exited", "status": 3} as an exit status; false if there is none, or it is not known. */
@@ -39,14 +42,16 @@ static int ask_for_end(struct cli *c, const char *unit, int *ret_status) {
     return r;
 }
 
-/* client_open() waits for one who is about to listen again; a davitd that left in order took its sockets away
- * as well. */
 static int open_next(struct cli *c, struct error *e) {
-    usec_t end = usec_add(now_monotonic(), RETURN_PATIENCE_USEC);
+    usec_t begin = now_monotonic(), patience;
     int r;
-    while ((r = client_open(c->paths.runtime, false, &c->client, e)) == -ENOENT && now_monotonic() < end)
+    for (;;) {
+        r = client_open(c->paths.runtime, false, &c->client, e);
+        patience = r == -ENOENT ? RETURN_PATIENCE_USEC : r == -ECONNREFUSED ? RESTART_PATIENCE_USEC : 0;
+        if (now_monotonic() >= usec_add(begin, patience))
+            return r;
         (void)usleep(RETURN_INTERVAL_USEC);
-    return r;
+    }
 }
 
 int resume_start(struct cli *c, const char *unit, int *ret_status, struct error *e) {
