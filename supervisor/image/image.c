@@ -281,39 +281,49 @@ static int take_defaults(struct oci_config *c, struct image *i, struct error *e)
     return take_volumes(c->volumes, i, e);
 }
 
-/* Overlay looks for the mark on every directory but the root of a layer. */
-static bool hides_all_below(const char *path) {
+/* Of a layer that is a directory, in one call for each layer of each start: what else layer.json says is not
+ * needed here. Overlay looks for the mark on every directory but the root of a layer. 1: it hides all below; 0;
+ * -ENOENT: there is no such directory. */
+static int look_at_tree(const char *path) {
     char value;
-    return lgetxattr(path, OVERLAY_OPAQUE, &value, sizeof(value)) == 1 && value == 'y';
+    ssize_t n = lgetxattr(path, OVERLAY_OPAQUE, &value, sizeof(value));
+
+    return n < 0 && errno == ENOENT ? -ENOENT : n == 1 && value == 'y';
 }
 
 static int add_stored_layer(const struct store *s, const char *digest, char ***layers, struct error *e) {
+    _cleanup_free_ char *path = layer_path(s, digest, LAYER_TREE);
     struct layer_info info;
-    int r = layer_find(s, digest, &info, e);
 
-    if (r < 0)
-        return r;
-    _cleanup_free_ char *path = layer_path(s, digest, info.kind);
+    int tree = path ? look_at_tree(path) : -ENOMEM;
+    if (tree == -ENOENT) { /* a file system image, or missing */
+        int r = layer_find(s, digest, &info, e);
+        if (r < 0)
+            return r;
+        free(path);
+        path = layer_path(s, digest, info.kind);
+    }
     /* The same layer twice: overlay refuses it, and below another it changes nothing. */
     if (path && strv_contains(*layers, path))
         strv_remove(*layers, path);
-    if (path && hides_all_below(path))
+    if (tree > 0)
         strv_free(TAKE_PTR(*layers));
     return strv_consume(layers, TAKE_PTR(path)) < 0 ? error_set(e, ENOMEM, "image layers") : 0;
 }
 
 int image_layers(const struct store *s, const struct store_image *image, char ***ret, struct error *e) {
     _cleanup_strv_free_ char **layers = NULL;
-    const char *on_top = image->manifest.config.digest;
 
     STRV_FOREACH (id, image->config.diff_ids) {
         int r = add_stored_layer(s, *id, &layers, e);
         if (r < 0)
             return r;
     }
-    int r = layer_find(s, on_top, NULL, NULL) == -ENOENT ? 0 : add_stored_layer(s, on_top, &layers, e);
-    if (r < 0)
-        return r;
+    _cleanup_free_ char *on_top = layer_path(s, image->manifest.config.digest, LAYER_TREE);
+    if (!on_top)
+        return error_set(e, ENOMEM, "image layers");
+    if (look_at_tree(on_top) >= 0 && strv_consume(&layers, TAKE_PTR(on_top)) < 0)
+        return error_set(e, ENOMEM, "image layers");
     *ret = TAKE_PTR(layers);
     return 0;
 }
