@@ -498,14 +498,24 @@ static void job_changed(struct managed_unit *u, enum unit_state now) {
     }
 }
 
+/* True if those that are bound to it go with it. With RestartMode=direct they stay as long as it may come back by itself.
+ */
+static bool leaves_dependents(
+    const struct managed_unit *u, bool was_active, enum unit_state old, enum unit_state now) {
+    if (u->stop_requested) /* they are part of that stop */
+        return false;
+    if (u->config->service.restart_way == RESTART_NORMAL)
+        return was_active && now != STATE_RUNNING && now != STATE_RELOADING;
+    return (now == STATE_INACTIVE || now == STATE_FAILED) && old != STATE_INACTIVE && old != STATE_FAILED;
+}
+
 void job_unit_changed(struct managed_unit *u, enum unit_state old, enum unit_state now) {
     bool was_active = old == STATE_RUNNING || old == STATE_RELOADING;
-    bool is_active = now == STATE_RUNNING || now == STATE_RELOADING;
 
     job_changed(u, now);
     if (u->state != now)
         return; /* it has moved on; that change was told by itself */
-    if (was_active && !is_active && !u->stop_requested)
+    if (leaves_dependents(u, was_active, old, now))
         unit_follow_up(u, FOLLOW_STOP_BOUND);
     if (now == STATE_FAILED)
         unit_follow_up(u, FOLLOW_ON_FAILURE);

@@ -36,6 +36,7 @@
 static const char *const service_types[] = {"simple", "exec", "oneshot", "notify", "notify-reload", NULL};
 static const char *const restarts[] = {
     "no", "on-success", "on-failure", "on-abnormal", "on-abort", "on-watchdog", "always", NULL};
+static const char *const restart_ways[] = {"normal", "direct", NULL};
 static const char *const notify_accesses[] = {"none", "main", "exec", "all", NULL};
 static const char *const kill_modes[] = {"control-group", "mixed", "process", "none", NULL};
 static const char *const oom_policies[] = {"stop", "continue", "kill", NULL};
@@ -298,6 +299,11 @@ const struct key keys[] = {
     {SERVICE, 0, U(service.restart), "Restart", &value_restart, .choices = restarts, .default_text = "no",
         DOC = "Whether to start again when the main process ends: after success (exit 0, SIGHUP, SIGINT, "
               "SIGTERM, SIGPIPE, SuccessExitStatus=), failure, or always. Never after an explicit stop."},
+    {SERVICE, 0, U(service.restart_way), "RestartMode", &value_choice, .choices = restart_ways,
+        .default_text = "normal",
+        DOC = "normal: units that are BindsTo= this one are stopped, and started again with it, when it is "
+              "restarted by itself. direct: "
+              "they do not notice, unless it does not come back."},
     {SERVICE, 0, U(service.restart_sec), "RestartSec", &value_time, .default_text = "100ms",
         DOC = "Time before a restart."},
     {SERVICE, 0, U(service.restart_steps), "RestartSteps", &value_unsigned, .default_text = "0",

@@ -141,6 +141,7 @@ enum restart_mode { /* Restart= */
     RESTART_ON_WATCHDOG,
     RESTART_ALWAYS,
 };
+enum restart_way { RESTART_NORMAL, RESTART_DIRECT }; /* RestartMode= */
 enum notify_access { NOTIFY_NONE, NOTIFY_MAIN, NOTIFY_EXEC, NOTIFY_ALL };
 enum kill_mode { KILL_CONTROL_GROUP, KILL_MIXED, KILL_PROCESS, KILL_NONE };
 enum oom_policy { OOM_STOP, OOM_CONTINUE, OOM_KILL };
@@ -159,6 +160,7 @@ static inline bool exit_set_has_signal(const struct exit_set *s, int number) {
 struct service_section { /* [Service] */
     enum service_type type;
     enum restart_mode restart;
+    enum restart_way restart_way;
     usec_t restart_sec, restart_max_delay; /* USEC_INFINITY = no growth */
     unsigned restart_steps;
     usec_t restart_reset_sec; /* ours: RestartResetSec=, stable running after which back-off starts anew;

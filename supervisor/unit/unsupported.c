@@ -102,7 +102,6 @@ static const struct {
     {SECTION_SERVICE, IGNORED, "DelegateSubgroup", NULL},
 
     /* ---- [Service]: start and stop ---- */
-    {SECTION_SERVICE, IGNORED, "RestartMode", NULL},
     {SECTION_SERVICE, IGNORED, "Timeout*FailureMode", NULL},
     {SECTION_SERVICE, IGNORED, "RuntimeRandomizedExtraSec", NULL},
     {SECTION_SERVICE, IGNORED, "SendSIGKILL",

@@ -271,6 +271,34 @@ static void test_binds_to_comes_back_after_a_restart(void **state _unused_) {
     assert_state("web.service", STATE_RUNNING);
 }
 
+/* RestartMode=direct: nobody is told that it has gone, until it is known that it does not come back. */
+static void test_binds_to_stays_through_a_direct_restart(void **state _unused_) {
+    fake_write(
+        "db.service", "[Service]\nType=notify\nExecStart=/bin/db\nRestart=on-failure\nRestartMode=direct\n");
+    unit("web.service", "BindsTo=db.service\nAfter=db.service\n");
+    fake_load();
+    start("web.service");
+    ready("db.service");
+    ready("web.service");
+    fake_exits("db.service", CLD_EXITED, 1);
+    assert_state("db.service", STATE_BACKOFF);
+    assert_state("web.service", STATE_RUNNING);
+    fake_advance(S);
+    ready("db.service");
+    assert_state("web.service", STATE_RUNNING);
+    assert_int_equal(fake.mains, 3);
+
+    fake_exits("db.service", CLD_EXITED, 0);
+    assert_state("db.service", STATE_INACTIVE);
+    assert_state("web.service", STATE_INACTIVE);
+    /* And a stop on request is the usual one. */
+    start("web.service");
+    ready("db.service");
+    ready("web.service");
+    stop("db.service");
+    assert_state("web.service", STATE_INACTIVE);
+}
+
 static void test_stopped_by_hand_it_does_not_come_back(void **state _unused_) {
     fake_write("db.service", "[Service]\nType=notify\nExecStart=/bin/db\nRestart=always\nRestartSec=5\n");
     unit("web.service", "BindsTo=db.service\nAfter=db.service\n");
@@ -656,6 +684,7 @@ int main(void) {
         TEST(test_requisite_that_is_about_to_be),
         TEST(test_binds_to_follows_an_end),
         TEST(test_binds_to_comes_back_after_a_restart),
+        TEST(test_binds_to_stays_through_a_direct_restart),
         TEST(test_stopped_by_hand_it_does_not_come_back),
         TEST(test_part_of),
         TEST(test_conflicts),

@@ -292,6 +292,8 @@ static const struct {
     {"Service", "", "KillSignal", "SIGTERM"},
     {"Service", "KillSignal=SIGINT", "KillSignal", "SIGINT"},
     {"Service", "ExecCondition=/bin/true\nExecCondition=-/bin/a b", "ExecCondition", "/bin/true|-/bin/a b"},
+    {"Service", "", "RestartMode", "normal"},
+    {"Service", "RestartMode=direct", "RestartMode", "direct"},
     {"Service", "", "RestartKillSignal", ""},
     {"Service", "RestartKillSignal=SIGINT", "RestartKillSignal", "SIGINT"},
     {"Service", "", "FinalKillSignal", "SIGKILL"},
