@@ -16,13 +16,16 @@
 
 void network_mounts_ask(void) {
     _cleanup_(paths_done) struct paths paths = {};
-    _cleanup_free_ char *path = NULL;
+    _cleanup_free_ char *directory = NULL, *link = NULL;
 
     int r = paths_load(&paths);
-    if (r >= 0)
-        r = (path = path_join(paths.runtime, NETWORK_MOUNTS_NAME)) ? 0 : -ENOMEM;
-    if (r >= 0)
-        r = file_write_atomic(AT_FDCWD, path, "", 0, 0644, false);
+    if (r >= 0) {
+        directory = path_join(paths.runtime, NETWORK_MOUNTS_LINKS);
+        link = directory ? path_join(directory, NETWORK_MOUNTS_TARGET) : NULL;
+        r = link ? mkdir_parents(AT_FDCWD, directory, 0755) : -ENOMEM;
+    }
+    if (r >= 0 && symlink(DAVIT_LIBEXEC_DIR "/units/" NETWORK_MOUNTS_TARGET, link) < 0 && errno != EEXIST)
+        r = negative_errno();
     if (r < 0)
         (void)log_errno(LOG_ERR, r, FSTAB_FILE ": what needs the network will not be mounted");
 }

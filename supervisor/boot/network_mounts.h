@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Lines of /etc/fstab that need the network (_netdev, or a type like nfs). davit-boot, which runs before anything
- * that could set up a network, only leaves a mark that there are such lines. On it remote-fs.service waits, a unit
- * like others: it starts when network-online.target is reached, and is stopped before the network is, so that what
- * it has mounted is unmounted while its server can still be reached.
+ * Lines of /etc/fstab that need the network (_netdev, or a type like nfs). davit-boot runs before anything that
+ * could set up a network: as a generator of systemd it only links remote-fs.target to what multi-user.target
+ * wants in this boot, and with it remote-fs.service and network-online.target. That service is started when the
+ * network is online, and stopped before the network is, so that what it has mounted is unmounted while its server
+ * can still be reached.
  */
 #pragma once
 
-/* In the runtime directory; units/remote-fs.service has its path. */
-#define NETWORK_MOUNTS_NAME "network-mounts"
+/* In the runtime directory. */
+#define NETWORK_MOUNTS_LINKS "units/multi-user.target.wants"
+#define NETWORK_MOUNTS_TARGET "remote-fs.target"
 
 /* There are such lines. */
 void network_mounts_ask(void);

@@ -144,9 +144,9 @@ U
     vm_wait
     vm_ended reboot
     vm_boot --background
-    vm_run 'davit is-active remote-fs.service; davit is-active multi-user.target' >"$V/out"
+    vm_run 'davit is-active remote-fs.service network-online.target; davit is-active multi-user.target' >"$V/out"
     cat "$V/out"
-    [ "$(tr '\n' ' ' <"$V/out")" = 'inactive active ' ]
+    [ "$(tr '\n' ' ' <"$V/out")" = 'inactive inactive active ' ]
     vm_run 'davit poweroff' || true
     vm_wait
     vm_ended poweroff
