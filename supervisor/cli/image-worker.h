@@ -16,7 +16,10 @@ int image_worker_watch(struct cli *c, const char *command, char *const *argument
 /* image pull of one name, but of the image that has this digest. */
 int image_fetch_again(struct cli *c, const char *name, const char *digest);
 /* An image has come in: gc by the limits of davit.conf, unless it says that a person does that. Says nothing
- * but what goes wrong. */
-void image_collect(struct cli *c);
+ * but what goes wrong, and returns how many bytes are free by it. */
+uint64_t image_collect(struct cli *c);
+/* image_worker_run() for what brings an image in, with gc after it. With again, a disk that is too full is an error
+ * only if gc can free nothing. */
+int image_worker_make(struct cli *c, const char *command, char *const *arguments, bool again);
 /* Appends --NAME=VALUE to the arguments; NULL appends nothing. 0 or -ENOMEM */
 int image_worker_option(char ***arguments, const char *name, const char *value);

@@ -3,6 +3,7 @@
  */
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/parse.h"
 #include "cli/image-worker.h"
 #include "cli/output.h"
 #include "unit/unit.h"
@@ -24,8 +25,19 @@ static int add_images(const struct unit *u, char ***l) {
     return r;
 }
 
-/* Units of files: their names, and the images that they name. One that does not load keeps what it has
- * used. */
+/* What no unit is made of yet. */
+static int add_templates(const struct unit_environment *env, char ***names, struct error *e) {
+    _cleanup_strv_free_ char **files = NULL;
+    int r = unit_list_files(env, &files, e);
+
+    STRV_FOREACH (file, files)
+        if (r >= 0 && name_is_template(*file))
+            r = strv_append(names, *file);
+    return r;
+}
+
+/* Units of files, and templates: their names, and the images that they name. One that does not load keeps what
+ * it has used. */
 static int add_unit_files(struct cli *c, char ***l) {
     _cleanup_strv_free_ char **names = NULL;
     struct unit_environment env;
@@ -33,6 +45,8 @@ static int add_unit_files(struct cli *c, char ***l) {
 
     (void)cli_unit_environment(c, &env);
     int r = unit_list_names(&env, &names, &e);
+    if (r >= 0)
+        r = add_templates(&env, &names, &e);
     if (r < 0) {
         cli_error("cannot list unit files: %s", *e.text ? e.text : errno_text(r));
         return r;
@@ -77,14 +91,46 @@ static int make_arguments(struct cli *c, char ***l) {
     return r;
 }
 
-void image_collect(struct cli *c) {
+static void on_freed(void *userdata, json_t *event) {
+    uint64_t *bytes = userdata;
+
+    if (streq(json_text(event, "event"), "freed"))
+        *bytes = (uint64_t)json_number(event, "bytes", 0);
+}
+
+uint64_t image_collect(struct cli *c) {
     struct cli silent = *c;
     _cleanup_strv_free_ char **l = NULL;
+    uint64_t bytes = 0;
 
     silent.options.quiet = true;
     silent.options.json = false;
     if (make_arguments(c, &l) >= 0 && image_worker_option(&l, "automatic", "yes") >= 0)
-        (void)image_worker_run(&silent, "gc", l);
+        (void)image_worker_watch(&silent, "gc", l, on_freed, &bytes);
+    return bytes;
+}
+
+/* ---- before a disk is too full ---- */
+
+static void on_error(void *userdata, json_t *event) {
+    if (streq(json_text(event, "event"), "error"))
+        *(int *)userdata = (int)json_number(event, "number", 0);
+}
+
+int image_worker_make(struct cli *c, const char *command, char *const *arguments, bool again) {
+    int number = 0, status = image_worker_watch(c, command, arguments, on_error, &number);
+    char size[16];
+
+    if (status != EXIT_SUCCESS && number == ENOSPC && again) {
+        uint64_t freed = image_collect(c);
+        if (freed > 0) {
+            cli_remark(c, "Of what no image needs, %s are gone; trying again.", size_format(freed, size));
+            status = image_worker_run(c, command, arguments);
+        }
+    }
+    if (status == EXIT_SUCCESS)
+        (void)image_collect(c);
+    return status;
 }
 
 int verb_image_gc(struct cli *c, char **arguments _unused_, size_t n _unused_) {

@@ -205,6 +205,8 @@ static int commit(struct cli *c, const struct container *container, const char *
         return out_of_memory(l);
     int status = run_paused(c, container, "create", l, image_worker_run);
     strv_free(l);
+    if (status == EXIT_SUCCESS)
+        (void)image_collect(c);
     return status;
 }
 

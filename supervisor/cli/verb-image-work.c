@@ -21,10 +21,9 @@ static int run(struct cli *c, const char *command, char **options, const char *p
         cli_error("out of memory");
         return EXIT_FAILURE;
     }
-    int status = image_worker_run(c, command, options);
+    /* Standard input comes once. */
+    int status = image_worker_make(c, command, options, !streq_ptr(path, "-"));
     strv_free(options);
-    if (status == EXIT_SUCCESS)
-        image_collect(c);
     return status;
 }
 

@@ -116,10 +116,7 @@ int verb_image_pull(struct cli *c, char **arguments, size_t n) {
             cli_error("out of memory");
         return EXIT_FAILURE;
     }
-    int status = image_worker_run(c, "pull", argv);
-    if (status == EXIT_SUCCESS)
-        image_collect(c);
-    return status;
+    return image_worker_make(c, "pull", argv, true);
 }
 
 int image_fetch_again(struct cli *c, const char *name, const char *digest) {

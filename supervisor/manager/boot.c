@@ -8,6 +8,7 @@
 #include "base/parse.h"
 #include "init/boot.h"
 #include "manager/job.h"
+#include "manager/rooms.h"
 
 #define REPORT_MAX (64 * 1024)
 
@@ -34,6 +35,7 @@ void boot_check_finished(struct manager *m) {
         return;
     m->boot.times.finish = now_monotonic();
     keeper_notify(m, "X_DAVIT_FINISHED=%llu", (unsigned long long)m->boot.times.finish);
+    images_collect_left(m);
 }
 
 /* ---- for clients ---- */

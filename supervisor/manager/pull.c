@@ -19,6 +19,9 @@
 
 #define STATUS_INTERVAL USEC_PER_SEC
 
+/* A disk that is full: gc may make room, once, before that is an error. */
+enum room { ROOM_UNTRIED, ROOM_AWAITED, ROOM_TRIED };
+
 struct pull {
     struct manager *manager;
     struct list link; /* manager->pulls */
@@ -29,6 +32,7 @@ struct pull {
     bool stored; /* and the store has grown by it */
     char *name;  /* canonical, of what is there now */
     usec_t shown_at;
+    enum room room;
     struct error error;
 };
 
@@ -292,6 +296,11 @@ static void on_ended(void *userdata, const struct error *e) {
     struct pull *p = userdata;
 
     p->worker = NULL;
+    if (e && e->number == ENOSPC && p->room == ROOM_UNTRIED) {
+        p->room = ROOM_AWAITED;
+        images_collect(p->manager);
+        return;
+    }
     if (e) {
         p->error = *e;
         error_set_step(&p->error, PULL_STEP);
@@ -304,9 +313,16 @@ static const struct image_worker_calls calls = {on_event, on_ended};
 
 /* ---- the beginning ---- */
 
+static int start_worker(struct pull *p, const struct wish *w, char **argv, struct error *e) {
+    _cleanup_strv_free_ char **env = NULL;
+
+    return p->image && make_environment(w, &env) >= 0
+               ? image_worker_start(p->manager, argv, env, &calls, p, &p->worker, e)
+               : error_set(e, ENOMEM, "out of memory");
+}
+
 static int pull_new(
     struct manager *m, const struct wish *w, char **argv, char *key, struct pull **ret, struct error *e) {
-    _cleanup_strv_free_ char **env = NULL;
     struct pull *p = calloc(1, sizeof(*p));
 
     if (!p) {
@@ -316,9 +332,7 @@ static int pull_new(
     *p = (struct pull){.manager = m, .key = key, .image = strdup(w->image)};
     list_init(&p->waiters);
     list_append(&m->pulls, &p->link);
-    int r = p->image && make_environment(w, &env) >= 0
-                ? image_worker_start(m, argv, env, &calls, p, &p->worker, e)
-                : error_set(e, ENOMEM, "out of memory");
+    int r = start_worker(p, w, argv, e);
     if (r < 0) {
         pull_free(p);
         return r;
@@ -367,6 +381,30 @@ int pull_start(struct managed_unit *u, struct error *e) {
     _cleanup_free_ char *text = strf("Fetching %s", w.image);
     unit_set_status_text(u, text);
     return 0;
+}
+
+/* As it was started the first time, for the unit that has waited longest. */
+static void try_again(struct pull *p) {
+    struct pull_waiter *waiter = LIST_ENTRY(p->waiters.next, struct pull_waiter, link);
+    _cleanup_strv_free_ char **argv = NULL;
+    struct error e = {};
+    struct wish w;
+
+    p->room = ROOM_TRIED;
+    int r = wish_of(waiter->unit, &w, &e);
+    if (r >= 0)
+        r = make_arguments(p->manager, &w, &argv) < 0 ? error_set(&e, ENOMEM, "out of memory")
+                                                      : start_worker(p, &w, argv, &e);
+    if (r >= 0)
+        return;
+    fail(p, e.number, e.text);
+    finish(p);
+}
+
+void pull_room_made(struct manager *m) {
+    LIST_FOREACH (p, &m->pulls, struct pull, link)
+        if (p->room == ROOM_AWAITED)
+            try_again(p);
 }
 
 void pull_cancel(struct managed_unit *u) {

@@ -46,10 +46,14 @@ int pull_arguments(struct managed_unit *u, char ***ret, char ***ret_environment,
 int pull_start(struct managed_unit *u, struct error *e);
 /* u does not wait any more; without anybody who does the worker is ended. */
 void pull_cancel(struct managed_unit *u);
+/* gc has ended: pulls that found the disk full try once more. */
+void pull_room_made(struct manager *m);
 
 /* ---- images_gc.c ---- */
 /* An image has come in: gc, unless davit.conf says that a person does that. */
 void images_collect(struct manager *m);
+/* The same after a boot, if a worker that was cut off has left something. */
+void images_collect_left(struct manager *m);
 
 /* ---- tree.c ---- */
 struct container_spec;

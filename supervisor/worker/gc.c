@@ -59,8 +59,12 @@ struct gc {
 
 /* ---- what there is ---- */
 
-static bool strv_is_empty_or_contains(char *const *l, const char *s) {
-    return !l || strv_contains(l, s);
+/* A unit that is there, or may be there again at any time as an instance of a template that is. */
+static bool unit_is_known(char *const *units, const char *name) {
+    const char *at = strchr(name, '@'), *type = strrchr(name, '.');
+    _cleanup_free_ char *template = at && type ? strf("%.*s@%s", (int)(at - name), name, type) : NULL;
+
+    return !units || strv_contains(units, name) || (template && strv_contains(units, template));
 }
 
 static int load_uses(struct gc *g, struct error *e) {
@@ -77,7 +81,7 @@ static int load_uses(struct gc *g, struct error *e) {
 
         if (store_use_get(g->store, *unit, &u->use, NULL) < 0)
             continue;
-        bool known = strv_is_empty_or_contains(g->worker->options.units, *unit);
+        bool known = unit_is_known(g->worker->options.units, *unit);
         if (!known && u->use.time + g->unused_for < g->now) {
             if (!g->dry_run)
                 (void)store_use_remove(g->store, *unit, NULL);

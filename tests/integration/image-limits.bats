@@ -54,3 +54,45 @@ older() { touch -d "-$2 seconds" "$D/state/images/references/localhost+$1:latest
     run ! "$DAVIT_BUILD/davitd" --read-config "$D/davit.conf" --print
     says "$output" 'davit.conf:1: image_limit: a size'
 }
+
+# What a template names nobody runs yet; an instance that ran is told by its template.
+@test 'the images of templates stay, whoever does gc' {
+    printf 'image_limit = "1M";\nimage_unused_for = "0s";\nimage_gc = false;\n' >>"$D/davit.conf"
+    unit made@.container <<'U'
+[Container]
+Image=localhost/template
+U
+    for name in kept template first; do image $name && older $name 100; done
+    davit image gc --dry-run
+    davit image gc
+    [ "$(names)" = 'kept template ' ]
+    # At boot davitd does it, where the last one has left something.
+    image first && older first 100
+    mkdir "$D/state/images/work/left"
+    sed -i 's/image_gc = false/image_gc = true/' "$D/davit.conf"
+    davit_image
+    davit_start
+    wait_for 20 test ! -e "$D/state/images/work/left"
+    wait_for 20 refute_image first
+    [ "$(names)" = 'kept template ' ]
+}
+refute_image() { ! davit image exists "$1"; }
+
+@test 'a disk that is too full for an image: gc first, an error only if that does not help' {
+    mount -t tmpfs -o size=12M tmpfs "$D/state/images"
+    printf 'image_unused_for = "0s";\n' >>"$D/davit.conf"
+    image first
+    image second
+    davit image untag first
+    head -c 6M /dev/zero >"$D/state/images/filler"
+    mkdir -p "$D/root"
+    head -c 2M /dev/urandom >"$D/root/file"
+    run -0 davit image import "$D/root" third
+    says "$output" 'trying again'
+    [ "$(names)" = 'second third ' ]
+    davit image fsck
+    run ! davit image import "$D/root/.." fourth
+    says "$output" 'No space left'
+    [ "$(names)" = 'second third ' ]
+    [ -z "$(ls "$D/state/images/work")" ]
+}

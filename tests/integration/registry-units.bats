@@ -194,6 +194,35 @@ StopSignal=SIGKILL"
     davit stop late
 }
 
+# What nothing leads to any more is all that may go: here it is enough.
+@test 'a disk that is too full for an image: gc first, and the unit runs' {
+    empty
+    davit stop quick
+    cp -a "$D/state/images/busybox" "$D/box"
+    mount -t tmpfs -o size=24M tmpfs "$D/state/images"
+    echo 'image_unused_for = "0s";' >>"$D/davit.conf"
+    mkdir "$D/garbage"
+    head -c 8M /dev/urandom >"$D/garbage/file"
+    davit image import "$D/garbage" garbage
+    davit image untag garbage
+    # The layer of garbage is there, and what is left is less than the image with its 5 %.
+    head -c 12M /dev/zero >"$D/state/images/filler"
+    [ "$(layers)" = 1 ]
+    davit start plain
+    is_state plain running
+    [ -z "$(find "$D/state/images/layers" -path '*/tree/file')" ]
+    davit stop plain
+    # Where it does not help, that is the end of it.
+    empty
+    head -c 10M /dev/zero >>"$D/state/images/filler"
+    run ! davit start plain
+    says "$(davit status plain)" 'the last 5 %'
+    davit reset-failed plain
+    umount "$D/state/images"
+    cp -a "$D/box" "$D/state/images/busybox"
+    sed -i '/image_unused_for/d' "$D/davit.conf"
+}
+
 @test 'an .image unit: fetched once, before the container that names it' {
     empty
     unit base.image <<<"[Image]

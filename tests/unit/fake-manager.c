@@ -359,6 +359,8 @@ int volume_prepare(struct managed_unit *u _unused_, struct error *e) {
 
 /* ---- the rest of the neighbours ---- */
 
+void images_collect_left(struct manager *m _unused_) {}
+
 void notify_drain(struct managed_unit *u _unused_) {}
 int notify_watch(struct managed_unit *u _unused_) {
     return 0;
