@@ -84,7 +84,9 @@ refute_image() { ! davit image exists "$1"; }
     image first
     image second
     davit image untag first
-    head -c 6M /dev/zero >"$D/state/images/filler"
+    local size available
+    read -r size available < <(df -k --output=size,avail "$D/state/images" | tail -n 1)
+    head -c "$((available - size / 20 - 256))K" /dev/zero >"$D/state/images/filler"
     mkdir -p "$D/root"
     head -c 2M /dev/urandom >"$D/root/file"
     run -0 davit image import "$D/root" third
