@@ -96,9 +96,9 @@ int error_set_errno(struct error *e, int number, const char *fmt, ...) {
     return -number;
 }
 
-int error_prefix(struct error *e, const char *fmt, ...) {
+int error_prefix(struct error *e, int r, const char *fmt, ...) {
     if (!e)
-        return -EIO;
+        return r;
 
     char prefix[ERROR_TEXT_MAX + 8], old[ERROR_TEXT_MAX + 2];
     va_list ap;
@@ -109,7 +109,7 @@ int error_prefix(struct error *e, const char *fmt, ...) {
 
     e->number = errno_positive(e->number);
     store_text(e, prefix, old);
-    return -e->number;
+    return r;
 }
 
 void error_set_step(struct error *e, const char *step) {

@@ -28,9 +28,9 @@ int error_set(struct error *e, int number, const char *fmt, ...) _printf_(3, 4);
 /* The same, with ": " and the errno's description appended to the text. */
 int error_set_errno(struct error *e, int number, const char *fmt, ...) _printf_(3, 4);
 
-/* Puts "PREFIX: " in front of the text of an error that is already set. Returns -number; -EIO if e is NULL.
- */
-int error_prefix(struct error *e, const char *fmt, ...) _printf_(2, 3);
+/* Puts "PREFIX: " in front of the text of an error that is already set. Returns r, what the caller's callee has
+ * returned, so that the errno is kept also where e is NULL: `return error_prefix(e, r, "layer %s", name)`. */
+int error_prefix(struct error *e, int r, const char *fmt, ...) _printf_(3, 4);
 
 /* Names the step if none is named yet. */
 void error_set_step(struct error *e, const char *step);

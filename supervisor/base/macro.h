@@ -20,8 +20,18 @@
 #include <unistd.h>
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+
+/* Each argument is evaluated once; names of their own, so that one may stand in the other. */
+#define UNIQUE__(name, n) name##n
+#define UNIQUE_(name, n) UNIQUE__(name, n)
+#define CHOOSE_(a, op, b, x, y) \
+    ({ \
+        const __auto_type x = (a); \
+        const __auto_type y = (b); \
+        x op y ? x : y; \
+    })
+#define MIN(a, b) CHOOSE_(a, <, b, UNIQUE_(a_, __COUNTER__), UNIQUE_(b_, __COUNTER__))
+#define MAX(a, b) CHOOSE_(a, >, b, UNIQUE_(a_, __COUNTER__), UNIQUE_(b_, __COUNTER__))
 #define CLAMP(x, low, high) (MAX((low), MIN((x), (high))))
 
 #define _cleanup_(f) __attribute__((cleanup(f)))

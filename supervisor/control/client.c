@@ -147,7 +147,7 @@ static int reply_parse(const struct varlink_message *m, struct client_reply *ret
     json_t *reply = NULL;
     int r = varlink_parse(m->text, m->length, &reply, e);
     if (r < 0)
-        return error_prefix(e, "Answer of davitd");
+        return error_prefix(e, r, "Answer of davitd");
     json_t *parameters = json_object_get(reply, "parameters"), *error = json_object_get(reply, "error");
     struct client_reply result = {
         .parameters = json_is_object(parameters) ? json_incref(parameters) : json_object(),

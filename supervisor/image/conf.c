@@ -140,7 +140,7 @@ int image_conf_parse(const char *text, size_t size, struct image *i, struct erro
             continue;
         r = parse_line(line, &in_section, &ours, i, e);
         if (r < 0)
-            return error_prefix(e, "line %u", number);
+            return error_prefix(e, r, "line %u", number);
     }
     return 0;
 }

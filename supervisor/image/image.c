@@ -139,7 +139,7 @@ static int read_layers(const char *directory, struct image *i, struct error *e) 
             continue;
         r = add_layer(i, path_is_absolute(line) ? strdup(line) : path_join(directory, line), e);
         if (r < 0)
-            return error_prefix(e, "%s:%u", file, number);
+            return error_prefix(e, r, "%s:%u", file, number);
     }
     if (!i->layers)
         return error_set(e, EINVAL, "%s names no layer", file);
@@ -162,7 +162,7 @@ static int read_conf(const char *file, struct image *i, struct error *e) {
     if (r < 0)
         return error_set_errno(e, r, "%s", file);
     r = image_conf_parse(text, size, i, e);
-    return r < 0 ? error_prefix(e, "%s", file) : 0;
+    return r < 0 ? error_prefix(e, r, "%s", file) : 0;
 }
 
 static int resolve_directory(const char *directory, struct image *i, struct error *e) {
@@ -346,7 +346,7 @@ static int resolve_stored(const char *root, const char *name, struct image *i, s
     if (r >= 0)
         r = take_defaults(&stored.config, i, e);
     if (r < 0)
-        return error_prefix(e, "image %s", name);
+        return error_prefix(e, r, "image %s", name);
     memcpy(i->manifest, manifest, sizeof(i->manifest));
     r = free_and_strdup(&i->root, root);
     return r < 0 ? error_set(e, ENOMEM, "image %s", name) : 1;

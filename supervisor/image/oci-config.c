@@ -82,7 +82,7 @@ static int read_healthcheck(json_t *object, struct oci_healthcheck *h, struct er
     if (r >= 0 && retries > UINT32_MAX)
         r = error_set(e, ERANGE, "\"Retries\" is too large");
     h->retries = (unsigned)retries;
-    return r < 0 ? error_prefix(e, "Healthcheck") : 0;
+    return r < 0 ? error_prefix(e, r, "Healthcheck") : 0;
 }
 
 static int read_history(json_t *root, struct oci_config *c, struct error *e) {
@@ -109,7 +109,7 @@ static int read_history(json_t *root, struct oci_config *c, struct error *e) {
         if (r >= 0)
             r = oci_json_bool(value, "empty_layer", &h->empty_layer, e);
         if (r < 0)
-            return error_prefix(e, "history[%zu]", i);
+            return error_prefix(e, r, "history[%zu]", i);
     }
     return 0;
 }
@@ -170,7 +170,7 @@ static int read_config(json_t *root, struct oci_config *c, struct error *e) {
         r = oci_json_object(config, "Healthcheck", &healthcheck, e);
     if (r >= 0 && healthcheck)
         r = read_healthcheck(healthcheck, &c->healthcheck, e);
-    return r < 0 ? error_prefix(e, "config") : 0;
+    return r < 0 ? error_prefix(e, r, "config") : 0;
 }
 
 int oci_config_parse(const char *text, size_t n, const char *what, struct oci_config *ret, struct error *e) {
@@ -182,7 +182,7 @@ int oci_config_parse(const char *text, size_t n, const char *what, struct oci_co
         return r;
     r = read_config(root, &c, e);
     if (r < 0)
-        return error_prefix(e, "%s", what);
+        return error_prefix(e, r, "%s", what);
     *ret = c;
     c = (struct oci_config){};
     return 0;

@@ -52,7 +52,7 @@ static int read_descriptors(
     JSON_ARRAY_FOREACH (i, value, array) {
         r = oci_json_descriptor(value, &(*ret)[i], e);
         if (r < 0)
-            return error_prefix(e, "%s[%zu]", name, i);
+            return error_prefix(e, r, "%s[%zu]", name, i);
         *ret_n = i + 1;
     }
     return 0;
@@ -94,7 +94,7 @@ int oci_kind_of(const char *text, size_t n, const char *what, enum oci_kind *ret
     if (r < 0)
         return r;
     r = check_kind(root, ret, e);
-    return r < 0 ? error_prefix(e, "%s", what) : 0;
+    return r < 0 ? error_prefix(e, r, "%s", what) : 0;
 }
 
 static int read_kind(
@@ -111,7 +111,7 @@ static int read_kind(
             kind == OCI_INDEX ? "an index where a manifest is expected"
                               : "a manifest where an index is expected");
     if (r < 0)
-        return error_prefix(e, "%s", what);
+        return error_prefix(e, r, "%s", what);
     *ret = TAKE_PTR(root);
     return 0;
 }
@@ -125,7 +125,7 @@ int oci_index_parse(const char *text, size_t n, const char *what, struct oci_ind
         return r;
     r = read_descriptors(root, "manifests", OCI_INDEX_MAX, &i.manifests, &i.n_manifests, e);
     if (r < 0)
-        return error_prefix(e, "%s", what);
+        return error_prefix(e, r, "%s", what);
     *ret = i;
     i = (struct oci_index){};
     return 0;
@@ -134,7 +134,7 @@ int oci_index_parse(const char *text, size_t n, const char *what, struct oci_ind
 static int read_manifest(json_t *root, struct oci_manifest *m, struct error *e) {
     int r = oci_json_descriptor(json_object_get(root, "config"), &m->config, e);
     if (r < 0)
-        return error_prefix(e, "config");
+        return error_prefix(e, r, "config");
     if (m->config.size > OCI_CONFIG_MAX)
         return error_set(e, EFBIG, "config: a document of more than %u bytes", OCI_CONFIG_MAX);
     /* An artifact that only looks like an image: its "config" is not one. */
@@ -156,7 +156,7 @@ int oci_manifest_parse(
         return r;
     r = read_manifest(root, &m, e);
     if (r < 0)
-        return error_prefix(e, "%s", what);
+        return error_prefix(e, r, "%s", what);
     *ret = m;
     m = (struct oci_manifest){};
     return 0;

@@ -96,7 +96,7 @@ int layer_find(const struct store *s, const char *diff_id, struct layer_info *re
     if (r >= 0 && !streq(i.diff_id, diff_id))
         r = error_set(e, EINVAL, "it says it is %s", i.diff_id);
     if (r < 0) {
-        (void)error_prefix(e, "layer %s of %s", diff_id, s->path);
+        (void)error_prefix(e, r, "layer %s of %s", diff_id, s->path);
         return r == -ENOMEM ? r : -EBADMSG;
     }
     if (ret)

@@ -82,7 +82,7 @@ int store_reference_get(
         return error_set_errno(e, k, "image %s in %s", name, s->path);
     k = parse(text, n, &r, e);
     if (k < 0) {
-        (void)error_prefix(e, "%s/%s", s->path, path);
+        (void)error_prefix(e, k, "%s/%s", s->path, path);
         return k == -ENOMEM ? k : -EBADMSG;
     }
     if (fstatat(s->fd, path, &st, 0) == 0)

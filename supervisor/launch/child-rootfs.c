@@ -107,7 +107,7 @@ static int make_file_system(const struct spec_mount *m, struct error *e) {
         /* A read-only tmpfs must be filled first. */
         uint32_t flags = m->flags & MOUNT_COPY_UP ? m->flags & ~(uint32_t)MOUNT_READ_ONLY : m->flags;
         int fd = mount_new(file_systems[i].type, options, (unsigned)mount_attributes(flags), e);
-        return fd < 0 ? error_prefix(e, "%s", m->target) : fd;
+        return fd < 0 ? error_prefix(e, fd, "%s", m->target) : fd;
     }
     return error_set(e, EINVAL, "%s: unknown kind of mount", m->target);
 }

@@ -80,5 +80,5 @@ int layer_image_mount(const char *path, struct error *e) {
     if (loop < 0)
         return loop;
     int fd = mount_source(type, name, e);
-    return fd < 0 ? error_prefix(e, "layer %s", path) : fd;
+    return fd < 0 ? error_prefix(e, fd, "layer %s", path) : fd;
 }

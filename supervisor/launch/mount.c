@@ -70,7 +70,7 @@ int mount_new(const char *type, const char *options, unsigned attributes, struct
     int r = filesystem_set_options(fs_fd, options, e);
     if (r >= 0)
         r = filesystem_mount(fs_fd, attributes, e);
-    return r < 0 ? error_prefix(e, "%s", type) : r;
+    return r < 0 ? error_prefix(e, r, "%s", type) : r;
 }
 
 int mount_clone(int dirfd, const char *path, bool recursive) {

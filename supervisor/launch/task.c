@@ -36,7 +36,7 @@ static int copy_tree_to(char *const *argv, struct error *e) {
     if (to < 0)
         return error_set_errno(e, errno, "open %s", argv[1]);
     int r = copy_tree(from, to, NULL, e);
-    return r < 0 ? error_prefix(e, "copy %s to %s", argv[0], argv[1]) : 0;
+    return r < 0 ? error_prefix(e, r, "copy %s to %s", argv[0], argv[1]) : 0;
 }
 
 static int (*const tasks[_SPEC_TASK_COUNT])(char *const *argv, struct error *e) = {

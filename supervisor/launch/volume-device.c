@@ -85,7 +85,7 @@ static int loop_open(const char *image, bool read_only, char path[static 32], st
     if (fd != -ENOENT)
         return fd < 0 ? error_set_errno(e, fd, "loop device of %s", image) : fd;
     fd = loop_new(control, file, read_only, path, e);
-    return fd < 0 ? error_prefix(e, "%s", image) : fd;
+    return fd < 0 ? error_prefix(e, fd, "%s", image) : fd;
 }
 
 /* ---- options ---- */
@@ -177,7 +177,7 @@ int volume_mount_device(const struct spec_mount *m, uint32_t *ret_flags, struct 
         r = filesystem_set_options(fs, options, e);
     r = r < 0 ? r : filesystem_mount(fs, (unsigned)mount_attributes(flags), e);
     if (r < 0)
-        return error_prefix(e, "%s", m->source);
+        return error_prefix(e, r, "%s", m->source);
     *ret_flags = flags;
     return r;
 }

@@ -201,7 +201,7 @@ static int copy_from_image(struct prepared *p, size_t i, int to, struct error *e
     const struct copy_tree_options options = {.owner = owner_inside, .userdata = p->spec};
     int r = copy_tree(from, to, mapped ? &options : NULL, e);
     if (r < 0)
-        return error_prefix(e, "copy %s to %s", m->target, m->source);
+        return error_prefix(e, r, "copy %s to %s", m->target, m->source);
     /* The copy took over the owner of the image's directory. One that was chosen (UID= and GID= of a .volume)
      * stays. */
     if (m->flags & MOUNT_CHOWN)

@@ -159,9 +159,9 @@ static int check_problems(
             continue;
         *e = p->error;
         if (!p->unsupported)
-            return error_prefix(e, "%s=", p->key);
-        return error_prefix(
-            e, "%s= cannot be honoured (allow_missing_limits in davit.conf lets it start)", p->key);
+            return error_prefix(e, -e->number, "%s=", p->key);
+        return error_prefix(e, -e->number,
+            "%s= cannot be honoured (allow_missing_limits in davit.conf lets it start)", p->key);
     }
     return 0;
 }

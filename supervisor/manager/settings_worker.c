@@ -198,7 +198,7 @@ static int set_driver(const config_setting_t *s, const char *path, char **field,
 
     int r = storage_driver_find(config_setting_get_string(s) ?: "", &driver, e);
     if (r < 0)
-        return error_prefix(e, "%s:%u: storage_driver", path, config_setting_source_line(s));
+        return error_prefix(e, r, "%s:%u: storage_driver", path, config_setting_source_line(s));
     return free_and_strdup(field, driver->name) < 0 ? error_set(e, ENOMEM, "out of memory") : 0;
 }
 

@@ -294,7 +294,7 @@ static int expand_all(struct transaction *t, struct error *err) {
         if (r < 0) {
             if (e->pulled_by && err)
                 error_prefix(
-                    err, "%s: %s=%s", e->pulled_by->name, dependency_name(e->pulled_as), e->unit->name);
+                    err, r, "%s: %s=%s", e->pulled_by->name, dependency_name(e->pulled_as), e->unit->name);
             return r;
         }
     }

@@ -149,7 +149,7 @@ static int produce_copies(void *userdata, const struct tar_sink *sink, struct er
         int r = S_ISDIR(st.st_mode) ? tar_write_tree(c->copies[i].fd, &options, sink, e)
                                     : tar_write_file(c->copies[i].fd, c->copies[i].target, &options, sink, e);
         if (r < 0)
-            return error_prefix(e, "copy to %s", c->copies[i].target);
+            return error_prefix(e, r, "copy to %s", c->copies[i].target);
     }
     return 0;
 }

@@ -124,7 +124,7 @@ static int import_image(
     if (r >= 0)
         r = settle_and_commit(&w->store, manifest, names, NULL, e);
     if (r < 0)
-        return error_prefix(e, "image %s", names ? names[0] : i->config);
+        return error_prefix(e, r, "image %s", names ? names[0] : i->config);
     STRV_FOREACH (name, names)
         worker_image(w, *name, manifest, id);
     return 0;
@@ -152,7 +152,7 @@ int import_docker(struct worker *w, const struct bundle *b, struct error *e) {
         _cleanup_(docker_image_done) struct docker_image image = {};
         r = read_image(object, &image, e);
         if (r < 0)
-            return error_prefix(e, "manifest.json");
+            return error_prefix(e, r, "manifest.json");
         r = import_image(w, b, &image, e);
         if (r < 0)
             return r;

@@ -70,7 +70,7 @@ static int get_layer(void *userdata, size_t i, struct unpacked *ret, struct erro
     }
     closep(&owned);
     if (r < 0)
-        return error_prefix(e, "layer %zu/%zu", wanted->number, l->n_all);
+        return error_prefix(e, r, "layer %zu/%zu", wanted->number, l->n_all);
     on_progress(&progress, size);
     return 0;
 }

@@ -138,7 +138,7 @@ static int import_entry(
         return 0;
     if (r >= 0)
         r = follow(w, b, d, names, 0, e);
-    return r < 0 ? error_prefix(e, "image %s", names ? names[0] : d->digest) : 0;
+    return r < 0 ? error_prefix(e, r, "image %s", names ? names[0] : d->digest) : 0;
 }
 
 /* Entries that only say for which platform they are, are one image. */

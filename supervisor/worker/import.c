@@ -276,5 +276,5 @@ int import_opened(struct worker *w, int fd, struct error *e) {
         _cleanup_close_ int copy = copy_input(w, fd, false, e);
         r = copy < 0 ? copy : import_file(w, copy, e);
     }
-    return r < 0 ? error_prefix(e, "%s", w->arguments[0]) : 0;
+    return r < 0 ? error_prefix(e, r, "%s", w->arguments[0]) : 0;
 }

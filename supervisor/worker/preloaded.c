@@ -150,5 +150,5 @@ int preloaded_import(struct worker *w, const char *written, struct error *e) {
         if (r != 0)
             break;
     }
-    return r < 0 ? error_prefix(e, "image %s from an archive of the system", written) : r;
+    return r < 0 ? error_prefix(e, r, "image %s from an archive of the system", written) : r;
 }

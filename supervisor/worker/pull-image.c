@@ -238,7 +238,7 @@ static int unpack_layer(void *userdata, size_t i, struct unpacked *ret, struct e
         return fd;
     file_source_init(&b.file, fd, 0, d->size);
     int r = layer_unpack(l->store, &b.source, &expected, NULL, NULL, ret, e);
-    return r < 0 ? error_prefix(e, "layer %s", d->digest) : 0;
+    return r < 0 ? error_prefix(e, r, "layer %s", d->digest) : 0;
 }
 
 static void on_arrived(void *userdata, size_t i) {

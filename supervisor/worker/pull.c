@@ -289,7 +289,7 @@ static int pull_from(struct pull *p, const struct candidate *c, struct place *at
         (void)snprintf(text, sizeof(text), "mirror %s: %s", at->registry->host, e->text);
         note((void *)(uintptr_t)p->reporter, text);
     }
-    return error_prefix(e, "%s", c->name);
+    return error_prefix(e, r, "%s", c->name);
 }
 
 /* The first place that has it. */

@@ -204,7 +204,7 @@ static int set_bearer(struct registry *r, const struct registry_challenge *c, st
     if (n >= 0)
         n = http_result(t, e);
     if (n < 0)
-        return error_prefix(e, "asking for a token");
+        return error_prefix(e, n, "asking for a token");
     const struct http_response *a = http_answer(t);
     if (a->status == 401 || a->status == 403) {
         _cleanup_free_ char *said = registry_error_text(a->body, a->size);
@@ -214,7 +214,7 @@ static int set_bearer(struct registry *r, const struct registry_challenge *c, st
         return status_error(r, "asking for a token", a, e);
     n = registry_token_parse(a->body, a->size, &token, &life, e);
     if (n < 0)
-        return error_prefix(e, "%s", r->host);
+        return error_prefix(e, n, "%s", r->host);
     r->authorization = strf("Bearer %s", token);
     explicit_bzero(token, strlen(token));
     r->authorized_until = usec_add(now_monotonic(), life > 2 * TOKEN_MARGIN ? life - TOKEN_MARGIN : life / 2);

@@ -123,7 +123,7 @@ static int write_layer(struct save *s, const char *name, const char *diff_id, st
     if (layer.kind == LAYER_TREE) {
         r = recipe_write_archive(store, &layer, &s->sink, e);
         if (r < 0)
-            (void)error_prefix(e, "layer %s", diff_id);
+            (void)error_prefix(e, r, "layer %s", diff_id);
     } else {
         _cleanup_free_ char *path = layer_path(store, diff_id, layer.kind);
         _cleanup_close_ int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;

@@ -26,7 +26,7 @@ static int is_wrong(const struct settle *s, size_t layer, const char *path, stru
     }
     _cleanup_close_ int right = settle_source(s, s->n, path);
     int r = attributes_equal(right, shown, e);
-    return r < 0 ? error_prefix(e, "directory %s", path) : r == 0;
+    return r < 0 ? error_prefix(e, r, "directory %s", path) : r == 0;
 }
 
 /* A set of paths, each its own key. */
@@ -104,7 +104,7 @@ static int fill_tree(const struct settle *s, int tree, char *const *paths, struc
         if (r >= 0 && from == ATTRIBUTES_DEFAULT && futimens(to, never) < 0)
             r = error_set_errno(e, errno, "time");
         if (r < 0)
-            return error_prefix(e, "directory %s", *path);
+            return error_prefix(e, r, "directory %s", *path);
     }
     return 0;
 }
@@ -172,7 +172,7 @@ int settle_image(const struct store *s, const char *manifest_digest, struct erro
         r = paths     ? put_layer(s, &settle, digest, has_old ? &old : NULL, paths, e)
             : has_old ? remove_old(s, digest, e)
                       : 0;
-    return r < 0 ? error_prefix(e, "directories that no layer of the image describes") : 0;
+    return r < 0 ? error_prefix(e, r, "directories that no layer of the image describes") : 0;
 }
 
 int settle_and_commit(const struct store *s, const char *manifest_digest, char *const *names,

@@ -116,7 +116,7 @@ static int settle_layer(const struct settle *s, size_t layer, struct error *e) {
     for (const char *path = NULL; (path = implicit_next(l, path));) {
         int r = settle_directory(s, layer, path, e);
         if (r < 0)
-            return error_prefix(e, "directory %s", path);
+            return error_prefix(e, r, "directory %s", path);
     }
     return 0;
 }
@@ -146,8 +146,7 @@ static int finish(struct unpacked *u, struct error *e) {
     int r = tree < 0 ? error_set_errno(e, errno, "opening the tree")
                      : seal_write(u->writer.directory_fd, tree, u->unvouched, &seal, e);
     if (r < 0) {
-        (void)error_prefix(e, "sealing the layer");
-        return r;
+        return error_prefix(e, r, "sealing the layer");
     }
     info.entries = seal.names;
     info.size = seal.bytes;

@@ -427,7 +427,7 @@ static int write_directory(
     if (r >= 0 && changes && changes->n_removed > 0)
         r = add_removed(changes, path, &names, e);
     if (r < 0)
-        return error_prefix(e, "%s", *path ? path : ".");
+        return error_prefix(e, r, "%s", *path ? path : ".");
 
     STRV_FOREACH (base, names) {
         _cleanup_free_ char *below = strf("%s%s%s", path, *path ? "/" : "", *base);
@@ -462,7 +462,7 @@ static int write_directory(
         }
         r = write_entry(w, fd, *base, name, entry, &st, e);
         if (r < 0)
-            return error_prefix(e, "%s", below);
+            return error_prefix(e, r, "%s", below);
     }
     return 0;
 }

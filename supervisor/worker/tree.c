@@ -86,7 +86,7 @@ static int add_layer(const struct tree *t, const char *diff_id, int to, struct e
     (void)snprintf(path, sizeof(path), "layers/%s/tree", digest_hex(diff_id));
     _cleanup_close_ int fd = openat(t->from.fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     int r = fd < 0 ? error_set_errno(e, errno, "opening it") : copy_tree(fd, to, &options, e);
-    return r < 0 ? error_prefix(e, "layer %s", diff_id) : 0;
+    return r < 0 ? error_prefix(e, r, "layer %s", diff_id) : 0;
 }
 
 static int fill_chain(struct worker *w, const struct tree *t, int work, struct error *e) {
@@ -177,10 +177,10 @@ int tree_run(struct worker *w, struct error *e) {
     chain_digest(w->arguments, w->n_arguments, digest);
     _cleanup_close_ int chain = make_chain(w, t, digest, e);
     if (chain < 0)
-        return error_prefix(e, "putting the layers together");
+        return error_prefix(e, chain, "putting the layers together");
     int r = make_copy(t, chain, digest, e);
     if (r < 0)
-        return error_prefix(e, "%s", w->options.target);
+        return error_prefix(e, r, "%s", w->options.target);
     worker_event(w, json_pack("{s:s, s:s}", "event", "tree", "chain", digest));
     return 0;
 }

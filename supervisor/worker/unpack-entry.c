@@ -295,7 +295,7 @@ static int make_hard_link(
 
     int r = name_parse(text, &target, e);
     if (r < 0)
-        return error_prefix(e, "target of the hard link");
+        return error_prefix(e, r, "target of the hard link");
     if (target.kind == NAME_ENTRY && streq(target.path, n->path))
         return error_set(e, EINVAL, "a hard link to itself");
     r = clear_place(u, directory, n->base, e);

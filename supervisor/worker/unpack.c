@@ -72,12 +72,8 @@ static int unpack_entries(
         if (++u->entries > UNPACK_ENTRIES_MAX)
             return error_set(e, E2BIG, "entry %s: a layer has at most %d entries", label, UNPACK_ENTRIES_MAX);
         r = unpack_entry(u, entry, e);
-        if (r == -ENOSPC)
-            return error_prefix(e, "entry %s", label);
-        if (r < 0) {
-            (void)error_prefix(e, "entry %s", label);
-            return r;
-        }
+        if (r < 0)
+            return error_prefix(e, r, "entry %s", label);
         if (progress && u->stream.blob.size - shown >= PROGRESS_STEP) {
             shown = u->stream.blob.size;
             progress(userdata, shown);

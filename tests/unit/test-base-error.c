@@ -35,7 +35,7 @@ static void null_error_is_accepted(void **state) {
 
     assert_int_equal(error_set(NULL, EPERM, "x"), -EPERM);
     assert_int_equal(error_set_errno(NULL, EPERM, "x"), -EPERM);
-    assert_int_equal(error_prefix(NULL, "x"), -EIO);
+    assert_int_equal(error_prefix(NULL, -EPERM, "x"), -EPERM);
     error_set_step(NULL, "x");
     assert_non_null(error_format(NULL, NULL, 0));
 }
@@ -53,7 +53,7 @@ static void prefix_keeps_number_and_text(void **state) {
     struct error e = {};
 
     error_set(&e, EPERM, "inner");
-    assert_int_equal(error_prefix(&e, "unit %s", "web"), -EPERM);
+    assert_int_equal(error_prefix(&e, -e.number, "unit %s", "web"), -EPERM);
     assert_string_equal(e.text, "unit web: inner");
 }
 
@@ -82,12 +82,12 @@ static void long_text_is_cut_with_dots(void **state) {
     assert_int_equal(strlen(e.text), ERROR_TEXT_MAX - 1);
     assert_non_null(strstr(e.text, "x...: No such file or directory"));
 
-    error_prefix(&e, "unit web");
+    error_prefix(&e, -e.number, "unit web");
     assert_int_equal(strlen(e.text), ERROR_TEXT_MAX - 1);
     assert_true(strncmp(e.text, "unit web: xxx", 13) == 0);
     assert_string_equal(e.text + ERROR_TEXT_MAX - 4, "...");
 
-    error_prefix(&e, "%s", text);
+    error_prefix(&e, -e.number, "%s", text);
     assert_true(strlen(e.text) < ERROR_TEXT_MAX);
 }
 
