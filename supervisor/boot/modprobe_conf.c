@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "boot/modprobe_conf.h"
 
+#include <fnmatch.h>
+
 #include "base/str.h"
 #include "boot/conf_files.h"
 #include "boot/modules.h"
@@ -21,6 +23,10 @@ int modprobe_conf_take(struct modprobe_conf *c, char *line) {
     rest = strstrip(rest);
     if (streq(word, "options"))
         return strv_append(&c->options, rest);
+    if (streq(word, "alias"))
+        return strv_append(&c->aliases, rest);
+    if (streq(word, "softdep"))
+        return strv_append(&c->softdeps, rest);
     return streq(word, "blacklist") ? strv_append(&c->blacklist, rest) : 0;
 }
 
@@ -56,6 +62,57 @@ char *modprobe_conf_options(const struct modprobe_conf *c, const char *name) {
             strbuf_printf(&out, "%s%s", out.length > 0 ? " " : "", parameters);
     }
     return out.length > 0 ? strbuf_take(&out) : strdup("");
+}
+
+/* "-" and "_" are the same but in a range, "[0-9]". */
+static char *with_underscores(const char *s) {
+    char *copy = strdup(s);
+    bool in_range = false;
+
+    for (char *c = copy; c && *c; c++) {
+        in_range = *c == '[' || (in_range && *c != ']');
+        *c = *c == '-' && !in_range ? '_' : *c;
+    }
+    return copy;
+}
+
+static bool matches(const char *pattern, const char *name) {
+    _cleanup_free_ char *p = with_underscores(pattern), *n = with_underscores(name);
+
+    return p && n && fnmatch(p, n, 0) == 0;
+}
+
+char *modprobe_conf_alias(const struct modprobe_conf *c, const char *name) {
+    STRV_FOREACH (line, c->aliases) {
+        _cleanup_free_ char *copy = strdup(*line);
+        char *module = copy;
+        const char *pattern = strsep(&module, " \t");
+        if (pattern && module && matches(pattern, name))
+            return strdup(strstrip(module));
+    }
+    return NULL;
+}
+
+int modprobe_conf_softdeps(const struct modprobe_conf *c, const char *name, bool post, char ***ret) {
+    int r = 0;
+
+    STRV_FOREACH (line, c->softdeps) {
+        _cleanup_free_ char *copy = strdup(*line);
+        char *rest = copy;
+        const char *of = strsep(&rest, " \t");
+        bool wanted = false;
+        if (!of)
+            return -ENOMEM;
+        if (!is_same(of, name))
+            continue;
+        for (char *word; r >= 0 && (word = strsep(&rest, " \t"));) {
+            if (streq(word, "pre:") || streq(word, "post:"))
+                wanted = streq(word, "post:") == post;
+            else if (*word && wanted)
+                r = strv_append(ret, word);
+        }
+    }
+    return r;
 }
 
 static void take_line(void *userdata, const char *file _unused_, unsigned line _unused_, char *text) {

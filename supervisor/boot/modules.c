@@ -205,27 +205,20 @@ static int load_file(const char *path, struct error *e) {
     return r < 0 ? error_set_errno(e, r, "module %s", path) : 0;
 }
 
-int module_load(const char *name, struct error *e) {
-    int r = read_tables();
-
-    if (r < 0)
-        return error_set_errno(e, r, "the table of kernel modules");
-    if (modprobe_conf_forbids(&tables.conf, name)) {
-        log_info("module %s is not loaded: modprobe.d forbids it", name);
-        return 0;
-    }
+/* With what it depends on, of which the last is loaded first: there they stand in the order in which they can be
+ * removed. */
+static int load_found(const char *name, struct error *e) {
     _cleanup_free_ char *line = modules_find(tables.dep, name);
     if (!line)
         return is_builtin(name) ? 0 : error_set(e, ENOENT, "this kernel has no module %s", name);
 
     char *colon = strchr(line, ':'), *end = line + strlen(line);
     *colon = '\0';
-    /* A module's dependencies stand in the order in which they can be removed: the last is loaded first. */
     for (char *p = end; p > colon + 1;) {
         while (p > colon + 1 && p[-1] != ' ')
             p--;
         if (*p) {
-            r = load_file(p, e);
+            int r = load_file(p, e);
             if (r < 0)
                 return r;
         }
@@ -233,6 +226,45 @@ int module_load(const char *name, struct error *e) {
             *--p = '\0';
     }
     return load_file(line, e);
+}
+
+/* alias and softdep can lead in a circle. */
+#define DEPTH_MAX 8
+
+static int load_named_so(const char *name, unsigned depth, struct error *e);
+
+/* They are no condition: what is not there is not missed. */
+static void load_soft(const char *name, bool post, unsigned depth) {
+    _cleanup_strv_free_ char **others = NULL;
+    struct error e = {};
+
+    (void)modprobe_conf_softdeps(&tables.conf, name, post, &others);
+    STRV_FOREACH (other, others)
+        if (load_named_so(*other, depth + 1, &e) < 0)
+            log_debug("module %s, wanted by softdep of %s: %s", *other, name, e.text);
+}
+
+static int load_named_so(const char *name, unsigned depth, struct error *e) {
+    if (depth > DEPTH_MAX)
+        return error_set(e, ELOOP, "module %s: alias or softdep of modprobe.d lead in a circle", name);
+    if (modprobe_conf_forbids(&tables.conf, name)) {
+        log_info("module %s is not loaded: modprobe.d forbids it", name);
+        return 0;
+    }
+    _cleanup_free_ char *alias = modprobe_conf_alias(&tables.conf, name);
+    if (alias)
+        return load_named_so(alias, depth + 1, e);
+    load_soft(name, false, depth);
+    int r = load_found(name, e);
+    if (r >= 0)
+        load_soft(name, true, depth);
+    return r;
+}
+
+int module_load(const char *name, struct error *e) {
+    int r = read_tables();
+
+    return r < 0 ? error_set_errno(e, r, "the table of kernel modules") : load_named_so(name, 0, e);
 }
 
 /* ---- the step ---- */

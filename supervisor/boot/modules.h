@@ -4,7 +4,7 @@
  * kernel's command line ("NAME.PARAMETER=VALUE"), finit_module(2). Compressed files are unpacked by the
  * kernel where it can (5.17 and later, if built so), else by xz, zstd or gzip.
  *
- * Of modprobe.d options and blacklist count (modprobe_conf.h).
+ * Of modprobe.d options, blacklist, alias and softdep count (modprobe_conf.h).
  */
 #pragma once
 

@@ -362,6 +362,36 @@ static void modprobe_conf_has_options_and_a_blacklist(void **state) {
     assert_false(modprobe_conf_forbids(&c, "usb"));
     strv_free(c.options);
     strv_free(c.blacklist);
+    strv_free(c.aliases);
+}
+
+static void modprobe_conf_has_aliases_and_soft_dependencies(void **state) {
+    (void)state;
+    static const char *const lines[] = {"alias net-pf-10 off", "alias eth[0-9] e1000-e",
+        "alias  my_disk\tnvme", "softdep snd-hda pre: snd_a  snd-b post: snd_c",
+        "softdep snd_hda post: snd_d pre: snd_e", "softdep other pre: x", "softdep alone", "alias half"};
+    static const char *const table[][2] = {{"net_pf_10", "off"}, {"eth7", "e1000-e"}, {"my-disk", "nvme"},
+        {"eth", NULL}, {"half", NULL}, {"nvme", NULL}};
+    _cleanup_strv_free_ char **pre = NULL, **post = NULL, **none = NULL;
+    struct modprobe_conf c = {};
+
+    for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+        _cleanup_free_ char *line = strdup(lines[i]);
+        assert_int_equal(modprobe_conf_take(&c, line), 0);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+        _cleanup_free_ char *module = modprobe_conf_alias(&c, table[i][0]);
+        assert_true(streq_ptr(module, table[i][1]));
+    }
+    assert_int_equal(modprobe_conf_softdeps(&c, "snd-hda", false, &pre), 0);
+    assert_int_equal(modprobe_conf_softdeps(&c, "snd_hda", true, &post), 0);
+    assert_int_equal(modprobe_conf_softdeps(&c, "alone", true, &none), 0);
+    _cleanup_free_ char *before = strv_join(pre, " "), *after = strv_join(post, " ");
+    assert_string_equal(before, "snd_a snd-b snd_e");
+    assert_string_equal(after, "snd_c snd_d");
+    assert_int_equal(strv_length(none), 0);
+    strv_free(c.aliases);
+    strv_free(c.softdeps);
 }
 
 static void a_module_name_too_long_is_refused(void **state) {
@@ -470,6 +500,7 @@ int main(void) {
         cmocka_unit_test(modules_are_found_by_name_whatever_their_path),
         cmocka_unit_test(module_parameters_come_from_the_command_line),
         cmocka_unit_test(modprobe_conf_has_options_and_a_blacklist),
+        cmocka_unit_test(modprobe_conf_has_aliases_and_soft_dependencies),
         cmocka_unit_test(a_module_name_too_long_is_refused),
         cmocka_unit_test(superblocks_give_type_uuid_and_label),
         cmocka_unit_test(mounts_come_after_what_they_lie_in),
