@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cli/images.h"
 
+#include "base/fs.h"
 #include "image/driver.h"
 #include "image/gc-policy.h"
 #include "image/image.h"
@@ -32,6 +33,32 @@ int images_open(struct cli *c, bool write, struct images *ret) {
     return 0;
 }
 
+/* A stored name that text may be a slip of the keyboard for, newly allocated: all of it, or what stands behind the
+ * last slash, with or without the tag. */
+static char *nearest_name(const struct images *i, const char *text) {
+    _cleanup_free_ char *nearest = NULL;
+    unsigned least = 3;
+
+    for (size_t k = 0; k < i->n; k++) {
+        struct store_reference *l = NULL;
+        size_t n = 0;
+
+        if (store_reference_list(&i->stores[k], &l, &n, NULL) < 0)
+            continue;
+        for (size_t r = 0; r < n; r++) {
+            const char *last = path_basename(l[r].name);
+            _cleanup_free_ char *bare = strndup(last, strcspn(last, ":@"));
+            const char *forms[] = {l[r].name, last, bare ?: last};
+
+            for (size_t f = 0; f < ARRAY_SIZE(forms); f++)
+                if (edit_distance(text, forms[f]) < least && free_and_strdup(&nearest, l[r].name) >= 0)
+                    least = edit_distance(text, forms[f]);
+        }
+        store_references_free(l, n);
+    }
+    return TAKE_PTR(nearest);
+}
+
 int images_load(
     const struct images *i, const char *text, struct store_image *ret, const struct store **ret_store) {
     struct error e = {};
@@ -51,7 +78,11 @@ int images_load(
         *ret_store = &i->stores[k];
         return 0;
     }
-    cli_error("%s", e.text);
+    _cleanup_free_ char *nearest = r == -ENOENT ? nearest_name(i, text) : NULL;
+    if (nearest)
+        cli_error("%s (did you mean %s?)", e.text, nearest);
+    else
+        cli_error("%s", e.text);
     return r;
 }
 

@@ -188,6 +188,11 @@ static const char *foreign_verb(const char *word) {
         {"build", "'davit image import' takes what buildah or docker have built; 'davit image create' adds "
                   "files to an image"},
         {"create", "write a unit file and 'davit start' it, or 'davit run -d' a one-off container"},
+        {"load", "'davit image import' takes what 'docker save' and 'podman save' write"},
+        {"push", "'davit image save' writes an archive that 'skopeo copy' brings to a registry"},
+        {"prune", "'davit image gc --all' removes what nobody needs"},
+        {"search", "'davit image pull' fetches an image by its name"},
+        {"system", "'davit info' and 'davit image du' show what there is, 'davit image gc' makes room"},
         {"rm", "'davit stop' ends a container and removes what it has written; a unit is there as long as "
                "its file"},
         {"down", "'davit stop' with the units, or a target that they are PartOf="},
@@ -218,9 +223,9 @@ static int no_such_verb(const char *word, const char *second) {
         return asked ? EXIT_SUCCESS : EXIT_FAILURE;
     }
     _cleanup_free_ char *two = family ? strf("%s %s", word, second) : strdup(word);
-    const char *hint = foreign_verb(word), *nearest = nearest_verb(two ?: word);
+    const char *hint = foreign_verb(family ? second : word), *nearest = nearest_verb(two ?: word);
     if (hint) {
-        cli_error("there is no verb \"%s\": %s", word, hint);
+        cli_error("there is no verb \"%s\": %s", two ?: word, hint);
         return EXIT_FAILURE;
     }
     cli_error("there is no verb \"%s\"%s%s%s", two ?: word, nearest ? " (did you mean " : "", nearest ?: "",

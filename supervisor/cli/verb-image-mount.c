@@ -153,7 +153,10 @@ int verb_image_unmount(struct cli *c, char **arguments, size_t n _unused_) {
     } else
         target = strdup(arguments[0]);
     if (!target || umount2(target, UMOUNT_NOFOLLOW) < 0) {
-        cli_error("%s: %s", target ?: arguments[0], errno_text(errno));
+        if (target && (errno == EINVAL || errno == ENOENT))
+            cli_error("%s is not mounted%s%s", arguments[0], own ? " on " : "", own ? target : "");
+        else
+            cli_error("%s: %s", target ?: arguments[0], errno_text(errno));
         return EXIT_FAILURE;
     }
     if (own)

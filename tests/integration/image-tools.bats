@@ -145,6 +145,23 @@ U
     done
 }
 
+@test 'slips and habits from elsewhere are answered with what to do' {
+    davit image tag localhost/made:oci typing
+    run -1 davit image inspect tyqing
+    says "$output" 'did you mean localhost/typing:latest?'
+    run -1 davit image history nothing-like-it
+    refute grep 'did you mean' <<<"$output"
+    run -1 davit load -i x.tar
+    says "$output" 'davit image import'
+    run -1 davit image prune
+    says "$output" 'no verb "image prune"'
+    says "$output" 'davit image gc'
+    run -1 davit push x
+    says "$output" 'skopeo copy'
+    run -1 davit image unmount typing
+    says "$output" 'typing is not mounted'
+}
+
 # What a Debian root file system is to its own tools: files, owners and what dpkg thinks of it.
 is_debian() {
     [ "$(davit run --rm "$1" cat /etc/os-release | grep -c '^ID=debian')" = 1 ]

@@ -133,6 +133,7 @@ no_workers() { [ -z "$(workers)" ]; }
     hold
     davit start --no-block one
     wait_for 20 is_fetching one
+    wait_for 20 has_workers
     first=$(workers)
     kill -KILL "$(manager_pid)"
     wait_for 20 is_state one preparing
