@@ -141,7 +141,7 @@ static int edit_text(const struct cli *c, char **text) {
     }
     free(*text);
     *text = edited;
-    char *mark = c->options.full ? NULL : strstr(*text, MARK);
+    char *mark = c->options.full ? NULL : strstr(edited, MARK);
     if (mark)
         *mark = '\0';
     return 0;
@@ -168,6 +168,11 @@ static int save(const struct cli *c, const char *path, const char *text, char **
     return r < 0 ? r : strv_consume(changes, strf("wrote %s", path));
 }
 
+static int edit_file(const struct cli *c, const char *path, char **text, char ***changes) {
+    int r = edit_text(c, text);
+    return r < 0 ? r : save(c, path, *text, changes);
+}
+
 static char *path_to_edit(const struct cli *c, const struct unit_environment *env, const char *name) {
     const char *root = unit_override_root(env, c->options.runtime),
                *file = c->options.drop_in ?: "override.conf";
@@ -189,14 +194,14 @@ static int edit_one(struct cli *c, const struct unit_environment *env, const cha
         cli_error("there is no unit %s; --full --force writes one", written);
         return r;
     }
-    if (r >= 0 && !(path = path_to_edit(c, env, name)))
+    path = r >= 0 ? path_to_edit(c, env, name) : NULL;
+    text = path ? text_to_edit(c, path, u) : NULL;
+    if (r >= 0 && !path)
         r = error_set(&e, ENOENT, "there is no directory for it in the unit path");
-    if (r >= 0 && !(text = text_to_edit(c, path, u)))
+    else if (r >= 0 && !text)
         r = -ENOMEM;
-    if (r >= 0)
-        r = edit_text(c, &text);
-    if (r >= 0)
-        r = save(c, path, text, changes);
+    else if (r >= 0)
+        r = edit_file(c, path, &text, changes);
     if (r < 0 && r != -ECANCELED)
         cli_error("cannot edit %s: %s", written, *e.text ? e.text : errno_text(r));
     return r;

@@ -146,14 +146,14 @@ static bool is_in_files(const struct log_query *query, int directory) {
 }
 
 static int read_logs(
-    struct cli *c, char **units, size_t n, struct log_query *query, struct printer *p, struct error *e) {
+    struct cli *c, char **units, struct log_query *query, struct printer *p, struct error *e) {
     _cleanup_strv_free_ char **names = NULL;
     bool journal, known;
 
     ask_manager(c, &journal, &known);
     _cleanup_close_ int directory = open(c->paths.log, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    for (size_t i = 0; i < n; i++)
-        if (strv_consume(&names, resolve(c, p, units[i], directory)) < 0)
+    STRV_FOREACH (unit, units)
+        if (strv_consume(&names, resolve(c, p, *unit, directory)) < 0)
             return error_set(e, ENOMEM, "Out of memory");
     query->units = names;
     if (!known)
@@ -172,7 +172,7 @@ void logs_print_tail(struct cli *c, const char *unit, size_t lines) {
     struct printer p = {.space_before = true};
     struct error e = {};
     char *units[] = {(char *)unit, NULL};
-    (void)read_logs(c, units, 1, &query, &p, &e);
+    (void)read_logs(c, units, &query, &p, &e);
 }
 
 /* ---- the verb ---- */
@@ -222,7 +222,7 @@ int verb_logs(struct cli *c, char **arguments, size_t n) {
     for (size_t i = 0; i < n + strv_length(c->options.units); i++)
         if (strv_append(&units, i < n ? arguments[i] : c->options.units[i - n]) < 0)
             return EXIT_FAILURE;
-    int r = read_logs(c, units, strv_length(units), &query, &p, &e);
+    int r = read_logs(c, units, &query, &p, &e);
     if (r < 0) {
         cli_error("%s", e.text);
         return p.unknown ? EXIT_NO_SUCH_UNIT : EXIT_FAILURE;

@@ -123,13 +123,11 @@ int unit_revert(const struct unit_environment *env, const char *name, char ***re
     int r = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(runtimes) && r == 0; i++) {
+        struct change c = {.root = unit_override_root(env, runtimes[i]), .changes = ret_changes, .error = e};
         size_t before = strv_length(*ret_changes);
-        struct change c;
-        if (!unit_override_root(env, runtimes[i]))
+        if (!c.root)
             continue;
-        r = change_begin(&c, env, runtimes[i], ret_changes, e);
-        if (r == 0)
-            r = remove_mask(&c, name);
+        r = remove_mask(&c, name);
         if (r == 0)
             r = remove_dropins(&c, name);
         if (r == 0)
