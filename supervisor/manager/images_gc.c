@@ -99,7 +99,9 @@ void images_collect(struct manager *m) {
     if (m->collector)
         return;
     int r = make_arguments(m, &argv);
-    if (r >= 0)
+    if (r < 0)
+        (void)error_set_errno(&e, r, "which units there are");
+    else
         r = image_worker_start(m, argv, NULL, &calls, m, &m->collector, &e);
     if (r < 0)
         on_ended(m, &e);

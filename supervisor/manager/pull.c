@@ -401,10 +401,19 @@ static void try_again(struct pull *p) {
     finish(p);
 }
 
-void pull_room_made(struct manager *m) {
+static struct pull *find_awaiting(struct manager *m) {
     LIST_FOREACH (p, &m->pulls, struct pull, link)
         if (p->room == ROOM_AWAITED)
-            try_again(p);
+            return p;
+    return NULL;
+}
+
+/* Looked for anew each time: a unit that is told of a failure may take others with it that wait as well. */
+void pull_room_made(struct manager *m) {
+    struct pull *p;
+
+    while ((p = find_awaiting(m)))
+        try_again(p);
 }
 
 void pull_cancel(struct managed_unit *u) {
