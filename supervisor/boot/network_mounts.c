@@ -120,8 +120,13 @@ static int prepare(struct mounts *m) {
     return 0;
 }
 
+static void mounts_done(struct mounts *m) {
+    fstab_list_done(&m->fstab);
+    free(m->progress);
+}
+
 int network_mounts_start(void) {
-    struct mounts m = {.begin = now_monotonic()};
+    _cleanup_(mounts_done) struct mounts m = {.begin = now_monotonic()};
     struct notify_target up;
 
     (void)notify_target_open(&up, getenv("NOTIFY_SOCKET"));

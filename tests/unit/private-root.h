@@ -25,12 +25,21 @@
 
 #define PRIVATE_SKIP 77
 
+/* LeakSanitizer cannot look into the first process of a namespace; what `make coverage` counts is written by exit(3). */
+static inline _Noreturn void leave(int status) {
+#ifdef __SANITIZE_ADDRESS__
+    _exit(status);
+#else
+    exit(status);
+#endif
+}
+
 /* cmocka's own leave by a jump to the parent's stack. */
 #define CHECK(condition) \
     do { \
         if (!(condition)) { \
             (void)fprintf(stderr, "%s:%d: %s (errno %d)\n", __FILE__, __LINE__, #condition, errno); \
-            exit(EXIT_FAILURE); \
+            leave(EXIT_FAILURE); \
         } \
     } while (0)
 
@@ -57,7 +66,7 @@ static inline void enter_private(void) {
     char map[32];
 
     if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWPID) < 0)
-        exit(PRIVATE_SKIP);
+        leave(PRIVATE_SKIP);
     (void)file_write(AT_FDCWD, "/proc/self/setgroups", "deny");
     (void)snprintf(map, sizeof map, "0 %u 1", uid);
     CHECK(file_write(AT_FDCWD, "/proc/self/uid_map", map) >= 0);
@@ -79,10 +88,10 @@ static inline int run_private(void (*f)(void)) {
         if (first == 0) {
             CHECK(mount("proc", "/proc", "proc", 0, NULL) >= 0);
             f();
-            exit(EXIT_SUCCESS);
+            leave(EXIT_SUCCESS);
         }
         CHECK(first > 0 && waitpid(first, &status, 0) == first);
-        exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE);
+        leave(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE);
     }
     assert_true(pid > 0 && waitpid(pid, &status, 0) == pid);
     return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;

@@ -33,6 +33,10 @@ static struct boot_context context(void) {
     return c;
 }
 
+static void context_done(struct boot_context *c) {
+    strbuf_free(&c->report);
+}
+
 /* ---- names ---- */
 
 static bool is_called(const char *name) {
@@ -42,7 +46,7 @@ static bool is_called(const char *name) {
 }
 
 static void hostname_steps(void) {
-    struct boot_context c = context();
+    _cleanup_(context_done) struct boot_context c = context();
 
     CHECK(streq(report_of(step_hostname, &c), "") && is_called("localhost"));
     write_text("/etc/hostname", "# mine\n\n  box-1 \nother\n");
@@ -60,7 +64,7 @@ static void hostname_from_command_line_file_or_none(void **state _unused_) {
 }
 
 static void machine_id_steps(void) {
-    struct boot_context c = context();
+    _cleanup_(context_done) struct boot_context c = context();
     char id[ID128_TEXT], again[ID128_TEXT];
 
     CHECK(streq(report_of(step_machine_id, &c), ""));
@@ -87,7 +91,7 @@ static void machine_id_is_made_kept_or_bound_over_a_read_only_one(void **state _
 }
 
 static void loopback_step(void) {
-    struct boot_context c = context();
+    _cleanup_(context_done) struct boot_context c = context();
     struct ifreq lo = {.ifr_name = "lo"};
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
@@ -104,7 +108,7 @@ static void loopback_comes_up(void **state _unused_) {
 /* ---- sysctl.d ---- */
 
 static void sysctl_step(void) {
-    struct boot_context c = context();
+    _cleanup_(context_done) struct boot_context c = context();
 
     write_text("/etc/sysctl.d/50-test.conf", "net.ipv4.conf.*.rp_filter = 2\n"
                                              "net.ipv4.conf.default.rp_filter = 1\n"
@@ -136,7 +140,7 @@ static bool is_link(const char *path) {
 }
 
 static void fstab_steps(void) {
-    struct boot_context c = context();
+    _cleanup_(context_done) struct boot_context c = context();
     struct statvfs v;
 
     CHECK(mkdir("/run/davit", 0755) == 0);
@@ -169,7 +173,7 @@ static void fstab_is_carried_out_parents_first_and_told(void **state _unused_) {
 }
 
 static void no_fstab_step(void) {
-    struct boot_context c = context();
+    _cleanup_(context_done) struct boot_context c = context();
 
     CHECK(streq(report_of(step_fstab, &c), "") && !c.emergency);
     CHECK(access("/run/davit/units", F_OK) < 0);
@@ -219,7 +223,7 @@ static void mount_once(const char *text, int wanted, const char *says) {
     int r = fstab_mount(&f, now_monotonic(), &e);
     if (r != wanted || (says && !strstr(e.text, says))) {
         (void)fprintf(stderr, "%s: %d, %s\n", text, r, e.text);
-        exit(EXIT_FAILURE);
+        leave(EXIT_FAILURE);
     }
     fstab_entry_done(&f);
 }
@@ -241,7 +245,7 @@ static void mounts_that_fail_say_why(void **state _unused_) {
 /* ---- /var, clock, seed ---- */
 
 static void var_steps(void) {
-    struct boot_context c = context();
+    _cleanup_(context_done) struct boot_context c = context();
     struct statvfs v;
 
     write_text("/var/lib/davit/images/box/etc/os-release", "x");
@@ -265,7 +269,7 @@ static void var_in_memory_shows_the_images_of_the_root(void **state _unused_) {
 }
 
 static void clock_steps(void) {
-    struct boot_context c = context();
+    _cleanup_(context_done) struct boot_context c = context();
     struct timespec times[2] = {{.tv_sec = time(NULL) + 3600}, {.tv_sec = time(NULL) + 3600}};
 
     CHECK(streq(report_of(step_clock, &c), "")); /* it is later than all that is known */
@@ -281,7 +285,7 @@ static void the_clock_is_not_earlier_than_the_last_run(void **state _unused_) {
 }
 
 static void seed_steps(void) {
-    struct boot_context c = context();
+    _cleanup_(context_done) struct boot_context c = context();
     _cleanup_free_ char *first = NULL, *second = NULL;
     size_t n = 0, m = 0;
 
@@ -301,7 +305,7 @@ static void the_seed_is_another_at_each_boot(void **state _unused_) {
 /* ---- why the machine booted ---- */
 
 static void reason_steps(void) {
-    struct boot_context c = context();
+    _cleanup_(context_done) struct boot_context c = context();
     char id[ID128_TEXT];
 
     CHECK(id128_boot(id) >= 0);
@@ -331,7 +335,7 @@ static void fsck_steps(void) {
     struct error e = {};
 
     if (access("/sbin", F_OK) < 0 || mount("tmpfs", "/sbin", "tmpfs", 0, "mode=0755") < 0)
-        exit(PRIVATE_SKIP);
+        leave(PRIVATE_SKIP);
     write_text("/sbin/fsck.clean", "#!/bin/sh\nexit 0\n");
     write_text("/sbin/fsck.mended", "#!/bin/sh\n[ \"$1 $2\" = '-a /dev/x' ] && exit 1\nexit 16\n");
     write_text("/sbin/fsck.reboot", "#!/bin/sh\nexit 3\n");

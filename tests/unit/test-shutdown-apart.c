@@ -107,7 +107,7 @@ static void mount_steps(void) {
         CHECK(mkdir_parents(AT_FDCWD, parts[i], 0755) >= 0);
     if (mount("overlay", "/mnt/busy", "overlay", 0,
             "lowerdir=/mnt/parts/l,upperdir=/mnt/parts/u,workdir=/mnt/parts/w,userxattr") < 0)
-        exit(PRIVATE_SKIP); /* Linux 5.11 */
+        leave(PRIVATE_SKIP); /* Linux 5.11 */
     int ends[2];
     CHECK(pipe2(ends, O_CLOEXEC) == 0);
     pid_t holder = fork();
@@ -194,7 +194,7 @@ static void make_root(const char *root, const char *program, const char *script)
     for (size_t i = 0; i < ARRAY_SIZE(places) && n == 0; i++)
         (void)file_read(AT_FDCWD, places[i], 16 * 1024 * 1024, &text, &n);
     if (n == 0)
-        exit(PRIVATE_SKIP);
+        leave(PRIVATE_SKIP);
     CHECK(file_write_atomic(AT_FDCWD, shell, text, n, 0755, false) >= 0);
     write_text(path, script);
     CHECK(chmod(path, 0755) == 0);
@@ -208,7 +208,7 @@ static void initramfs_steps(void) {
         "#!/bin/sh\n[ \"$1\" = kexec ] && [ -d /oldroot/usr ] && [ ! -d /usr ] && [ -d /proc/1 ] && exit "
         "42\n");
     root_return_to_initramfs(&s);
-    exit(1); /* it came back */
+    leave(1); /* it came back */
 }
 
 static void next_root_steps(void) {
@@ -217,7 +217,7 @@ static void next_root_steps(void) {
     make_root("/run/nextroot", "sbin/init",
         "#!/bin/sh\n[ ! -d /usr ] && [ -d /proc/1 ] && [ -d /run/nextroot ] && exit 43\n");
     (void)root_start_again(&s);
-    exit(1);
+    leave(1);
 }
 
 static void no_next_root_steps(void) {
@@ -225,7 +225,7 @@ static void no_next_root_steps(void) {
 
     make_root("/run", "init", "#!/bin/sh\n[ -d /usr ] && exit 44\n");
     (void)root_start_again(&s);
-    exit(1);
+    leave(1);
 }
 
 static void the_next_root_is_entered_and_its_program_executed(void **state _unused_) {
