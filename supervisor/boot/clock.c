@@ -46,7 +46,8 @@ void step_clock(struct boot_context *c) {
 
     if (now >= lowest)
         return;
-    struct timespec wanted = {.tv_sec = MAX(hardware_clock(), lowest)};
+    time_t best = MAX(hardware_clock(), lowest);
+    struct timespec wanted = {.tv_sec = best};
     char text[TIMESTAMP_MAX];
     if (clock_settime(CLOCK_REALTIME, &wanted) < 0) {
         boot_problem(c, "the clock is wrong and cannot be set: %s", errno_text(errno));

@@ -26,13 +26,14 @@ int loader_init_environment(struct loader *l, struct manager *m) {
     if (!l->path && m->paths.unit_path)
         return -ENOMEM;
     r = strv_extend(&l->path, m->settings.unit_path);
+    usec_t restart_sec = MAX(m->settings.default_restart_sec, 1u);
     l->env = (struct unit_environment){
         .unit_path = l->path,
         .strict = m->settings.strict,
         /* In a unit file, too, a time-out of 0 is none. */
         .default_timeout_start = m->settings.default_timeout_start ?: USEC_INFINITY,
         .default_timeout_stop = m->settings.default_timeout_stop ?: USEC_INFINITY,
-        .default_restart_sec = MAX(m->settings.default_restart_sec, 1u),
+        .default_restart_sec = restart_sec,
     };
     return r;
 }

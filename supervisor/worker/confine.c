@@ -49,7 +49,8 @@ static int limit_resources(const struct worker *w, usec_t timeout, struct error 
             return error_set_errno(e, errno, "limiting %s", table[i].name);
     }
     /* Its signal ends the process wherever it is. */
-    struct itimerval timer = {.it_value.tv_sec = (time_t)MAX(timeout / USEC_PER_SEC, (usec_t)1)};
+    usec_t seconds = MAX(timeout / USEC_PER_SEC, (usec_t)1);
+    struct itimerval timer = {.it_value.tv_sec = (time_t)seconds};
     return setitimer(ITIMER_REAL, &timer, NULL) < 0 ? error_set_errno(e, errno, "limiting time") : 0;
 }
 

@@ -237,7 +237,7 @@ static int take_memory(struct worker *w, struct error *e) {
         return parse_size(w->options.memory, 1024, &w->memory) < 0
                    ? error_set(e, EINVAL, "--memory=%s is no size", w->options.memory)
                    : 0;
-    return w->command->makes ? image_memory_read(conf, &w->memory, e) : 0;
+    return w->command && w->command->makes ? image_memory_read(conf, &w->memory, e) : 0;
 }
 
 static int run(struct worker *w, struct error *e) {
