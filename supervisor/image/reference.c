@@ -123,6 +123,11 @@ static int check(const struct reference *r, const char *text, struct error *e) {
     if (r->tag && !tag_is_valid(r->tag))
         return error_set(e, EINVAL,
             "image name \"%s\": a tag has 1 to %d letters, digits, \"_\", \".\" and \"-\"", text, TAG_MAX);
+    if (strstr(text, "://"))
+        return error_set(e, EINVAL,
+            "image name \"%s\": names have no scheme; plain_http in davit.conf says which registries have no "
+            "TLS",
+            text);
     if (r->registry && !registry_is_valid(r->registry))
         return error_set(e, EINVAL, "image name \"%s\": \"%s\" is not a registry", text, r->registry);
     if (!repository_is_valid(r->repository))

@@ -65,6 +65,18 @@ static int failure_errno(CURLcode c) {
     }
 }
 
+/* What davit.conf can do about it. */
+static const char *failure_hint(CURLcode c) {
+    switch (c) {
+    case CURLE_SSL_CONNECT_ERROR:
+        return " (a registry that speaks plain HTTP needs plain_http = true in davit.conf)";
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return " (another authority's certificate is named by ca or certs in davit.conf)";
+    default:
+        return "";
+    }
+}
+
 /* Location may be relative. The new URL, or NULL with the transfer's error. */
 static char *redirect_target(struct http_transfer *t) {
     CURLU *u = curl_url();
@@ -159,7 +171,7 @@ static bool on_failure(struct http_transfer *t, CURLcode c) {
         return false;
     if (failure_is_transient(c) && try_again(t, why))
         return true;
-    (void)error_set(&t->error, failure_errno(c), "%s: %s", t->url, why);
+    (void)error_set(&t->error, failure_errno(c), "%s: %s%s", t->url, why, failure_hint(c));
     return false;
 }
 

@@ -118,7 +118,7 @@ setup() {
 @test 'TLS: an authority that nobody knows is refused, one that is named is taken' {
     image=localhost:$(port tls)/team/web:1
     run -1 davit image pull "${PULL[@]}" "$image"
-    says "$output" 'certificate'
+    says "$output" 'certificate*certs in davit.conf'
     [ "$(layers)" = 0 ]
     davit image pull --tls-verify=false "$image"
     fresh_store
@@ -140,6 +140,7 @@ setup() {
 @test 'TLS: plain HTTP is not spoken unless it is said' {
     printf '' >"$D/davit.conf"
     run -1 davit image pull "${PULL[@]}" "127.0.0.1:$(port plain)/team/web:1"
+    says "$output" 'plain_http = true in davit.conf'
     [ "$(layers)" = 0 ]
     # podman's --tls-verify=false falls back to it.
     davit image pull --tls-verify=false "127.0.0.1:$(port plain)/team/web:1"

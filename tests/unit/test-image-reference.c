@@ -71,6 +71,15 @@ static void bad_names_are_refused(void **state) {
     }
 }
 
+static void scheme_is_explained(void **state) {
+    struct reference r;
+    struct error e = {};
+
+    (void)state;
+    assert_int_equal(reference_parse("http://r.example/web", &r, &e), -EINVAL);
+    assert_non_null(strstr(e.text, "plain_http"));
+}
+
 static void upper_case_is_explained(void **state) {
     struct reference r;
     struct error e = {};
@@ -120,6 +129,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_are_taken_apart),
         cmocka_unit_test(bad_names_are_refused),
+        cmocka_unit_test(scheme_is_explained),
         cmocka_unit_test(upper_case_is_explained),
         cmocka_unit_test(short_names_are_looked_for_as_podman_does),
         cmocka_unit_test(digests_become_file_names_only_when_they_are_digests),
