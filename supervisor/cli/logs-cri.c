@@ -112,15 +112,16 @@ void cri_reader_done(struct cri_reader *r) {
     *r = (struct cri_reader){.fd = -1};
 }
 
-static int open_file(struct cri_reader *r, unsigned number) {
+/* -ESTALE if its name has moved on since it was listed, and stands for a newer one. */
+static int open_file(struct cri_reader *r, const struct numbered *file) {
     struct stat st;
     char name[NAME_MAX + 1];
-    file_name(r->unit, number, name);
+    file_name(r->unit, file->number, name);
     int fd = openat(r->directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return negative_errno();
-    if (fstat(fd, &st) < 0) {
-        int k = negative_errno();
+    int k = fstat(fd, &st) < 0 ? negative_errno() : st.st_ino != file->inode ? -ESTALE : 0;
+    if (k < 0) {
         (void)close(fd);
         return k;
     }
@@ -131,8 +132,8 @@ static int open_file(struct cri_reader *r, unsigned number) {
     return 0;
 }
 
-/* Goes on to the file after this one, or to the first. 1, or 0 if this is the newest. */
-static int next_file(struct cri_reader *r) {
+/* Goes on to the file after this one, or to the first. 1, 0 if this is the newest, or -ESTALE as above. */
+static int try_next_file(struct cri_reader *r) {
     _cleanup_free_ struct numbered *files = NULL;
     size_t n = 0, at = 0;
     int k = list_files(r->directory, r->unit, &files, &n);
@@ -152,10 +153,18 @@ static int next_file(struct cri_reader *r) {
     } else
         while (at < n - 1 && files[at].modified < r->since)
             at++;
-    k = open_file(r, files[at].number);
+    k = open_file(r, &files[at]);
     if (k == -ENOENT)
         return 0; /* rotated at this moment: the next look sees it */
     return k < 0 ? k : 1;
+}
+
+static int next_file(struct cri_reader *r) {
+    int k;
+    do
+        k = try_next_file(r);
+    while (k == -ESTALE);
+    return k;
 }
 
 /* True if our file is no longer the one that is written to. */
@@ -324,7 +333,7 @@ static int tail_offset(int fd, size_t n, off_t *ret_offset, size_t *ret_found) {
     }
 }
 
-int cri_reader_seek_tail(struct cri_reader *r, size_t n) {
+static int try_seek_tail(struct cri_reader *r, size_t n) {
     _cleanup_free_ struct numbered *files = NULL;
     size_t n_files = 0;
     int k = list_files(r->directory, r->unit, &files, &n_files);
@@ -332,7 +341,7 @@ int cri_reader_seek_tail(struct cri_reader *r, size_t n) {
     for (size_t i = n_files; k >= 0 && i-- > 0;) {
         off_t offset = 0;
         size_t found = 0;
-        k = open_file(r, files[i].number);
+        k = open_file(r, &files[i]);
         if (k == -ENOENT)
             return 0; /* rotated at this moment: what is open is near enough to the end */
         if (k >= 0)
@@ -343,5 +352,13 @@ int cri_reader_seek_tail(struct cri_reader *r, size_t n) {
         if (k >= 0 && (offset > 0 || n == 0))
             return 0;
     }
+    return k;
+}
+
+int cri_reader_seek_tail(struct cri_reader *r, size_t n) {
+    int k;
+    do
+        k = try_seek_tail(r, n);
+    while (k == -ESTALE);
     return k;
 }

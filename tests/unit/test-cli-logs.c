@@ -114,6 +114,57 @@ static void pieces_become_one_line(void **state) {
     cri_reader_done(&r);
 }
 
+enum { ROTATIONS = 200 };
+
+/* As davit-logd does it: the oldest name first. A line a file. */
+static _Noreturn void write_and_rotate(struct place *p) {
+    char text[16], from[32], to[32];
+
+    for (unsigned n = 1; n <= ROTATIONS; n++) {
+        for (unsigned k = n - 1; k > 0; k--) {
+            (void)snprintf(from, sizeof(from), k > 1 ? "a.container.log.%u" : "a.container.log", k - 1);
+            (void)snprintf(to, sizeof(to), "a.container.log.%u", k);
+            if (renameat(p->fd, from, p->fd, to) < 0)
+                _exit(1);
+        }
+        (void)snprintf(text, sizeof(text), "%u", n);
+        record(p, "a.container.log", n, "F", text);
+    }
+    _exit(0);
+}
+
+/* Between the reader's look at the names and its opening one of them they move on. */
+static void no_file_is_passed_over_while_names_move_on(void **state) {
+    struct place *p = *state;
+    struct cri_reader r;
+    struct log_entry e;
+    unsigned next = 1;
+    bool ended = false;
+    int status = 0;
+
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        write_and_rotate(p);
+    assert_int_equal(cri_reader_init(&r, p->fd, "a.container"), 0);
+    while (next <= ROTATIONS) {
+        int k = cri_reader_next(&r, &e);
+        assert_true(k >= 0);
+        if (k > 0) {
+            _cleanup_free_ char *got = strndup(e.text, e.length);
+            assert_int_equal(atoi(got), next);
+            next++;
+            continue;
+        }
+        assert_false(ended); /* nobody writes any more, and there is nothing left */
+        ended = waitpid(pid, &status, WNOHANG) == pid;
+    }
+    if (!ended)
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    cri_reader_done(&r);
+}
+
 static void rotated_files_come_first_and_in_order(void **state) {
     struct place *p = *state;
     struct cri_reader r;
@@ -325,6 +376,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_record_is_taken_apart),
         TEST(pieces_become_one_line),
+        TEST(no_file_is_passed_over_while_names_move_on),
         TEST(rotated_files_come_first_and_in_order),
         TEST(nothing_is_lost_when_files_rotate_under_the_reader),
         TEST(a_record_in_the_making_is_waited_for),
