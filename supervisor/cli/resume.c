@@ -8,7 +8,7 @@ enum { ANSWER_SECONDS = 10 };
 /* A davitd that left in order took its sockets away, and comes back soon or, where all of davit ends, never.
  * One that was killed is started again for ever; an exit status is worth waiting for it. */
 #define RETURN_PATIENCE_USEC (3 * USEC_PER_SEC)
-#define RESTART_PATIENCE_USEC (30 * USEC_PER_SEC)
+#define EXIT_STATUS_PATIENCE_USEC (30 * USEC_PER_SEC)
 #define RETURN_INTERVAL_USEC (50 * USEC_PER_MSEC)
 
 /* {"code": "exited", "status": 3} as an exit status; false if there is none, or it is not known. */
@@ -47,7 +47,7 @@ static int open_next(struct cli *c, struct error *e) {
     int r;
     for (;;) {
         r = client_open(c->paths.runtime, false, &c->client, e);
-        patience = r == -ENOENT ? RETURN_PATIENCE_USEC : r == -ECONNREFUSED ? RESTART_PATIENCE_USEC : 0;
+        patience = r == -ENOENT ? RETURN_PATIENCE_USEC : r == -ECONNREFUSED ? EXIT_STATUS_PATIENCE_USEC : 0;
         if (now_monotonic() >= usec_add(begin, patience))
             return r;
         (void)usleep(RETURN_INTERVAL_USEC);

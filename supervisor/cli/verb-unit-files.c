@@ -218,20 +218,32 @@ void cli_files_changed(const struct cli *c, char *const *changes) {
         reload_if_running(c);
 }
 
-int verb_enable(struct cli *c, char **arguments, size_t n) {
-    bool enable = streq(c->verb->name, "enable");
+/* Takes away the links of each, makes them, or one after the other. */
+static int change_links(struct cli *c, char **arguments, size_t n, bool disable, bool enable) {
     _cleanup_strv_free_ char **changes = NULL;
     struct unit_environment env;
     int status = EXIT_SUCCESS;
 
     (void)cli_unit_environment(c, &env);
     for (size_t i = 0; i < n; i++)
-        if (enable_one(c, &env, arguments[i], enable, &changes) < 0)
+        if ((disable && enable_one(c, &env, arguments[i], false, &changes) < 0) ||
+            (enable && enable_one(c, &env, arguments[i], true, &changes) < 0))
             status = EXIT_FAILURE;
     cli_files_changed(c, changes);
+    return status;
+}
+
+int verb_enable(struct cli *c, char **arguments, size_t n) {
+    bool enable = streq(c->verb->name, "enable");
+    int status = change_links(c, arguments, n, !enable, enable);
+
     if (c->options.now && status == EXIT_SUCCESS)
         status = cli_run_jobs(c, enable ? "start" : "stop", arguments, n);
     return status;
+}
+
+int verb_reenable(struct cli *c, char **arguments, size_t n) {
+    return change_links(c, arguments, n, true, true);
 }
 
 /* As systemctl is-enabled counts. */
@@ -305,20 +317,4 @@ int verb_list_unit_files(struct cli *c, char **arguments, size_t n) {
     table_free(&t);
     json_decref(all);
     return EXIT_SUCCESS;
-}
-
-/* ---- reenable ---- */
-
-int verb_reenable(struct cli *c, char **arguments, size_t n) {
-    _cleanup_strv_free_ char **changes = NULL;
-    struct unit_environment env;
-    int status = EXIT_SUCCESS;
-
-    (void)cli_unit_environment(c, &env);
-    for (size_t i = 0; i < n; i++)
-        if (enable_one(c, &env, arguments[i], false, &changes) < 0 ||
-            enable_one(c, &env, arguments[i], true, &changes) < 0)
-            status = EXIT_FAILURE;
-    cli_files_changed(c, changes);
-    return status;
 }
