@@ -133,7 +133,10 @@ int verb_image_exists(struct cli *c, char **arguments, size_t n _unused_) {
 
 /* ---- tag, untag ---- */
 
-static int set_names(const struct store *s, const char *manifest, char **names, size_t n, struct error *e) {
+/* The new names are for all that the old one is: the digest of its index as well. */
+static int set_names(
+    const struct store *s, const struct store_image *image, char **names, size_t n, struct error *e) {
+    _cleanup_(store_reference_done) struct store_reference old = {};
     _cleanup_strv_free_ char **canonical = NULL;
 
     for (size_t i = 0; i < n; i++) {
@@ -144,7 +147,9 @@ static int set_names(const struct store *s, const char *manifest, char **names, 
         if (r < 0)
             return r;
     }
-    return store_image_commit(s, manifest, canonical, NULL, e);
+    if (image->name)
+        (void)store_reference_get(s, image->name, &old, NULL);
+    return store_image_commit(s, image->manifest_digest, canonical, *old.source ? old.source : NULL, e);
 }
 
 int verb_image_tag(struct cli *c, char **arguments, size_t n) {
@@ -159,7 +164,7 @@ int verb_image_tag(struct cli *c, char **arguments, size_t n) {
         cli_error("%s is in %s, which is read-only: names cannot be added there", arguments[0], s->path);
         return EXIT_FAILURE;
     }
-    if (set_names(s, image.manifest_digest, arguments + 1, n - 1, &e) < 0) {
+    if (set_names(s, &image, arguments + 1, n - 1, &e) < 0) {
         cli_error("%s", e.text);
         return EXIT_FAILURE;
     }

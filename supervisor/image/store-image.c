@@ -222,10 +222,24 @@ static int sync_parts(const struct store *s, struct error *e) {
     return 0;
 }
 
+/* NAME@DIGEST is what it says, whatever an archive or a person would like it to be. */
+static int check_name(const char *name, const char *manifest_digest, const char *source, struct error *e) {
+    const char *digest = strchr(name, '@');
+
+    if (!digest || streq(digest + 1, manifest_digest) || streq_ptr(digest + 1, source))
+        return 0;
+    return error_set(e, EBADMSG, "%s is not the name of %s", name, source ?: manifest_digest);
+}
+
 int store_image_commit(const struct store *s, const char *manifest_digest, char *const *names,
     const char *source, struct error *e) {
     struct store_reference reference = {};
 
+    STRV_FOREACH (name, names) {
+        int r = check_name(*name, manifest_digest, source, e);
+        if (r < 0)
+            return r;
+    }
     _cleanup_close_ int lock = store_lock(s, LOCK_SH, LOCK_TIMEOUT, e);
     if (lock < 0)
         return lock;

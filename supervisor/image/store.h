@@ -130,7 +130,8 @@ struct store_reference {
     char *name; /* canonical */
     char manifest[DIGEST_TEXT];
     uint64_t manifest_size;
-    char source[DIGEST_TEXT]; /* what the registry called it: an index's digest perhaps. "" = the manifest */
+    char source[DIGEST_TEXT]; /* what it was called where it came from: an index's digest perhaps, whose
+                                 document is then a blob. "" = the manifest */
     usec_t time;              /* CLOCK_REALTIME of the last change */
 };
 /* Writes or replaces one; name is canonical. The caller holds the shared lock, unless store_image_commit() is
@@ -181,6 +182,6 @@ int store_image_load(
     const struct store *s, const char *manifest_digest, struct store_image *ret, struct error *e);
 /* All documents are in the store: checks under the lock that every layer is too, and writes the references
  * (canonical names; NULL = none). source: as in struct store_reference, or NULL. -ESTALE: a part has been
- * collected meanwhile; which one stands in *e. */
+ * collected meanwhile; which one stands in *e. -EBADMSG: a name has a digest in it that is neither of the two. */
 int store_image_commit(const struct store *s, const char *manifest_digest, char *const *names,
     const char *source, struct error *e);

@@ -175,8 +175,11 @@ static int mark_all(struct gc *g, struct error *e) {
 
     clear_marks(g);
     for (size_t i = 0; i < g->n_references && r >= 0; i++)
-        if (g->references[i].name)
+        if (g->references[i].name) {
             r = mark_image(g, g->references[i].manifest, e);
+            if (r >= 0)
+                r = mark(g, g->references[i].source, e);
+        }
     for (size_t i = 0; i < g->n_uses && r >= 0; i++) {
         r = mark_image(g, g->uses[i].use.current, e);
         if (r >= 0)

@@ -108,7 +108,7 @@ static int import_image(
     int r = canonical_tags(i->tags, &own, e);
     if (r >= 0)
         r = import_names(w, own, NULL, &names, e);
-    if (r >= 0 && import_skips(w, names))
+    if (r >= 0 && import_skips(w, names, NULL))
         return 0;
     if (r >= 0)
         r = bundle_read(b, i->config, OCI_CONFIG_MAX, &config, &n, e);

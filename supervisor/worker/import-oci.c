@@ -3,28 +3,94 @@
 #include "base/fs.h"
 #include "image/blob.h"
 #include "worker/import.h"
+#include "worker/origin.h"
 #include "worker/settle.h"
 
 #define NESTED_MAX 4 /* indexes in indexes */
 
+/* One image of the layout. */
+struct entry {
+    struct worker *worker;
+    const struct bundle *bundle;
+    const struct oci_descriptor *descriptor; /* in index.json */
+    char **names;
+    char index[DIGEST_TEXT]; /* that has led to its manifest; "" = none */
+};
+
+static int read_blob(
+    const struct bundle *b, const char *digest, size_t max, char **ret, size_t *ret_size, struct error *e) {
+    char name[sizeof("blobs/sha256/") + DIGEST_HEX];
+
+    (void)snprintf(name, sizeof(name), "blobs/sha256/%s", digest_hex(digest));
+    return bundle_read(b, name, max, ret, ret_size, e);
+}
+
 /* A document of the layout, checked against its descriptor. */
 static int read_document(const struct bundle *b, const struct oci_descriptor *d, size_t max, char **ret,
     size_t *ret_size, struct error *e) {
-    char name[sizeof("blobs/sha256/") + DIGEST_HEX], digest[DIGEST_TEXT];
+    char digest[DIGEST_TEXT];
     _cleanup_free_ char *text = NULL;
     size_t n = 0;
 
-    (void)snprintf(name, sizeof(name), "blobs/sha256/%s", digest_hex(d->digest));
-    int r = bundle_read(b, name, max, &text, &n, e);
+    int r = read_blob(b, d->digest, max, &text, &n, e);
     if (r < 0)
         return r;
     hash_data(text, n, digest);
     if (n != d->size || !streq(digest, d->digest))
-        return error_set(e, EBADMSG, "%s is %zu bytes of %s, not %llu of %s", name, n, digest,
-            (unsigned long long)d->size, d->digest);
+        return error_set(e, EBADMSG, "blob %s is %zu bytes of %s, not %llu", d->digest, n, digest,
+            (unsigned long long)d->size);
     *ret = TAKE_PTR(text);
     *ret_size = n;
     return 0;
+}
+
+/* ---- what it was called where it came from ---- */
+
+/* The document that the entry names so. 0: it names none; one that is not there cannot be checked, and its digest
+ * is no name of the image. */
+static int read_origin(const struct entry *i, const char *annotation, char ret_digest[static DIGEST_TEXT],
+    char **ret, size_t *ret_size, struct error *e) {
+    const char *digest = strv_env_get(i->descriptor->annotations, annotation);
+
+    if (!digest)
+        return 0;
+    if (!digest_is_valid(digest))
+        return error_set(e, EINVAL, "annotation %s is \"%.80s\", no digest", annotation, digest);
+    int r = read_blob(i->bundle, digest, OCI_MANIFEST_MAX, ret, ret_size, e);
+    if (r == -ENOENT) {
+        worker_note(i->worker, "%s was %s, which is not in the archive: it will not be known by that digest",
+            i->names[0], digest);
+        return 0;
+    }
+    if (r < 0)
+        return r;
+    memcpy(ret_digest, digest, DIGEST_TEXT);
+    return 1;
+}
+
+/* The manifest that it came with takes the place of the one in the archive. */
+static int take_origin(struct entry *i, const struct oci_manifest *m, char **manifest, size_t *n,
+    char digest[static DIGEST_TEXT], struct error *e) {
+    _cleanup_free_ char *origin = NULL, *index = NULL;
+    char index_digest[DIGEST_TEXT];
+    size_t n_origin = 0, n_index = 0;
+
+    int r = read_origin(i, ORIGIN_MANIFEST, digest, &origin, &n_origin, e);
+    if (r > 0)
+        r = origin_check_manifest(origin, n_origin, digest, m, e);
+    if (r < 0)
+        return r;
+    if (origin) {
+        free(*manifest);
+        *manifest = TAKE_PTR(origin);
+        *n = n_origin;
+    }
+    r = read_origin(i, ORIGIN_INDEX, index_digest, &index, &n_index, e);
+    if (r > 0)
+        r = origin_check_index(index, n_index, index_digest, digest, e);
+    if (r >= 0 && index)
+        r = blob_put(&i->worker->store, index, n_index, i->index, e);
+    return MIN(r, 0);
 }
 
 /* ---- one image ---- */
@@ -65,17 +131,21 @@ static int own_names(const struct oci_descriptor *d, char ***ret, const char **r
     return strv_consume(ret, TAKE_PTR(canonical)) < 0 ? error_set(e, ENOMEM, "out of memory") : 0;
 }
 
-static int import_manifest(struct worker *w, const struct bundle *b, const struct oci_descriptor *d,
-    char *const *names, struct error *e) {
+static int import_manifest(struct entry *i, const struct oci_descriptor *d, struct error *e) {
+    struct worker *w = i->worker;
+    const struct bundle *b = i->bundle;
     _cleanup_(oci_manifest_done) struct oci_manifest m = {};
     _cleanup_(oci_config_done) struct oci_config c = {};
     _cleanup_free_ char *manifest = NULL, *config = NULL;
-    char digest[DIGEST_TEXT];
+    char digest[DIGEST_TEXT], origin[DIGEST_TEXT];
     size_t n = 0, n_config = 0;
 
+    memcpy(origin, d->digest, sizeof(origin));
     int r = read_document(b, d, OCI_MANIFEST_MAX, &manifest, &n, e);
     if (r >= 0)
         r = oci_manifest_parse(manifest, n, d->digest, &m, e);
+    if (r >= 0)
+        r = take_origin(i, &m, &manifest, &n, origin, e);
     if (r >= 0)
         r = read_document(b, &m.config, OCI_CONFIG_MAX, &config, &n_config, e);
     if (r >= 0)
@@ -89,29 +159,28 @@ static int import_manifest(struct worker *w, const struct bundle *b, const struc
     if (r >= 0)
         r = blob_put(&w->store, manifest, n, digest, e);
     if (r >= 0)
-        r = settle_and_commit(&w->store, digest, names, NULL, e);
+        r = settle_and_commit(&w->store, digest, i->names, *i->index ? i->index : NULL, e);
     if (r < 0)
         return r;
-    STRV_FOREACH (name, names)
+    STRV_FOREACH (name, i->names)
         worker_image(w, *name, digest, m.config.digest);
     return 0;
 }
 
 /* d leads to a manifest, perhaps through an index with one for each platform. */
-static int follow(struct worker *w, const struct bundle *b, const struct oci_descriptor *d,
-    char *const *names, unsigned depth, struct error *e) {
+static int follow(struct entry *i, const struct oci_descriptor *d, unsigned depth, struct error *e) {
     _cleanup_(oci_index_done) struct oci_index index = {};
     _cleanup_free_ char *text = NULL;
     enum oci_kind kind;
     size_t n = 0;
 
-    int r = read_document(b, d, OCI_MANIFEST_MAX, &text, &n, e);
+    int r = read_document(i->bundle, d, OCI_MANIFEST_MAX, &text, &n, e);
     if (r >= 0)
         r = oci_kind_of(text, n, d->digest, &kind, e);
     if (r < 0)
         return r;
     if (kind == OCI_MANIFEST)
-        return import_manifest(w, b, d, names, e);
+        return import_manifest(i, d, e);
     if (depth == NESTED_MAX)
         return error_set(e, ELOOP, "more than %d indexes in each other", NESTED_MAX);
     r = oci_index_parse(text, n, d->digest, &index, e);
@@ -121,7 +190,8 @@ static int follow(struct worker *w, const struct bundle *b, const struct oci_des
     if (!chosen)
         return error_set(
             e, ENOENT, "index %s has no image for linux on %s", d->digest, oci_architecture(NULL));
-    return follow(w, b, chosen, names, depth + 1, e);
+    r = blob_put(&i->worker->store, text, n, i->index, e);
+    return r < 0 ? r : follow(i, chosen, depth + 1, e);
 }
 
 /* ---- the layout ---- */
@@ -129,15 +199,17 @@ static int follow(struct worker *w, const struct bundle *b, const struct oci_des
 static int import_entry(
     struct worker *w, const struct bundle *b, const struct oci_descriptor *d, struct error *e) {
     _cleanup_strv_free_ char **own = NULL, **names = NULL;
+    struct entry i = {.worker = w, .bundle = b, .descriptor = d};
     const char *tag;
 
     int r = own_names(d, &own, &tag, e);
     if (r >= 0)
         r = import_names(w, own, tag, &names, e);
-    if (r >= 0 && import_skips(w, names))
+    if (r >= 0 && import_skips(w, names, d))
         return 0;
+    i.names = names;
     if (r >= 0)
-        r = follow(w, b, d, names, 0, e);
+        r = follow(&i, d, 0, e);
     return r < 0 ? error_prefix(e, r, "image %s", names ? names[0] : d->digest) : 0;
 }
 

@@ -27,7 +27,7 @@ int import_single(struct worker *w, const struct layer_info *layer, const char *
         r = config_add_layer(config, layer->diff_id, created_by, e);
     if (r >= 0)
         r = import_names(w, NULL, NULL, &names, e);
-    if (r < 0 || import_skips(w, names))
+    if (r < 0 || import_skips(w, names, NULL))
         return r;
     _cleanup_free_ char *text = document_text(config);
     r = text ? document_put(&w->store, text, strlen(text), &documented, 1, id, manifest, e)

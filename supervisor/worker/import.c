@@ -11,6 +11,7 @@
 #include <fcntl.h>
 
 #include "base/fs.h"
+#include "worker/origin.h"
 #include "worker/stream.h"
 #include "worker/unpack-internal.h"
 
@@ -78,8 +79,8 @@ int import_names(struct worker *w, char *const *own, const char *tag, char ***re
     return 0;
 }
 
-bool import_skips(struct worker *w, char *const *names) {
-    bool wanted = !w->wanted;
+bool import_skips(struct worker *w, char *const *names, const struct oci_descriptor *entry) {
+    bool wanted = !w->wanted || (w->wanted_digest && entry && origin_claims(entry, w->wanted_digest));
 
     STRV_FOREACH (name, names)
         wanted |= w->wanted && strv_contains(w->wanted, *name);

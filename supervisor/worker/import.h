@@ -20,9 +20,10 @@ int import_layers(struct worker *w, const struct bundle *b, const struct import_
  * `tag`. -EINVAL where none can be made. */
 int import_names(struct worker *w, char *const *own, const char *tag, char ***ret, struct error *e);
 
-/* True if only some images are wanted, and none that these names (NULL: none) may be among them. Else they
- * count as found. With a name from the command line, the only image there is, is wanted. */
-bool import_skips(struct worker *w, char *const *names);
+/* True if only some images are wanted, and none that these names (NULL: none) may be among them, nor one with
+ * the digest of a layout's entry (may be NULL). Else they count as found. With a name from the command line, the
+ * only image there is, is wanted. */
+bool import_skips(struct worker *w, char *const *names, const struct oci_descriptor *entry);
 
 /* The whole of an import from a directory or regular file. */
 int import_opened(struct worker *w, int fd, struct error *e);

@@ -20,7 +20,8 @@ static const char *const read_endings[] = {".tar", ".oci", NULL};
 struct search {
     struct worker *worker;
     const char *written;
-    char **names; /* it may be stored under, best first */
+    const char *digest; /* that is written in it, or NULL */
+    char **names;       /* it may be stored under, best first */
 };
 
 /* As import does it, for these names alone. They are not told: who wanted the image does that. */
@@ -33,6 +34,7 @@ static int import_found(struct search *s, int fd, const char *path, bool by_file
     w.options.names = by_file ? name : NULL;
     w.options.config = NULL;
     w.wanted = s->names;
+    w.wanted_digest = s->digest;
     w.found = 0;
     int r = import_opened(&w, fd, e);
     /* Several images with names of their own, this one among them or not. */
@@ -144,7 +146,7 @@ int preloaded_import(struct worker *w, const char *written, struct error *e) {
         return 0;
     if (reference_candidates(&reference, &names) < 0)
         return error_set(e, ENOMEM, "out of memory");
-    struct search s = {w, written, names};
+    struct search s = {w, written, reference.digest, names};
     STRV_FOREACH (root, w->options.roots) {
         r = search_root(&s, *root, e);
         if (r != 0)

@@ -67,7 +67,8 @@ static int check_kind(const struct registry_document *d, enum oci_kind *ret, str
     return oci_kind_of(d->text, d->size, "manifest", ret, e);
 }
 
-/* From an index to the manifest that is wanted. */
+/* From an index to the manifest that is wanted. The index stays, since its digest is a name of the image
+ * (origin.h). */
 static int follow_index(struct pull_image *i, struct registry_document *d, struct error *e) {
     _cleanup_(oci_index_done) struct oci_index index = {0};
     const struct oci_descriptor *chosen;
@@ -77,6 +78,8 @@ static int follow_index(struct pull_image *i, struct registry_document *d, struc
 
     if (r >= 0)
         r = platform_choose(&index, &i->options->platform, &chosen, e);
+    if (r >= 0)
+        r = blob_put(i->store, d->text, d->size, d->digest, e);
     if (r >= 0)
         r = registry_manifest(i->registry, chosen->digest, &manifest, e);
     if (r < 0)

@@ -8,12 +8,15 @@
  *
  * Layers come out as the archives that they were inside what they came in as (recipe.h), so that an image
  * keeps its configuration, and with it its ID. Where its manifest speaks of compressed layers, the one in the
- * archive is another; where it does not, even its digest stays.
+ * archive is another; where it does not, even its digest stays. An OCI layout has the manifest that it came with
+ * in it all the same, and the index that led there, so that it answers to their digests where it is imported
+ * (origin.h).
  */
 #include <fcntl.h>
 
 #include "base/fs.h"
 #include "worker/document.h"
+#include "worker/origin.h"
 #include "worker/recipe.h"
 #include "worker/worker.h"
 
@@ -21,8 +24,9 @@ struct saved_image {
     char *name; /* canonical, NULL if it was named by its ID */
     struct store_image image;
     char manifest_digest[DIGEST_TEXT]; /* of the manifest in the archive */
-    char *manifest, *config;
-    size_t n_manifest, n_config;
+    char *manifest, *config, *index;   /* index: that the image came by, NULL = none */
+    size_t n_manifest, n_config, n_index;
+    char index_digest[DIGEST_TEXT];
 };
 
 struct save {
@@ -141,6 +145,7 @@ static void save_done(struct save *s) {
         free(image->name);
         free(image->manifest);
         free(image->config);
+        free(image->index);
         store_image_done(&image->image);
     }
     free(s->images);
@@ -190,6 +195,20 @@ static int make_manifest(struct save *s, struct saved_image *i, struct error *e)
     return 0;
 }
 
+/* One that is not there, or damaged, is nothing that an image needs. */
+static int load_index(struct save *s, struct saved_image *i, struct error *e) {
+    const struct store *store = &s->worker->store;
+    _cleanup_(store_reference_done) struct store_reference r = {};
+
+    if (!i->name || store_reference_get(store, i->name, &r, NULL) < 0 || streq(r.source, r.manifest))
+        return 0;
+    int k = blob_read(store, r.source, OCI_MANIFEST_MAX, &i->index, &i->n_index, NULL);
+    if (k >= 0 && origin_check_index(i->index, i->n_index, r.source, r.manifest, NULL) < 0)
+        free(TAKE_PTR(i->index));
+    memcpy(i->index_digest, r.source, sizeof(i->index_digest));
+    return k == -ENOMEM ? no_memory(e) : 0;
+}
+
 static int load_image(struct save *s, const char *text, struct saved_image *i, struct error *e) {
     const struct store *store = &s->worker->store;
 
@@ -200,6 +219,8 @@ static int load_image(struct save *s, const char *text, struct saved_image *i, s
         r = blob_read(store, i->manifest_digest, OCI_MANIFEST_MAX, &i->manifest, &i->n_manifest, e);
     if (r >= 0)
         r = blob_read(store, i->image.manifest.config.digest, OCI_CONFIG_MAX, &i->config, &i->n_config, e);
+    if (r >= 0)
+        r = load_index(s, i, e);
     /* Who names an image by its ID wants it without a name. */
     if (r >= 0 && startswith(digest_hex(i->image.manifest.config.digest), text))
         free(TAKE_PTR(i->name));
@@ -214,18 +235,28 @@ static void blob_name(char ret[static DIGEST_TEXT + 16], const char *digest) {
     (void)snprintf(ret, DIGEST_TEXT + 16, "blobs/sha256/%s", digest_hex(digest));
 }
 
+static int write_document(struct save *s, const char *digest, const char *text, size_t n, struct error *e) {
+    char name[DIGEST_TEXT + 16];
+
+    blob_name(name, digest);
+    return write_text(s, name, text, n, e);
+}
+
 static int write_oci_image(struct save *s, struct saved_image *i, struct error *e) {
     char name[DIGEST_TEXT + 16];
-    int r = keeps_manifest(&i->image) ? 0 : make_manifest(s, i, e);
+    int r = 0;
 
-    if (r >= 0) {
-        blob_name(name, i->image.manifest.config.digest);
-        r = write_text(s, name, i->config, i->n_config, e);
+    if (!keeps_manifest(&i->image)) {
+        r = write_document(s, i->manifest_digest, i->manifest, i->n_manifest, e);
+        if (r >= 0)
+            r = make_manifest(s, i, e);
     }
-    if (r >= 0) {
-        blob_name(name, i->manifest_digest);
-        r = write_text(s, name, i->manifest, i->n_manifest, e);
-    }
+    if (r >= 0)
+        r = write_document(s, i->image.manifest.config.digest, i->config, i->n_config, e);
+    if (r >= 0)
+        r = write_document(s, i->manifest_digest, i->manifest, i->n_manifest, e);
+    if (r >= 0 && i->index)
+        r = write_document(s, i->index_digest, i->index, i->n_index, e);
     for (size_t k = 0; k < i->image.manifest.n_layers && r >= 0; k++) {
         blob_name(name, i->image.config.diff_ids[k]);
         r = write_layer(s, name, i->image.config.diff_ids[k], e);
@@ -235,10 +266,14 @@ static int write_oci_image(struct save *s, struct saved_image *i, struct error *
 
 static json_t *index_entry(const struct saved_image *i) {
     json_t *entry = descriptor(OCI_MEDIA_MANIFEST, i->manifest_digest, i->n_manifest);
+    bool other = !streq(i->manifest_digest, i->image.manifest_digest);
+    json_t *annotations = json_pack("{s:s*, s:s*, s:s*, s:s*}", OCI_ANNOTATION_REF_NAME, i->name,
+        OCI_ANNOTATION_IMAGE_NAME, i->name, ORIGIN_MANIFEST, other ? i->image.manifest_digest : NULL,
+        ORIGIN_INDEX, i->index ? i->index_digest : NULL);
 
-    if (entry && i->name)
-        (void)json_object_set_new(entry, "annotations",
-            json_pack("{s:s, s:s}", OCI_ANNOTATION_REF_NAME, i->name, OCI_ANNOTATION_IMAGE_NAME, i->name));
+    if (entry && json_object_size(annotations) > 0)
+        (void)json_object_set(entry, "annotations", annotations);
+    json_decref(annotations);
     return entry;
 }
 

@@ -82,9 +82,10 @@ struct worker {
     int *inputs; /* opened by prepare, closed by worker_main() */
     size_t n_inputs;
     void *data; /* what prepare has made for run */
-    /* Of an import: only images that may be stored under one of these names, and how many there were; NULL =
-     * all. */
+    /* Of an import: only images that may be stored under one of these names, or have this digest, and how many
+     * there were; NULL = all. */
     char *const *wanted;
+    const char *wanted_digest;
     unsigned found;
 };
 
