@@ -10,15 +10,11 @@
 
 #define MANAGER_TIMEOUT (5 * USEC_PER_SEC)
 
-/* What a container or an .image unit names. */
 static int add_images(const struct unit *u, char ***l) {
-    const char *named[] = {
-        u->container ? u->container->image : NULL,
-        u->image ? u->image->image : NULL,
-        u->image ? u->image->image_tag : NULL,
-    };
+    const char *named[UNIT_IMAGES];
     int r = 0;
 
+    unit_images(u, named);
     for (size_t i = 0; i < ARRAY_SIZE(named) && r >= 0; i++)
         if (named[i])
             r = image_worker_option(l, "keep", named[i]);

@@ -10,45 +10,33 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "manager/image_worker.h"
-#include "manager/load.h"
 #include "manager/spec_internal.h"
-#include "unit/load.h"
+#include "unit/dirs.h"
 
-static int add(char ***argv, const char *name, const char *value) {
-    return value ? strv_consume(argv, strf("--%s=%s", name, value)) : 0;
+static int add(char ***argv, const char *option, const char *value) {
+    return strv_consume(argv, strf("--%s=%s", option, value));
 }
 
-static int add_unit(char ***argv, const char *name, const struct unit *config) {
-    int r = add(argv, "unit", name);
+static int add_unit(char ***argv, const struct managed_unit *u) {
+    const char *images[UNIT_IMAGES] = {};
+    int r = add(argv, "unit", u->name);
 
-    if (r >= 0 && config && config->container)
-        r = add(argv, "keep", config->container->image);
-    if (r >= 0 && config && config->image)
-        r = add(argv, "keep", config->image->image);
-    if (r >= 0 && config && config->image)
-        r = add(argv, "keep", config->image->image_tag);
+    if (u->config)
+        unit_images(u->config, images);
+    for (size_t i = 0; i < UNIT_IMAGES && r >= 0; i++)
+        if (images[i])
+            r = add(argv, "keep", images[i]);
     return r;
 }
 
 /* No unit is made of a template before somebody starts an instance, which may be after the image has gone. */
 static int add_templates(struct manager *m, char ***argv) {
-    _cleanup_strv_free_ char **files = NULL;
-    struct loader l;
-    int r = loader_init(&l, m);
+    int r = 0;
 
-    if (r >= 0)
-        r = unit_list_files(&l.env, &files, NULL);
-    STRV_FOREACH (name, r >= 0 ? files : NULL) {
-        _cleanup_(unit_freep) struct unit *config = NULL;
-
-        if (!name_is_template(*name))
-            continue;
-        (void)unit_load_from(&l.env, &l.dirs, *name, &config, NULL);
-        r = add_unit(argv, *name, config);
-        if (r < 0)
-            break;
-    }
-    loader_done(&l);
+    STRV_FOREACH (name, m->templates)
+        r = r < 0 ? r : add(argv, "unit", *name);
+    STRV_FOREACH (image, m->template_images)
+        r = r < 0 ? r : add(argv, "keep", *image);
     return r;
 }
 
@@ -60,7 +48,7 @@ static int make_arguments(struct manager *m, char ***ret) {
     if (r >= 0)
         r = strv_append(&argv, "--automatic=yes");
     HASHMAP_FOREACH (u, m->units)
-        r = r < 0 ? r : add_unit(&argv, u->name, u->config);
+        r = r < 0 ? r : add_unit(&argv, u);
     if (r >= 0)
         r = add_templates(m, &argv);
     if (r >= 0)

@@ -308,6 +308,35 @@ static int load_names(struct loader *l, char **names, struct hashmap *seen) {
     return 0;
 }
 
+/* gc has to know of them although they are no units, and must not read files when it begins. */
+static int note_templates(struct loader *l) {
+    _cleanup_strv_free_ char **files = NULL, **names = NULL, **images = NULL;
+    struct manager *m = l->manager;
+    int r = unit_list_files(&l->env, &files, NULL);
+
+    STRV_FOREACH (name, files) {
+        _cleanup_(unit_freep) struct unit *config = NULL;
+        const char *named[UNIT_IMAGES];
+
+        if (r < 0 || !name_is_template(*name))
+            continue;
+        r = strv_append(&names, *name);
+        if (r < 0 || unit_load_from(&l->env, &l->dirs, *name, &config, NULL) < 0)
+            continue; /* one that does not load keeps what its instances have used */
+        unit_images(config, named);
+        for (size_t i = 0; i < UNIT_IMAGES && r >= 0; i++)
+            if (named[i])
+                r = strv_append(&images, named[i]);
+    }
+    if (r < 0)
+        return r;
+    strv_free(m->templates);
+    strv_free(m->template_images);
+    m->templates = TAKE_PTR(names);
+    m->template_images = TAKE_PTR(images);
+    return 0;
+}
+
 int manager_load_units(struct manager *m, unsigned *ret_problems, struct error *e) {
     _cleanup_(loader_done) struct loader l = {};
     _cleanup_(hashmap_freep) struct hashmap *seen = hashmap_new(), *tried = hashmap_new();
@@ -324,6 +353,8 @@ int manager_load_units(struct manager *m, unsigned *ret_problems, struct error *
     if (r < 0)
         return r;
     r = load_names(&l, names, seen);
+    if (r >= 0)
+        r = note_templates(&l);
     if (r >= 0)
         r = add_builtin_targets(m);
     if (r >= 0)

@@ -67,7 +67,8 @@ struct manager {
     struct list pulls;              /* images that are being fetched; pull.c */
     struct image_worker *collector; /* gc of the image store; images_gc.c */
     bool collect_again;
-    struct list event_queue; /* units with events that wait for their turn; unit_table.c */
+    char **templates, **template_images; /* their names, and what they name: gc leaves it; load.c */
+    struct list event_queue;             /* units with events that wait for their turn; unit_table.c */
     bool handling_events;
     int runtime_fd, state_fd; /* directories */
     int exit_status;

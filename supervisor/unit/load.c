@@ -37,6 +37,12 @@ char **unit_files(const struct unit *u) {
     return TAKE_PTR(files);
 }
 
+void unit_images(const struct unit *u, const char *ret[static UNIT_IMAGES]) {
+    ret[0] = u->container ? u->container->image : NULL;
+    ret[1] = u->image ? u->image->image : NULL;
+    ret[2] = u->image ? u->image->image_tag : NULL;
+}
+
 const char *dependency_name(enum dependency_kind k) {
     static const char *const names[_DEP_COUNT] = {"After", "Before", "Requires", "Wants", "BindsTo", "PartOf",
         "Requisite", "Conflicts", "OnFailure", "OnSuccess", "WantedBy", "RequiredBy"};

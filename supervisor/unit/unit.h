@@ -354,6 +354,9 @@ int unit_list_names(const struct unit_environment *env, char ***ret, struct erro
 int unit_list_files(const struct unit_environment *env, char ***ret, struct error *e);
 /* Every file that makes up the unit, fragment first. */
 char **unit_files(const struct unit *u);
+/* Images that a container or an .image unit names, NULL where there is none. */
+#define UNIT_IMAGES 3
+void unit_images(const struct unit *u, const char *ret[static UNIT_IMAGES]);
 /* NAME as a person writes it ("web", "web.service" for a web.container, a path) to candidates in order of
  * preference: exact, .container, .service, ...; the first for which exists(name, data) is true is returned.
  * -ENOENT. */

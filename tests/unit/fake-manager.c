@@ -652,6 +652,8 @@ static void manager_close(void) {
     }
     jobs_free(&fake.m);
     hashmap_free(fake.m.units);
+    strv_free(TAKE_PTR(fake.m.templates));
+    strv_free(TAKE_PTR(fake.m.template_images));
     settings_done(&fake.m.settings);
     (void)close(fake.m.runtime_fd);
     strv_free(fake.m.paths.unit_path);

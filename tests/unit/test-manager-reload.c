@@ -141,6 +141,20 @@ static void test_template_instance_on_demand(void **state _unused_) {
     assert_non_null(strstr(e.text, "nowhere"));
 }
 
+/* gc of images begins at any moment, in the loop, and must not read files for what they name. */
+static void test_images_of_templates_are_known_before_gc(void **state _unused_) {
+    fake_write("t@.container", "[Container]\nImage=one\n");
+    fake_write("broken@.container", "[Container\n");
+    fake_load();
+    assert_true(strv_contains(fake.m.templates, "t@.container"));
+    assert_true(strv_contains(fake.m.templates, "broken@.container"));
+    assert_true(strv_contains(fake.m.template_images, "one"));
+    fake_write("t@.container", "[Container]\nImage=two\n");
+    reload();
+    assert_true(strv_contains(fake.m.template_images, "two"));
+    assert_false(strv_contains(fake.m.template_images, "one"));
+}
+
 static void test_instances_that_are_referred_to(void **state _unused_) {
     service("worker@.service", "");
     fake_write("app.target", "[Unit]\nWants=worker@1.service worker@2.service\n");
@@ -616,6 +630,7 @@ int main(void) {
         TEST(test_removed_file),
         TEST(test_new_file_and_new_order),
         TEST(test_template_instance_on_demand),
+        TEST(test_images_of_templates_are_known_before_gc),
         TEST(test_instances_that_are_referred_to),
         TEST(test_default_target_is_built_in),
         TEST(test_too_many_units),
