@@ -38,7 +38,7 @@ struct cli_options {
     const char *user, *workdir, *name, *hostname, *memory, *memory_swap, *cpus, *pids_limit, *userns,
         *entrypoint, *network;
     const char *stop_signal, *stop_timeout, *shm_size, *tz;
-    bool repair, quick, dry_run;           /* image */
+    bool repair, quick, dry_run, no_trunc; /* image */
     const char *from, *limit, *unused_for; /* image */
     char **config, **copy;                 /* image */
     bool all_tags, password_stdin;

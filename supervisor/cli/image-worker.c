@@ -106,9 +106,9 @@ static void take_line(struct reports *p, const char *line) {
         return;
     if (p->on_event)
         p->on_event(p->userdata, event);
-    if (p->cli->options.json && !streq(json_text(event, "event"), "error"))
+    if (p->cli->options.json)
         (void)printf("%s\n", line);
-    else
+    if (!p->cli->options.json || streq(json_text(event, "event"), "error"))
         show_event(p, event);
     json_decref(event);
 }

@@ -59,25 +59,34 @@ static char *nearest_name(const struct images *i, const char *text) {
     return TAKE_PTR(nearest);
 }
 
-int images_load(
-    const struct images *i, const char *text, struct store_image *ret, const struct store **ret_store) {
-    struct error e = {};
-    int r = error_set(&e, ENOENT, "there is no image \"%s\": the image store is empty", text);
+int images_look_up(const struct images *i, const char *text, struct store_image *ret,
+    const struct store **ret_store, struct error *e) {
+    int r = error_set(e, ENOENT, "there is no image \"%s\": the image store is empty", text);
 
     for (size_t k = 0; k < i->n && r == -ENOENT; k++) {
         _cleanup_free_ char *name = NULL;
         char manifest[DIGEST_TEXT];
 
-        r = store_image_find(&i->stores[k], text, manifest, &name, &e);
+        r = store_image_find(&i->stores[k], text, manifest, &name, e);
         if (r < 0)
             continue;
-        r = store_image_load(&i->stores[k], manifest, ret, &e);
+        r = store_image_load(&i->stores[k], manifest, ret, e);
         if (r < 0)
             break;
         ret->name = TAKE_PTR(name);
         *ret_store = &i->stores[k];
         return 0;
     }
+    return r;
+}
+
+int images_load(
+    const struct images *i, const char *text, struct store_image *ret, const struct store **ret_store) {
+    struct error e = {};
+
+    int r = images_look_up(i, text, ret, ret_store, &e);
+    if (r >= 0)
+        return r;
     _cleanup_free_ char *nearest = r == -ENOENT ? nearest_name(i, text) : NULL;
     if (nearest)
         cli_error("%s (did you mean %s?)", e.text, nearest);
@@ -86,14 +95,17 @@ int images_load(
     return r;
 }
 
+uint64_t layer_size(const struct store *s, const char *diff_id) {
+    struct layer_info info;
+
+    return diff_id && layer_find(s, diff_id, &info, NULL) >= 0 ? info.size : 0;
+}
+
 uint64_t image_size(const struct store *s, const struct store_image *i) {
     uint64_t size = 0;
 
-    STRV_FOREACH (id, i->config.diff_ids) {
-        struct layer_info layer;
-        if (layer_find(s, *id, &layer, NULL) >= 0)
-            size += layer.size;
-    }
+    STRV_FOREACH (id, i->config.diff_ids)
+        size += layer_size(s, *id);
     return size;
 }
 

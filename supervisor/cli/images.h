@@ -29,7 +29,12 @@ void images_done(struct images *i);
  * like have been explained. */
 int images_load(
     const struct images *i, const char *text, struct store_image *ret, const struct store **ret_store);
-/* Bytes of all its layers, unpacked. */
+/* The same without a word: *e says what is wrong. */
+int images_look_up(const struct images *i, const char *text, struct store_image *ret,
+    const struct store **ret_store, struct error *e);
+/* Bytes of a layer, unpacked; 0 of one that is not there, or NULL. */
+uint64_t layer_size(const struct store *s, const char *diff_id);
+/* Bytes of all its layers. */
 uint64_t image_size(const struct store *s, const struct store_image *i);
 /* All names of a manifest, as they are stored. -errno (explained) */
 int image_names(const struct store *s, const char *manifest, char ***ret);

@@ -131,17 +131,33 @@ static const char *nearest_verb(const char *written) {
 
 /* ---- one command line ---- */
 
-/* `-o json`, as other tools have it, is --json. Of logs it is a mode among others, of save and export a file. */
-static bool output_settle(struct cli *c) {
-    const char *output = c->options.output;
+/* Verbs for which -o or --format is something else: a mode of logs, a file, the form of an archive. */
+static bool means_json(const struct verb *v, bool format) {
+    return v->function != verb_image_save &&
+           (format || (v->function != verb_logs && v->function != verb_export));
+}
 
-    if (!output || c->verb->function == verb_logs || c->verb->function == verb_image_save ||
-        c->verb->function == verb_export)
+/* `-o json` (kubectl, systemctl) and `--format json` (podman) are --json. */
+static bool take_json_word(struct cli *c, const char *option, const char *word) {
+    static const char *const people[] = {"short", "text", "table"};
+
+    if (startswith(word, "json")) {
+        c->options.json = true;
         return true;
-    c->options.json = startswith(output, "json") != NULL;
-    if (!c->options.json && !streq(output, "short") && !streq(output, "text"))
-        cli_error("-o of %s is text or json, not \"%s\"", c->verb->name, output);
-    return c->options.json || streq(output, "short") || streq(output, "text");
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(people); i++)
+        if (streq(word, people[i]))
+            return true;
+    cli_error("%s of %s is text or json, not \"%s\"%s", option, c->verb->name, word,
+        strstr(word, "{{") ? ": there are no templates, but jq(1) takes what --json prints" : "");
+    return false;
+}
+
+static bool output_settle(struct cli *c) {
+    const struct cli_options *o = &c->options;
+
+    return (!o->output || !means_json(c->verb, false) || take_json_word(c, "-o", o->output)) &&
+           (!o->format || !means_json(c->verb, true) || take_json_word(c, "--format", o->format));
 }
 
 static int verb_dispatch(struct cli *c, int argc, char **argv) {

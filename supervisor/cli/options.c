@@ -15,6 +15,8 @@ const struct option_info option_table[] = {
     {"help", "h", NULL, "Show this help", FLAG(help), true},
     {"version", NULL, NULL, "Show the version of davit", FLAG(version), true},
     {"json", NULL, NULL, "Print JSON", FLAG(json), true},
+    {"output", "o", "MODE", "json is as --json; of logs: short, cat (the text alone) or json; of save and export: the file to write", STRING(output), true},
+    {"format", NULL, "FORMAT", "json is as --json; of save: oci-archive (default), oci-dir or docker-archive", STRING(format), true},
     {"quiet", "q", NULL, "Say less", FLAG(quiet), true},
     {"no-pager", NULL, NULL, "Accepted; there is never a pager", FLAG(no_pager), true},
     {"runtime-dir", NULL, "DIR", "Where davitd listens (default $DAVIT_RUNTIME_DIR or /run/davit)", STRING(runtime_dir), true},
@@ -50,7 +52,6 @@ const struct option_info option_table[] = {
 
     /* image */
     {"archive", "a", NULL, "Keep owners", FLAG(archive), false},
-    {"format", NULL, "FORMAT", "Form of the archive: oci-archive (default), docker-archive", STRING(format), false},
     {"config", NULL, "KEY=VALUE", "Change the image's configuration: Cmd, Entrypoint, Env, Label, User, ...", STRINGS(config), false},
     {"from", NULL, "DIR|IMAGE", "What the new image is made from (default: nothing)", STRING(from), false},
     {"copy", NULL, "SOURCE:TARGET", "Copy a file or a directory of the host into the image", STRINGS(copy), false},
@@ -58,6 +59,7 @@ const struct option_info option_table[] = {
     {"limit", NULL, "SIZE|PERCENT", "Remove unused images, oldest first, until the store is this small", STRING(limit), false},
     {"unused-for", NULL, "TIME", "What has not been used for this long counts as unused (default 1day)", STRING(unused_for), false},
     {"repair", NULL, NULL, "Remove what is damaged, and fetch it again", FLAG(repair), false},
+    {"no-trunc", NULL, NULL, "Whole IDs, not their first 12 digits", FLAG(no_trunc), false},
     {"quick", NULL, NULL, "Do not read the contents of files", FLAG(quick), false},
 
     /* launch */
@@ -71,7 +73,6 @@ const struct option_info option_table[] = {
     {"unit", "u", "UNIT", "This unit's, as journalctl has it (may be repeated)", STRINGS(units), false},
     {"since", "S", "TIME", "From this time on: 2026-11-21 05:46, today, -5min, ...", STRING(since), false},
     {"until", "U", "TIME", "Up to this time", STRING(until), false},
-    {"output", "o", "MODE", "json is as --json; of logs: short, cat (the text alone) or json; of save and export: the file to write", STRING(output), false},
 
     /* exec and run */
     {"interactive", "i", NULL, "Pass standard input on", FLAG(interactive), false},

@@ -75,12 +75,32 @@ void diff_add(json_t *changes, const char *kind, const char *path) {
     (void)json_array_append_new(changes, json_pack("{ss ss}", "kind", kind, "path", absolute ?: "/"));
 }
 
+/* As `podman diff --format json` sorts them; a kind of which there is nothing is an empty list. */
+static json_t *by_kind(json_t *changes) {
+    static const struct {
+        const char *kind, *name;
+    } kinds[] = {{"C", "changed"}, {"A", "added"}, {"D", "deleted"}};
+    json_t *all = json_object(), *change;
+    size_t i;
+
+    for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
+        json_t *paths = json_array();
+        JSON_ARRAY_FOREACH (i, change, changes)
+            if (streq(json_text(change, "kind"), kinds[k].kind))
+                (void)json_array_append(paths, json_object_get(change, "path"));
+        (void)json_object_set_new(all, kinds[k].name, paths);
+    }
+    return all;
+}
+
 void diff_print(struct cli *c, json_t *changes) {
     json_t *change;
     size_t i;
 
     if (c->options.json) {
-        json_print(changes);
+        json_t *sorted = by_kind(changes);
+        json_print(sorted);
+        json_decref(sorted);
         return;
     }
     JSON_ARRAY_FOREACH (i, change, changes)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* image inspect, history, tree, du: what is in the store. */
+/* image inspect, history, tree: what is in the store. */
 #include "base/parse.h"
 #include "cli/images.h"
 #include "cli/output.h"
@@ -108,23 +108,21 @@ static const char *step_layer(const struct oci_config *config, const struct oci_
     return config->diff_ids[(*layer)++];
 }
 
-static uint64_t layer_size(const struct store *s, const char *diff_id) {
-    struct layer_info info;
-
-    return diff_id && layer_find(s, diff_id, &info, NULL) >= 0 ? info.size : 0;
-}
-
-static json_t *history_json(const struct store *s, const struct store_image *i) {
+/* The members of `podman history --format json`, which has small and large letters. Layers have no IDs of their
+ * own any more: only the last step has the image's. What each step made is our own member. */
+static json_t *history_json(const struct store *s, const struct store_image *i, char *const *names) {
     json_t *all = json_array();
     size_t layer = 0;
 
     for (size_t k = 0; k < i->config.n_history; k++) {
         const struct oci_history *h = &i->config.history[k];
+        bool last = k == i->config.n_history - 1;
         const char *id = step_layer(&i->config, h, &layer);
         (void)json_array_insert_new(all, 0,
-            json_pack("{ss* ss* ss* ss* sI sb}", "created", h->created, "created_by", h->created_by,
-                "comment", h->comment, "layer", id, "size", (json_int_t)layer_size(s, id), "empty_layer",
-                (int)h->empty_layer));
+            json_pack("{ss ss* ss* ss* sI ss* sb so*}", "id",
+                last ? digest_hex(i->manifest.config.digest) : "<missing>", "created", h->created,
+                "CreatedBy", h->created_by, "comment", h->comment, "size", (json_int_t)layer_size(s, id),
+                "Layer", id, "EmptyLayer", (int)h->empty_layer, "tags", last ? json_texts(names) : NULL));
     }
     return all;
 }
@@ -143,13 +141,13 @@ static void print_history(json_t *all) {
     size_t i;
 
     JSON_ARRAY_FOREACH (i, step, all) {
-        const char *layer = json_text(step, "layer");
+        const char *layer = json_text(step, "Layer");
         usec_t created;
         bool known = timestamp_parse(json_text(step, "created"), 0, &created) >= 0;
 
         table_add(&t, COLOR_NONE, *layer ? digest_short(layer, id) : NULL);
         table_add(&t, COLOR_NONE, known ? time_ago(created, now_realtime(), ago) : NULL);
-        table_add(&t, COLOR_NONE, json_text(step, "created_by"));
+        table_add(&t, COLOR_NONE, json_text(step, "CreatedBy"));
         table_add(&t, COLOR_NONE, size_format((uint64_t)json_number(step, "size", 0), size));
         table_add(&t, COLOR_NONE, json_text(step, "comment"));
     }
@@ -159,11 +157,13 @@ static void print_history(json_t *all) {
 int verb_image_history(struct cli *c, char **arguments, size_t n _unused_) {
     _cleanup_(store_image_done) struct store_image image = {};
     _cleanup_(images_done) struct images images = {};
+    _cleanup_strv_free_ char **names = NULL;
     const struct store *s;
 
-    if (images_open(c, false, &images) < 0 || images_load(&images, arguments[0], &image, &s) < 0)
+    if (images_open(c, false, &images) < 0 || images_load(&images, arguments[0], &image, &s) < 0 ||
+        image_names(s, image.manifest_digest, &names) < 0)
         return EXIT_FAILURE;
-    json_t *all = history_json(s, &image);
+    json_t *all = history_json(s, &image, names);
     if (c->options.json)
         json_print(all);
     else
@@ -172,12 +172,28 @@ int verb_image_history(struct cli *c, char **arguments, size_t n _unused_) {
     return EXIT_SUCCESS;
 }
 
+static void print_tree(json_t *image) {
+    json_t *layers = json_object_get(image, "Layers"), *name;
+    size_t i;
+    char size[16];
+
+    (void)printf("Image ID: %.12s\nNames:   ", json_text(image, "Id"));
+    JSON_ARRAY_FOREACH (i, name, json_object_get(image, "Names"))
+        (void)printf("%s %s", i > 0 ? "," : "", json_string_value(name));
+    (void)printf("%s\nSize:     %s\nLayers, topmost first\n", i == 0 ? " -" : "",
+        size_format((uint64_t)json_number(image, "Size", 0), size));
+    for (i = json_array_size(layers); i-- > 0;) {
+        json_t *layer = json_array_get(layers, i);
+        (void)printf("%s %.12s %s\n", i == 0 ? "└─" : "├─", digest_hex(json_text(layer, "Layer")),
+            size_format((uint64_t)json_number(layer, "Size", 0), size));
+    }
+}
+
 int verb_image_tree(struct cli *c, char **arguments, size_t n _unused_) {
     _cleanup_(store_image_done) struct store_image image = {};
     _cleanup_(images_done) struct images images = {};
     _cleanup_strv_free_ char **names = NULL;
     const struct store *s;
-    char size[16];
 
     if (images_open(c, false, &images) < 0 || images_load(&images, arguments[0], &image, &s) < 0 ||
         image_names(s, image.manifest_digest, &names) < 0)
@@ -185,135 +201,14 @@ int verb_image_tree(struct cli *c, char **arguments, size_t n _unused_) {
     json_t *layers = json_array();
     STRV_FOREACH (id, image.config.diff_ids)
         (void)json_array_append_new(
-            layers, json_pack("{ss sI}", "layer", *id, "size", (json_int_t)layer_size(s, *id)));
-    if (c->options.json) {
-        json_t *o = json_pack("{ss ss so sO}", "id", digest_hex(image.manifest.config.digest), "digest",
-            image.manifest_digest, "names", json_texts(names), "layers", layers);
+            layers, json_pack("{ss sI}", "Layer", *id, "Size", (json_int_t)layer_size(s, *id)));
+    json_t *o = json_pack("{ss ss so sI so}", "Id", digest_hex(image.manifest.config.digest), "Digest",
+        image.manifest_digest, "Names", json_texts(names), "Size", (json_int_t)image_size(s, &image),
+        "Layers", layers);
+    if (c->options.json)
         json_print(o);
-        json_decref(o);
-    } else {
-        char id[13];
-        _cleanup_free_ char *all = strv_join(names, ", ");
-        (void)printf("Image ID: %s\nNames:    %s\nSize:     %s\nLayers, topmost first\n",
-            digest_short(image.manifest.config.digest, id), isempty(all) ? "-" : all,
-            size_format(image_size(s, &image), size));
-        for (size_t i = json_array_size(layers); i-- > 0;) {
-            json_t *layer = json_array_get(layers, i);
-            (void)printf("%s %s %s\n", i == 0 ? "└─" : "├─", digest_short(json_text(layer, "layer"), id),
-                size_format((uint64_t)json_number(layer, "size", 0), size));
-        }
-    }
-    json_decref(layers);
+    else
+        print_tree(o);
+    json_decref(o);
     return EXIT_SUCCESS;
-}
-
-/* ---- du ---- */
-
-struct usage {
-    uint64_t total;        /* every layer that some image has, once */
-    json_t *images;        /* {name, size, shared, unique} */
-    json_t *users, *sizes; /* diffID to number of images, and to bytes */
-};
-
-/* Manifests that several names lead to count once. */
-static bool seen_before(const struct store_reference *l, size_t i) {
-    for (size_t k = 0; k < i; k++)
-        if (streq(l[k].manifest, l[i].manifest))
-            return true;
-    return false;
-}
-
-static void count_layers(const struct store *s, const struct store_image *i, struct usage *u) {
-    STRV_FOREACH (id, i->config.diff_ids) {
-        json_int_t users = json_integer_value(json_object_get(u->users, *id));
-        if (users == 0) {
-            uint64_t size = layer_size(s, *id);
-            u->total += size;
-            (void)json_object_set_new(u->sizes, *id, json_integer((json_int_t)size));
-        }
-        (void)json_object_set_new(u->users, *id, json_integer(users + 1));
-    }
-}
-
-static void add_usage(const char *name, const struct store_image *i, struct usage *u) {
-    json_int_t size = 0, shared = 0;
-
-    STRV_FOREACH (id, i->config.diff_ids) {
-        json_int_t n = json_integer_value(json_object_get(u->sizes, *id));
-        size += n;
-        shared += json_integer_value(json_object_get(u->users, *id)) > 1 ? n : 0;
-    }
-    (void)json_array_append_new(
-        u->images, json_pack("{ss ss sI sI sI}", "name", name, "id", digest_hex(i->manifest.config.digest),
-                       "size", size, "shared", shared, "unique", size - shared));
-}
-
-static int measure(const struct store *s, struct usage *u) {
-    struct store_reference *references;
-    struct error e = {};
-    size_t n;
-
-    if (store_reference_list(s, &references, &n, &e) < 0) {
-        cli_error("%s", e.text);
-        return -EIO;
-    }
-    /* Twice: what is shared is known when all have been counted. */
-    for (int pass = 0; pass < 2; pass++)
-        for (size_t i = 0; i < n; i++) {
-            _cleanup_(store_image_done) struct store_image image = {};
-            if (seen_before(references, i) || store_image_load(s, references[i].manifest, &image, NULL) < 0)
-                continue;
-            if (pass == 0)
-                count_layers(s, &image, u);
-            else
-                add_usage(references[i].name, &image, u);
-        }
-    store_references_free(references, n);
-    return 0;
-}
-
-static void print_usage(const struct usage *u) {
-    static const struct table_column usage_columns[] = {
-        {"IMAGE", false, true},
-        {"ID", false, false},
-        {"SIZE", true, false},
-        {"SHARED", true, false},
-        {"UNIQUE", true, false},
-    };
-    struct table t = {.columns = usage_columns, .n_columns = ARRAY_SIZE(usage_columns)};
-    char text[16];
-    json_t *image;
-    size_t i;
-
-    JSON_ARRAY_FOREACH (i, image, u->images) {
-        table_add(&t, COLOR_NONE, json_text(image, "name"));
-        (void)snprintf(text, sizeof(text), "%.12s", json_text(image, "id"));
-        table_add(&t, COLOR_NONE, text);
-        table_add(&t, COLOR_NONE, size_format((uint64_t)json_number(image, "size", 0), text));
-        table_add(&t, COLOR_NONE, size_format((uint64_t)json_number(image, "shared", 0), text));
-        table_add(&t, COLOR_NONE, size_format((uint64_t)json_number(image, "unique", 0), text));
-    }
-    (void)table_print(&t, stdout, output_width(), true);
-    (void)printf("\n%s in all layers.\n", size_format(u->total, text));
-}
-
-int verb_image_du(struct cli *c, char **arguments _unused_, size_t n _unused_) {
-    struct usage u = {.images = json_array(), .users = json_object(), .sizes = json_object()};
-    _cleanup_(images_done) struct images images = {};
-    int status = EXIT_SUCCESS;
-
-    if (images_open(c, false, &images) < 0)
-        status = EXIT_FAILURE;
-    for (size_t i = 0; i < images.n && status == EXIT_SUCCESS; i++)
-        status = measure(&images.stores[i], &u) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
-    if (status == EXIT_SUCCESS && c->options.json) {
-        json_t *o = json_pack("{sI sO}", "total", (json_int_t)u.total, "images", u.images);
-        json_print(o);
-        json_decref(o);
-    } else if (status == EXIT_SUCCESS)
-        print_usage(&u);
-    json_decref(u.images);
-    json_decref(u.users);
-    json_decref(u.sizes);
-    return status;
 }

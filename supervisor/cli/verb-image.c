@@ -46,8 +46,8 @@ static json_t *image_json(
         "Labels", json_pairs(i->config.labels), "ReadOnly", (int)streq(s->path, IMAGES_PRELOADED));
 }
 
-static void add_row(
-    struct table *t, const struct store *s, const struct store_reference *r, const struct store_image *i) {
+static void add_row(struct cli *c, struct table *t, const struct store *s, const struct store_reference *r,
+    const struct store_image *i) {
     _cleanup_free_ char *repository = strdup(r->name);
     usec_t created = image_created(&i->config);
     char id[13], ago[TIMESPAN_MAX + 8], size[16];
@@ -63,13 +63,27 @@ static void add_row(
         *digest = '\0';
     table_add(t, COLOR_NONE, repository);
     table_add(t, COLOR_NONE, tag ?: "<none>");
-    table_add(t, COLOR_NONE, digest_short(i->manifest.config.digest, id));
+    table_add(t, COLOR_NONE,
+        c->options.no_trunc ? i->manifest.config.digest : digest_short(i->manifest.config.digest, id));
     table_add(t, COLOR_NONE, created ? time_ago(created, now_realtime(), ago) : NULL);
     table_add(t, COLOR_NONE, size_format(image_size(s, i), size));
 }
 
-static int list_store(
-    struct cli *c, const struct store *s, char **patterns, size_t n, struct table *t, json_t *all) {
+struct listing {
+    struct table table;
+    json_t *all;  /* --json */
+    char **shown; /* --quiet: IDs, as `podman images -q` shows them: an image with several names once */
+};
+
+static void add_id(struct cli *c, struct listing *l, const char *digest) {
+    char id[13];
+    const char *text = c->options.no_trunc ? digest : digest_short(digest, id);
+
+    if (!strv_contains(l->shown, text) && strv_append(&l->shown, text) >= 0)
+        (void)puts(text);
+}
+
+static int list_store(struct cli *c, const struct store *s, char **patterns, size_t n, struct listing *l) {
     struct store_reference *references;
     int status = EXIT_SUCCESS;
     struct error e = {};
@@ -89,32 +103,32 @@ static int list_store(
             cli_error("%s: %s", references[i].name, e.text);
             status = EXIT_FAILURE;
         } else if (c->options.json)
-            (void)json_array_append_new(all, image_json(s, &references[i], &image));
+            (void)json_array_append_new(l->all, image_json(s, &references[i], &image));
         else if (c->options.quiet)
-            (void)puts(digest_hex(image.manifest.config.digest));
+            add_id(c, l, image.manifest.config.digest);
         else
-            add_row(t, s, &references[i], &image);
+            add_row(c, &l->table, s, &references[i], &image);
     }
     store_references_free(references, n_references);
     return status;
 }
 
 int verb_image_list(struct cli *c, char **arguments, size_t n) {
-    struct table t = {.columns = columns, .n_columns = ARRAY_SIZE(columns)};
+    struct listing l = {.table = {.columns = columns, .n_columns = ARRAY_SIZE(columns)}, .all = json_array()};
     _cleanup_(images_done) struct images images = {};
-    json_t *all = json_array();
     int status = EXIT_SUCCESS;
 
     if (images_open(c, false, &images) < 0)
         status = EXIT_FAILURE;
     for (size_t i = 0; i < images.n; i++)
-        if (list_store(c, &images.stores[i], arguments, n, &t, all) != EXIT_SUCCESS)
+        if (list_store(c, &images.stores[i], arguments, n, &l) != EXIT_SUCCESS)
             status = EXIT_FAILURE;
     if (c->options.json)
-        json_print(all);
+        json_print(l.all);
     else if (!c->options.quiet)
-        (void)table_print(&t, stdout, c->options.plain ? SIZE_MAX : output_width(), !c->options.plain);
-    json_decref(all);
+        (void)table_print(&l.table, stdout, c->options.plain ? SIZE_MAX : output_width(), !c->options.plain);
+    strv_free(l.shown);
+    json_decref(l.all);
     return status;
 }
 
@@ -247,7 +261,9 @@ static bool is_id(const char *text) {
     return startswith(text, DIGEST_PREFIX) || text[strspn(text, "0123456789abcdef")] == '\0';
 }
 
-static int remove_one(struct cli *c, const struct images *images, const char *text, struct error *e) {
+/* untagged: the names that were taken away are added to it. */
+static int remove_one(
+    struct cli *c, const struct images *images, const char *text, json_t *untagged, struct error *e) {
     _cleanup_free_ char *name = NULL, *unit = NULL;
     _cleanup_strv_free_ char **names = NULL;
     char manifest[DIGEST_TEXT];
@@ -274,7 +290,8 @@ static int remove_one(struct cli *c, const struct images *images, const char *te
         r = remove_name(s, *other, e);
         if (r < 0 && r != -ENOENT)
             return r;
-        if (!c->options.quiet)
+        (void)json_array_append_new(untagged, json_string(*other));
+        if (!c->options.quiet && !c->options.json)
             (void)printf("Untagged: %s\n", *other);
     }
     return 0;
@@ -286,12 +303,17 @@ int verb_image_remove(struct cli *c, char **arguments, size_t n) {
 
     if (images_open(c, true, &images) < 0)
         return EXIT_FAILURE;
+    json_t *untagged = json_array();
     for (size_t i = 0; i < n; i++) {
         struct error e = {};
-        if (remove_one(c, &images, arguments[i], &e) < 0) {
+        if (remove_one(c, &images, arguments[i], untagged, &e) < 0) {
             cli_error("%s", e.text);
             status = EXIT_FAILURE;
         }
     }
+    json_t *o = json_pack("{so}", "Untagged", untagged);
+    if (c->options.json)
+        json_print(o);
+    json_decref(o);
     return status;
 }

@@ -205,15 +205,25 @@ static json_t *container_json(struct cli *c, const struct container *container) 
 static int inspect_one(struct cli *c, const struct images *images, const char *name, json_t *all) {
     _cleanup_(container_done) struct container container = {};
     _cleanup_(store_image_done) struct store_image image = {};
+    struct error no_container = {}, no_image = {};
     const struct store *s;
 
-    if (container_find(c, name, &container, NULL) >= 0) {
+    int found = container_find(c, name, &container, &no_container);
+    if (found >= 0) {
         (void)json_array_append_new(all, container_json(c, &container));
         return 0;
     }
-    int r = images_load(images, name, &image, &s);
+    int r = images_look_up(images, name, &image, &s, &no_image);
     if (r >= 0)
         (void)json_array_append_new(all, image_inspect(c, s, &image));
+    else if (r != -ENOENT)
+        cli_error("%s", no_image.text);
+    else if (found == -ENOENT)
+        cli_error("there is no container and no image \"%s\"; 'davit list --all' and 'davit images' show "
+                  "what there is",
+            name);
+    else
+        cli_error("no container: %s; no image: %s", no_container.text, no_image.text);
     return r;
 }
 

@@ -216,6 +216,16 @@ static int check_credentials(struct cli *c, const char *key, const char *user, c
     return image_worker_run(c, "check-login", argv);
 }
 
+static void say_registry(struct cli *c, const char *text, const char *key) {
+    json_t *o = json_pack("{ss}", "Registry", key);
+
+    if (c->options.json)
+        json_print(o);
+    else if (!c->options.quiet)
+        (void)puts(text);
+    json_decref(o);
+}
+
 int verb_login(struct cli *c, char **arguments, size_t n) {
     _cleanup_free_ char *key = credentials_key(arguments[0]), *path = credentials_file(c), *user = NULL,
                         *password = NULL;
@@ -234,8 +244,8 @@ int verb_login(struct cli *c, char **arguments, size_t n) {
         status = EXIT_FAILURE;
     }
     explicit_bzero(password, strlen(password));
-    if (status == EXIT_SUCCESS && !c->options.quiet)
-        (void)puts("Login Succeeded!");
+    if (status == EXIT_SUCCESS)
+        say_registry(c, "Login Succeeded!", key);
     return status;
 }
 
@@ -252,7 +262,7 @@ int verb_logout(struct cli *c, char **arguments, size_t n) {
         cli_error("%s", e.text);
         return EXIT_FAILURE;
     }
-    if (!c->options.quiet)
-        (void)printf("Removed login credentials for %s\n", key);
+    _cleanup_free_ char *text = strf("Removed login credentials for %s", key);
+    say_registry(c, text ?: "Removed", key);
     return EXIT_SUCCESS;
 }

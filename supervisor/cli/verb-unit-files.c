@@ -257,19 +257,26 @@ static bool is_started_at_boot(const char *state) {
 
 int verb_is_enabled(struct cli *c, char **arguments, size_t n) {
     struct unit_environment env;
+    json_t *all = json_array();
     int status = EXIT_FAILURE;
 
     (void)cli_unit_environment(c, &env);
     for (size_t i = 0; i < n; i++) {
         _cleanup_(unit_freep) struct unit *u = NULL;
-        if (load_by_name(&env, arguments[i], &u) < 0)
-            return EXIT_NO_SUCH_UNIT;
+        if (load_by_name(&env, arguments[i], &u) < 0) {
+            status = EXIT_NO_SUCH_UNIT;
+            break;
+        }
         const char *state = unit_enable_state(&env, u);
-        if (!c->options.quiet)
+        (void)json_array_append_new(all, json_pack("{ssss}", "unit", arguments[i], "state", state));
+        if (!c->options.quiet && !c->options.json)
             (void)puts(state);
         if (is_started_at_boot(state))
             status = EXIT_SUCCESS;
     }
+    if (c->options.json && status != EXIT_NO_SUCH_UNIT)
+        json_print(all);
+    json_decref(all);
     return status;
 }
 

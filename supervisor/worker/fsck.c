@@ -376,8 +376,12 @@ int fsck_run(struct worker *w, struct error *e) {
     if (f.damaged)
         hashmap_free(f.damaged);
     roots_free(roots);
-    if (r < 0 || f.problems == 0)
-        return MIN(r, 0);
+    if (r < 0)
+        return r;
+    worker_event(w, json_pack("{s:s, s:i, s:i, s:i}", "event", "checked", "problems", (int)f.problems,
+                        "restored", (int)f.restored, "lost", (int)f.lost));
+    if (f.problems == 0)
+        return 0;
     if (!f.repair)
         return error_set(e, EBADMSG, "%u problem%s found", f.problems, f.problems == 1 ? "" : "s");
     worker_note(w, "%u problem%s found; what was damaged is removed, %u image%s brought back", f.problems,

@@ -17,6 +17,7 @@
  * something
  *   {"event":"freed","images":N,"layers":N,"blobs":N,"bytes":N}          what gc took away
  *   {"event":"lost","name":NAME,"digest":DIGEST,"why":TEXT}              fsck: an image that is not whole
+ *   {"event":"checked","problems":N,"restored":N,"lost":N}               what fsck has found
  *   {"event":"note","text":TEXT}                                         worth saying, not an error
  *   {"event":"error","number":ERRNO,"step":STEP,"text":TEXT}             the last line of a run that failed
  * and by its exit status: 0, or 1 with an error event (also on stderr when there is no progress descriptor).
