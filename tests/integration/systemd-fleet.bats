@@ -29,9 +29,24 @@ part_is_new() { local pid; pid=$(part_pid "$1") && [ "$pid" != "$2" ]; }
 @test "systemctl status shows the fleet, and what it says of it" {
     wait_for 10 has_property davit StatusText '1 running'
     sd systemctl status --no-pager davit | grep -q 'web.container'
-    has_property davit Type notify
-    has_property davit Delegate yes
     has_property davit ActiveState active
+}
+
+@test "davit.service is what davit-systemd(7) says of it" {
+    local setting
+    while read -r setting; do has_property davit "${setting%%=*}" "${setting#*=}"; done <<'S'
+Type=notify
+NotifyAccess=main
+Delegate=yes
+FileDescriptorStoreMax=8192
+KillMode=mixed
+OOMPolicy=continue
+Restart=on-failure
+TimeoutStopUSec=3min
+RuntimeDirectoryPreserve=yes
+NoNewPrivileges=no
+S
+    [ "$(sd systemctl cat davit.service | sed -n 's/^WatchdogSec=//p')" = $'3min\n20' ] # the second is of this file
 }
 
 @test "the units that are installed have no mistakes, and their exposure is the stated one" {
@@ -47,7 +62,10 @@ part_is_new() { local pid; pid=$(part_pid "$1") && [ "$pid" != "$2" ]; }
     has_property davit ActiveState active
 }
 
-@test "the journal has the fields of units and of their output" {
+# Of the entry with that message, which fields davit has written, in the order of the alphabet.
+own_fields() { jq -r --arg message "$2" 'select(.MESSAGE == $message) | keys | map(select(startswith("_") | not)) | join(" ")' "$1"; }
+
+@test "the journal has the fields of units and of their output, and no others" {
     printf '[Container]\nImage=busybox\nContainerName=speaker\nExec=/bin/sh -c "echo one line; exit 3"\n' | sd_unit fields.container
     sd davit daemon-reload
     sd davit start fields
@@ -58,6 +76,10 @@ part_is_new() { local pid; pid=$(part_pid "$1") && [ "$pid" != "$2" ]; }
     id=$(jq -r 'select(.MESSAGE == "one line") | .INVOCATION_ID' "$BATS_TEST_TMPDIR/all")
     [ "${#id}" = 32 ]
     [ "$(jq -r 'select(.MESSAGE == "one line") | ._SYSTEMD_UNIT' "$BATS_TEST_TMPDIR/all")" = davit.service ]
+    [ "$(own_fields "$BATS_TEST_TMPDIR/all" 'one line')" = 'CONTAINER_NAME INVOCATION_ID MESSAGE PRIORITY SYSLOG_IDENTIFIER UNIT' ]
+    [ "$(jq -r 'select(.MESSAGE == "one line") | "\(.SYSLOG_IDENTIFIER) \(.PRIORITY)"' "$BATS_TEST_TMPDIR/all")" = 'fields 6' ]
+    [ "$(own_fields "$BATS_TEST_TMPDIR/all" "fields.container: Failed with result 'exit-code'.")" = \
+        'CONTAINER_NAME EXIT_CODE EXIT_STATUS INVOCATION_ID MESSAGE MESSAGE_ID PRIORITY RESTART_COUNT RESULT SYSLOG_FACILITY SYSLOG_IDENTIFIER UNIT' ]
     jq -e "select(.MESSAGE_ID == \"d9b373ed55a64feb8242e02dbe79a49c\" and .RESULT == \"exit-code\" and .INVOCATION_ID == \"$id\")" "$BATS_TEST_TMPDIR/all"
 }
 
@@ -107,12 +129,50 @@ part_is_new() { local pid; pid=$(part_pid "$1") && [ "$pid" != "$2" ]; }
     [[ $(property davit StatusText) == '1 running'* ]]
 }
 
-@test "systemctl kill of the main process alone, and of a part: the parts are there again" {
+@test "each part is killed: the parts are there again, the containers the same" {
     pid=$(fleet web pid) launcher=$(part_pid 'davit-launch 0')
     sd kill -KILL "$launcher" "$(part_pid davit-logd)" "$(part_pid davitd)"
     wait_for 20 part_is_new 'davit-launch 0' "$launcher"
     wait_for 20 unit_is web running
     [ "$(fleet web pid)" = "$pid" ]
+}
+
+@test "davitd keeps dying: the containers stay, systemctl status and the journal say so, and it is tried again" {
+    pid=$(fleet web pid) service=$(main_pid davit) old=$(part_pid davitd)
+    sd sh -c 'mv /usr/lib/davit/davitd /usr/lib/davit/away && ln -s /bin/false /usr/lib/davit/davitd'
+    sd kill -KILL "$old"
+    wait_for 30 has_property davit StatusText 'davitd keeps dying (*'
+    wait_for 10 has_journal davit 'davitd keeps dying ('
+    # Each time it is waited longer.
+    journal -u davit | awk '/davitd exited .*starting it again in/ { print $NF ~ /ms$/ ? $NF + 0 : $NF * 1000 }' >"$BATS_TEST_TMPDIR/delays"
+    [ "$(wc -l <"$BATS_TEST_TMPDIR/delays")" -ge 2 ]
+    sort -nuc "$BATS_TEST_TMPDIR/delays"
+    sd kill -0 "$pid"
+    has_property davit ActiveState active
+    sd mv /usr/lib/davit/away /usr/lib/davit/davitd
+    wait_for 60 unit_is web running
+    [ "$(fleet web pid)" = "$pid" ]
+    [ "$(main_pid davit)" = "$service" ]
+    wait_for 10 has_property davit StatusText '1 running*'
+}
+
+@test "systemctl kill: HUP is a reload, KILL is a failure that systemd answers, TERM to all is a stop in order" {
+    printf '[Container]\nImage=busybox\nExec=/bin/true\n' | sd_unit hup.container
+    sd systemctl kill --kill-whom=main -s HUP davit
+    is_known() { [ "$(fleet hup state)" = inactive ]; }
+    wait_for 10 is_known
+
+    restarts=$(property davit NRestarts)
+    sd systemctl kill -s KILL davit
+    wait_for 30 has_property davit NRestarts $((restarts + 1))
+    wait_for 20 unit_is web running
+    one_copy() { [ "$(sd pgrep -f '^/bin/sh -c trap' | wc -l)" = 1 ]; }
+    wait_for 5 one_copy
+
+    sd systemctl kill davit
+    wait_for 30 has_active davit inactive
+    has_property davit Result success
+    run ! sd pgrep -f '^/bin/sh -c trap'
 }
 
 @test "systemctl stop stops the containers, in order, and leaves nothing" {

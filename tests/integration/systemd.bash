@@ -139,7 +139,9 @@ systemd_stop() {
 
 # property UNIT NAME
 property() { sd systemctl show --value -p "$2" "$1"; }
-has_property() { [ "$(property "$1" "$2")" = "$3" ]; }
+# has_property UNIT NAME PATTERN
+# shellcheck disable=SC2053 # a pattern
+has_property() { [[ $(property "$1" "$2") == $3 ]]; }
 # journal MATCH...: the messages alone
 journal() { sd journalctl -o cat --no-pager "$@"; }
 has_active() { [ "$(sd systemctl is-active "$1")" = "$2" ]; }
