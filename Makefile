@@ -180,6 +180,7 @@ SOAK := --kills 10000 --logd 1000 --launch 1000 --replace 200 --containers 50
 soak: programs $(O)/tests/demo/payload $(O)/tests/soak/die-at ## 10,000 kills of davitd, 1,000 of davit-logd; a kill at each system call (some 30 minutes)
 	tests/soak/soak --build $(O) $(SOAK)
 	tests/soak/die-at --build $(O) davitd
+	tests/soak/die-at --build $(O) exec
 	tests/soak/die-at --build $(O) init --last 600
 	tests/soak/die-at --build $(O) errors --last 80
 

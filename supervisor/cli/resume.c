@@ -42,9 +42,10 @@ static int ask_for_end(struct cli *c, const char *unit, int *ret_status) {
     return r;
 }
 
-static int open_next(struct cli *c, struct error *e) {
+int resume_connect(struct cli *c, struct error *e) {
     usec_t begin = now_monotonic(), patience;
     int r;
+    client_free(TAKE_PTR(c->client));
     for (;;) {
         r = client_open(c->paths.runtime, false, &c->client, e);
         patience = r == -ENOENT ? RETURN_PATIENCE_USEC : r == -ECONNREFUSED ? EXIT_STATUS_PATIENCE_USEC : 0;
@@ -57,8 +58,7 @@ static int open_next(struct cli *c, struct error *e) {
 int resume_start(struct cli *c, const char *unit, int *ret_status, struct error *e) {
     struct client_reply reply;
 
-    client_free(TAKE_PTR(c->client));
-    int r = open_next(c, e);
+    int r = resume_connect(c, e);
     if (r >= 0)
         r = client_send(c->client, "io.davit.Events.Subscribe", NULL, CLIENT_MORE, NULL, 0, e);
     if (r >= 0)
@@ -74,8 +74,7 @@ int resume_start(struct cli *c, const char *unit, int *ret_status, struct error 
 int resume_exec(struct cli *c, const char *unit, int64_t pid, struct error *e) {
     json_t *p = unit_parameters(unit, "pid", json_integer((json_int_t)pid));
 
-    client_free(TAKE_PTR(c->client));
-    int r = open_next(c, e);
+    int r = resume_connect(c, e);
     if (r < 0) {
         json_decref(p);
         return r;

@@ -2,12 +2,14 @@
 /*
  * A `davit run` or `davit exec` whose davitd died. The container does not notice, and neither shall the one
  * who waits for it: the next davitd knows the unit, so its events tell when the program ends, and the unit's
- * description how.
+ * description how. A command of exec it knows by its pid or, before that was told, by the key of the request (session.c).
  */
 #pragma once
 
 #include "cli/cli.h"
 
+/* Connects to the next davitd, once it is there: replaces c->client. 0 or -errno with *e. */
+int resume_connect(struct cli *c, struct error *e);
 /* Connects to the next davitd and asks for events. 0; 1 if the program ended meanwhile, *ret_status is what
  * to exit with; or -errno with *e. Replaces c->client. */
 int resume_start(struct cli *c, const char *unit, int *ret_status, struct error *e);

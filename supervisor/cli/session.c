@@ -32,6 +32,7 @@ struct session {
     const char *method;
     char *id, *unit;       /* known with the first reply; unit: of a run */
     const char *exec_unit; /* of an exec */
+    json_t *parameters;    /* of an exec, to be sent again with what is passed; NULL once the pid is known */
     int64_t pid;           /* known with the first reply, 0 = not yet */
     int passed[4];
     size_t n_passed;
@@ -249,12 +250,42 @@ static int status_of_failure(const struct session *s, const struct client_reply 
     return number == ENOENT || number == ENOTDIR ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE;
 }
 
+/* What is sent once and no more: ours would keep the program's pipes from ending. */
+static void close_passed(struct session *s) {
+    for (size_t i = 0; i < s->n_passed; i++)
+        close_and_reset(&s->passed[i]);
+    s->n_passed = 0;
+    s->parameters = NULL;
+}
+
+static int send_request(struct session *s, struct error *e) {
+    return client_send(
+        s->c->client, s->method, json_incref(s->parameters), CLIENT_MORE, s->passed, s->n_passed, e);
+}
+
+/* To the next davitd, which knows by the key whether the command runs, has run, or has to be launched. */
+static int send_again(struct session *s, struct error *e) {
+    int r = resume_connect(s->c, e);
+    if (r >= 0)
+        r = json_object_set_new(s->parameters, "again", json_true()) < 0 ? error_set_errno(e, ENOMEM, "exec")
+                                                                         : send_request(s, e);
+    if (r < 0)
+        close_passed(s);
+    return r;
+}
+
+/* davitd had our request when it died, but no launcher. */
+static bool was_not_launched(const struct session *s, const struct client_reply *r) {
+    return r->error && s->parameters && json_number(r->parameters, "number", 0) == ECONNRESET;
+}
+
 /* A reply has come. 0 to go on, or the status to leave with plus one. */
 static int handle_reply(struct session *s, const struct client_reply *r) {
     const char *code = json_text(r->parameters, "code");
     int status = (int)json_number(r->parameters, "status", 0);
     if (r->error)
         return status_of_failure(s, r) + 1;
+    close_passed(s);
     if (!s->id)
         s->id = strdup(json_text(r->parameters, "session"));
     s->pid = json_number(r->parameters, "pid", s->pid);
@@ -262,6 +293,10 @@ static int handle_reply(struct session *s, const struct client_reply *r) {
         s->unit = strdup(json_text(r->parameters, "unit"));
     if (r->continues)
         return 0;
+    if (streq(code, "unknown")) {
+        cli_error("the command has ended; its exit status is not known");
+        return EXIT_DAVIT_FAILED + 1;
+    }
     return (streq(code, "exited") ? status : EXIT_SIGNALLED + status) + 1;
 }
 
@@ -277,10 +312,13 @@ static int handle_loss(struct session *s, const struct error *why) {
     } else if (s->exec_unit && s->pid > 0) {
         free(TAKE_PTR(s->id)); /* the next one has its own */
         r = resume_exec(s->c, s->exec_unit, s->pid, &e);
-    }
+    } else if (s->parameters)
+        r = send_again(s, &e);
     s->lost = r < 0;
     if (s->lost)
-        cli_error("%s; the program goes on, but its exit status cannot be told", e.text);
+        cli_error("%s; %s", e.text,
+            s->pid > 0 ? "the program goes on, but its exit status cannot be told"
+                       : "whether the program was started cannot be told");
     return 0;
 }
 
@@ -291,6 +329,10 @@ static int handle_client(struct session *s) {
     struct error e = {};
     int r, status, result = 0;
     while (result == 0 && (r = client_poll(s->c->client, &reply, &e)) >= 0) {
+        if (was_not_launched(s, &reply)) {
+            client_reply_done(&reply);
+            return handle_loss(s, &e);
+        }
         if (!s->resumed)
             result = handle_reply(s, &reply);
         else if (resume_reply(s->c, s->unit, &reply, &status) > 0)
@@ -366,11 +408,11 @@ static int session_start(struct session *s, json_t *parameters, struct error *e)
         error_set_errno(e, r, "Cannot catch signals");
     if (r >= 0 && s->c->options.terminal && s->c->options.interactive)
         (void)terminal_raw(STDIN_FILENO);
+    s->parameters = parameters;
     if (r >= 0)
-        r = client_send(
-            s->c->client, s->method, json_incref(parameters), CLIENT_MORE, s->passed, s->n_passed, e);
-    for (size_t i = 0; i < s->n_passed; i++) /* ours would keep the program's pipes from ending */
-        close_and_reset(&s->passed[i]);
+        r = send_request(s, e);
+    if (r < 0 || !json_object_get(parameters, "key"))
+        close_passed(s);
     return r;
 }
 
@@ -392,6 +434,7 @@ int session_run(struct cli *c, const char *method, json_t *parameters) {
             status = session_loop(&s);
     }
     terminal_restore();
+    close_passed(&s);
     json_decref(parameters);
     for (size_t i = 0; i < s.n_outputs; i++)
         if (s.outputs[i].from != s.master)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* exec, run. */
+#include "base/id128.h"
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/output.h"
@@ -42,6 +43,7 @@ static int exec_environment(const struct cli_options *o, char ***ret) {
 int verb_exec(struct cli *c, char **arguments, size_t n) {
     const struct cli_options *o = &c->options;
     _cleanup_strv_free_ char **environment = NULL;
+    char key[ID128_TEXT];
     int r = exec_environment(o, &environment);
     json_t *argv = r < 0 ? NULL : json_strings(arguments + 1, n - 1);
     json_t *env = argv ? json_strings(environment, strv_length(environment)) : NULL;
@@ -49,7 +51,8 @@ int verb_exec(struct cli *c, char **arguments, size_t n) {
         json_decref(argv);
         return EXIT_DAVIT_FAILED;
     }
-    json_t *p = json_pack("{sssoso}", "unit", arguments[0], "argv", argv, "environment", env);
+    id128_random(key);
+    json_t *p = json_pack("{sssososs}", "unit", arguments[0], "argv", argv, "environment", env, "key", key);
     if (p && o->user)
         (void)json_object_set_new(p, "user", json_string(o->user));
     if (p && o->workdir)

@@ -15,11 +15,11 @@
 /* Every parameter that any method takes, decoded. Strings live as long as the call; absent ones are NULL,
  * numbers their defaults. */
 struct arguments {
-    const char *unit, *mode, *whom, *name, *unit_text, *user, *working_dir, *session, *interface;
+    const char *unit, *mode, *whom, *name, *unit_text, *user, *working_dir, *session, *interface, *key;
     const char *action, *argument, *message;
     uint64_t when;
     char **argv, **environment;
-    bool wait, keep, privileged, no_wall;
+    bool wait, keep, privileged, no_wall, again;
     int signal, status, pid;
     int stdio[3], terminal; /* positions of descriptors, -1 = none */
 };

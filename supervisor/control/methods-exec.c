@@ -62,7 +62,6 @@ static bool stdio_of(struct call *c, int stdio[static 3], int *terminal) {
 
 int method_exec(struct call *c, struct managed_unit *u, struct error *e) {
     const struct arguments *a = &c->arguments;
-    struct manager *m = c->connection->control->manager;
     int stdio[3], terminal;
 
     if (strv_length(a->argv) == 0) {
@@ -76,6 +75,8 @@ int method_exec(struct call *c, struct managed_unit *u, struct error *e) {
         .environment = a->environment,
         .user = a->user,
         .working_dir = a->working_dir,
+        .key = a->key,
+        .again = a->again,
         .privileged = a->privileged,
         .stdin_fd = stdio[0],
         .stdout_fd = stdio[1],
@@ -84,7 +85,7 @@ int method_exec(struct call *c, struct managed_unit *u, struct error *e) {
     };
     id128_random(c->session);
     c->attached = true;
-    int r = api_exec(m, u, &request, on_started, on_exited, c, e);
+    int r = api_exec(u, &request, on_started, on_exited, c, e);
     if (r < 0)
         c->attached = false;
     else
@@ -93,26 +94,16 @@ int method_exec(struct call *c, struct managed_unit *u, struct error *e) {
 }
 
 int method_attach(struct call *c, struct managed_unit *u, struct error *e) {
-    struct manager *m = c->connection->control->manager;
-    struct process_end end;
-
     id128_random(c->session);
     c->attached = true;
-    int r = api_exec_attach(m, u, c->arguments.pid, on_exited, c, &end, e);
+    int r = api_exec_attach(u, c->arguments.pid, on_started, on_exited, c, e);
     if (r < 0)
         c->attached = false;
     if (r == -ESRCH) {
         call_error(c, "io.davit.Unit.NoSuchSession", json_pack("{ss}", "session", c->session));
         return 0;
     }
-    if (r < 0)
-        return r;
-    on_started(c, c->arguments.pid, NULL);
-    if (r > 0) {
-        c->attached = false;
-        on_exited(c, end.code, end.status);
-    }
-    return 0;
+    return r;
 }
 
 int method_run(struct call *c, struct managed_unit *u _unused_, struct error *e) {

@@ -286,7 +286,7 @@ const struct method methods[] = {
     {UNIT, "Thaw", WRITES_UNIT, method_thaw, {"!unit"}},
     {UNIT, "Exec", WRITES_UNIT, method_exec,
         {"!unit", "!argv", "environment", "user", "working_dir", "privileged", "stdin", "stdout", "stderr",
-            "terminal"}},
+            "terminal", "key", "again"}},
     {UNIT, "Attach", WRITES_UNIT, method_attach, {"!unit", "!pid"}},
     {UNIT, "Run", METHOD_WRITES, method_run, {"name", "!unit_text", "stdin", "stdout", "stderr", "terminal"}},
     {UNIT, "Signal", METHOD_WRITES, method_signal, {"!session", "!signal"}},

@@ -14,7 +14,7 @@ enum method_flags {
     METHOD_UNIT = 1 << 2,       /* `unit` is looked up before, and must be there */
 };
 
-#define METHOD_PARAMETERS_MAX 11
+#define METHOD_PARAMETERS_MAX 13
 
 struct method {
     const char *interface, *name;

@@ -82,25 +82,25 @@ bool api_end_cancel(struct manager *m, bool no_wall);
 json_t *api_end_scheduled(struct manager *m);
 
 /* A command in a running container. The three stdio fds (or one terminal in terminal_fd) are duplicated.
- * started is called with the pid, or with an error (then exited is not called). */
+ * started is called with the pid, or with an error (then exited is not called). Of a command whose davitd has died that may be
+ * before this returns. */
 typedef void (*exec_started_t)(void *userdata, pid_t pid, const struct error *e);
 typedef void (*exec_exited_t)(void *userdata, int code, int status);
 struct exec_request {
     char **argv, **environment;
     const char *user, *working_dir;
+    const char *
+        key; /* of the client's choice, an id128; NULL = none. One that is known is that command, not a second one */
+    bool again; /* it has been asked for before: not in doubt whether it has run */
     bool privileged;
     int stdin_fd, stdout_fd, stderr_fd, terminal_fd;
 };
-int api_exec(struct manager *m, struct managed_unit *u, const struct exec_request *r, exec_started_t started,
+int api_exec(struct managed_unit *u, const struct exec_request *r, exec_started_t started,
     exec_exited_t exited, void *userdata, struct error *e);
 
-/* To a command that api_exec() of an earlier davitd has started: 0, and exited is called; 1 with *ret_end if
- * it has ended meanwhile; -ESRCH if nothing is known of it. */
-struct process_end {
-    int code, status; /* as in siginfo_t */
-};
-int api_exec_attach(struct manager *m, struct managed_unit *u, pid_t pid, exec_exited_t exited,
-    void *userdata, struct process_end *ret_end, struct error *e);
+/* To a command that api_exec() of an earlier davitd has started. -ESRCH if nothing is known of it. */
+int api_exec_attach(struct managed_unit *u, pid_t pid, exec_started_t started, exec_exited_t exited,
+    void *userdata, struct error *e);
 
 /* A one-off container, `davit run`: a transient unit made from unit text, so that every key, default and
  * check is the unit language's own. Its stdio is the client's. The unit is gone when it has ended. */

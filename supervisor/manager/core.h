@@ -147,6 +147,11 @@ void unit_take_next_config(struct managed_unit *u);
 void unit_collect(struct managed_unit *u);
 
 /* ---- api_exec.c ---- */
+/* A command of `davit exec` is under way. */
+bool exec_runs(const struct managed_unit *u);
+/* Goes on with the commands of an earlier davitd, from u->recovered_sessions. */
+void exec_recover(struct managed_unit *u);
+void exec_free_all(struct managed_unit *u);
 void run_session_started(struct managed_unit *u);
 void run_session_failed(struct managed_unit *u);
 void run_session_exited(struct managed_unit *u, const struct process_exit *x);

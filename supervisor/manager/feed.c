@@ -3,8 +3,8 @@
  * The exit feed (init/keeper.h): copied with tee(2), acted on, saved, and only then consumed.
  *
  * Before the records are acted on the launchers' sockets are emptied: whoever can appear in the feed has a
- * BEGUN in one of them. Pids that nobody knows are orphans of containers and processes of a davitd that is
- * gone: kept for a while, in case that somebody asks.
+ * BEGUN in one of them. Pids that nobody knows are orphans of containers, and workers of a davitd that is
+ * gone.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -48,24 +48,6 @@ static void act_on(struct manager *m, const struct feed_record *record) {
     struct process_exit x = {.code = record->code, .status = record->status, .when = record->usec};
     if (p)
         process_has_exited(p, &x);
-    else
-        f->unclaimed[f->next_unclaimed++ % UNCLAIMED_MAX] = (struct unclaimed){record->pid, x};
-}
-
-/* The last one of that pid: it may have been used again. */
-bool process_take_unclaimed(struct manager *m, pid_t pid, struct process_exit *ret) {
-    struct feed *f = &m->processes->feed;
-    bool found = false;
-
-    for (unsigned i = 0; i < UNCLAIMED_MAX; i++) {
-        struct unclaimed *u = &f->unclaimed[(f->next_unclaimed + i) % UNCLAIMED_MAX];
-        if (u->pid != pid)
-            continue;
-        *ret = u->end;
-        u->pid = 0;
-        found = true;
-    }
-    return found;
 }
 
 bool feed_has_end(struct manager *m, pid_t pid) {

@@ -108,6 +108,7 @@ struct managed_unit {
     size_t main_index;    /* which ExecStart= is under way; more than 0 only for oneshot services */
     struct list extra;    /* chores of this unit */
     struct list sessions; /* `davit exec`: struct exec_session, api_exec.c */
+    char **recovered_sessions;
     struct unit_resources resources;
 
     struct job *job; /* at most one; see job.h */
@@ -137,6 +138,7 @@ struct managed_unit {
     bool condition_failed;        /* the last start was skipped; condition says which */
     bool assert_failed;           /* and that is a failure */
     bool recovered;               /* came from saved state, not from a start of this davitd */
+    bool state_lost;              /* ... or from its control group alone */
     bool launching;               /* holds one of settings.start_concurrency */
     struct list slot_link;        /* preparing, and waits for one: jobs.prepared_queue */
     struct pull_waiter *pull;     /* pull.c: its image is being fetched; NULL = it is not */

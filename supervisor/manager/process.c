@@ -22,10 +22,9 @@
 
 /* ---- names in the keeper's store ---- */
 
-/* Only what an adopting davitd asks for is stored: workers, chores and exec sessions end with the davitd they
- * served. */
+/* Only what an adopting davitd asks for is stored: workers and chores end with the davitd they served. */
 static bool is_stored(const struct process *p) {
-    return p->role == PROCESS_MAIN || p->role == PROCESS_CONTROL;
+    return p->role == PROCESS_MAIN || p->role == PROCESS_CONTROL || p->role == PROCESS_EXEC;
 }
 
 static const char *store_name(const struct process *p, char kind, char buffer[static KEEPER_NAME_MAX]) {
@@ -408,16 +407,6 @@ int process_adopt(struct manager *m, struct managed_unit *unit, enum process_rol
         p->stage = PROCESS_STARTED;
     *ret = p;
     return 0;
-}
-
-int process_attach(struct manager *m, struct managed_unit *unit, enum process_role role, pid_t pid,
-    const struct process_callbacks *callbacks, void *userdata, struct process **ret) {
-    struct processes *ps = m->processes;
-
-    if (process_by_pid(ps, pid) || !is_child_of_keeper(pid) ||
-        cgroup_has_pid(m->cgroups, unit->name, pid) <= 0)
-        return -ESRCH;
-    return process_adopt(m, unit, role, ps->next_request, pid, PROCESS_STARTED, callbacks, userdata, ret);
 }
 
 int process_move(struct process *p, pid_t pid) {

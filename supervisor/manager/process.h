@@ -89,12 +89,6 @@ int process_start(struct manager *m, struct managed_unit *unit, enum process_rol
 int process_adopt(struct manager *m, struct managed_unit *unit, enum process_role role, uint64_t request,
     pid_t pid, enum process_stage stage, const struct process_callbacks *callbacks, void *userdata,
     struct process **ret);
-/* A process of the unit that no saved state knows, because it was started for somebody who waits and comes
- * back. -ESRCH if davit-init has no such child there, or it is known already. */
-int process_attach(struct manager *m, struct managed_unit *unit, enum process_role role, pid_t pid,
-    const struct process_callbacks *callbacks, void *userdata, struct process **ret);
-/* How a process ended that nobody here had started; told once. */
-bool process_take_unclaimed(struct manager *m, pid_t pid, struct process_exit *ret);
 /* After process_adopt(), where davit-init is another one than at the launch: its end is learned by pidfd. */
 void process_set_foreign(struct process *p);
 /* Signal by pidfd; before BEGUN: the request is withdrawn or the child killed as soon as it exists. */

@@ -32,17 +32,7 @@ struct launcher {
     bool unsure;   /* it died: whether what is in flight was lost with it is to be found out */
 };
 
-/* Ends of processes that were not known here: of what an earlier davitd had started for somebody who may come
- * and ask (`davit exec`). The oldest goes first. */
-#define UNCLAIMED_MAX 32
-struct unclaimed {
-    pid_t pid; /* 0 = free */
-    struct process_exit end;
-};
-
 struct feed {
-    struct unclaimed unclaimed[UNCLAIMED_MAX];
-    unsigned next_unclaimed;
     int fd;
     int copy[2]; /* private pipe for tee(2) */
     sd_event_source *source;

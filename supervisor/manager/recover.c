@@ -127,6 +127,7 @@ static bool adopt_by_cgroup(struct managed_unit *u) {
     u->step = STEP_NONE;
     u->result = RESULT_SUCCESS;
     u->resources.cgroup = true;
+    u->state_lost = true;
     u->state_since = u->active_since = (usec_t)found.started * (USEC_PER_SEC / (usec_t)sysconf(_SC_CLK_TCK));
     u->state_since_realtime =
         now_realtime() - (clock_usec(CLOCK_BOOTTIME) - MIN(u->state_since, clock_usec(CLOCK_BOOTTIME)));
@@ -157,6 +158,7 @@ static int parse_into(struct managed_unit *u, const char *text) {
     free(copy->error);
     free(copy->resources.upper_dir);
     strv_free(copy->resources.anonymous_volumes);
+    strv_free(copy->recovered_sessions);
     free(copy);
     return r;
 }

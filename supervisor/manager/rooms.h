@@ -114,6 +114,10 @@ int saved_read_settings(struct manager *m, struct settings *ret);
 char *saved_format(const struct managed_unit *u);
 int saved_parse(struct managed_unit *u, const char *text);
 
+/* ---- api_exec.c ---- */
+/* A line KEY=... for each command of `davit exec`; as values they come back in u->recovered_sessions. */
+void exec_format(const struct managed_unit *u, const char *key, struct strbuf *b);
+
 /* ---- cleanup.c ---- */
 /* Before a unit is freed, or started while the clean-up of its last run still goes on: nobody waits for it
  * any more. */

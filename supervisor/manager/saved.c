@@ -45,6 +45,7 @@ enum field_type {
     FIELD_PROCESS,
     FIELD_ERROR, /* NUMBER|STEP|TEXT */
     FIELD_STRV,  /* one line an element */
+    FIELD_EXEC,  /* one line a command; read into a FIELD_STRV */
 };
 
 #define FIELD_FROM(key, type, member, initial) \
@@ -104,6 +105,7 @@ static const struct field {
     FIELD("id_base", FIELD_UNSIGNED, resources.id_base),
     FIELD("id_count", FIELD_UNSIGNED, resources.id_count),
     FIELD("volume", FIELD_STRV, resources.anonymous_volumes),
+    FIELD("exec", FIELD_EXEC, recovered_sessions),
 };
 
 static const char *const stage_names[] = {
@@ -221,6 +223,9 @@ static void put_field(struct strbuf *b, const struct managed_unit *u, const stru
         STRV_FOREACH (s, *(char **const *)v)
             put_text(b, f->key, *s);
         break;
+    case FIELD_EXEC:
+        exec_format(u, f->key, b);
+        break;
     }
 }
 
@@ -285,7 +290,7 @@ static int get_string(const struct field *f, void *v, const char *value) {
 
     if (!text)
         return -ENOMEM;
-    if (f->type == FIELD_STRV)
+    if (f->type == FIELD_STRV || f->type == FIELD_EXEC)
         return strv_append(v, text);
     if (f->type == FIELD_ARRAY) {
         if (strlen(text) >= f->size)
@@ -357,6 +362,7 @@ static int get_field(struct managed_unit *u, const struct field *f, const char *
     case FIELD_TEXT:
     case FIELD_ARRAY:
     case FIELD_STRV:
+    case FIELD_EXEC:
         return get_string(f, v, value);
     case FIELD_BOOL:
         return parse_boolean(value, v);

@@ -97,6 +97,7 @@ void managed_unit_free(struct managed_unit *u) {
     if (u->control)
         process_abandon(u->control);
     run_session_free(u);
+    exec_free_all(u);
     list_remove(&u->event_link);
     list_remove(&u->followup_link);
     list_remove(&u->dependency_queue);

@@ -125,6 +125,7 @@ int unit_recover(struct managed_unit *u) {
         u->gone = true;
     main_lost = adopt(u, PROCESS_MAIN, &u->recovered_main, &u->main) < 0;
     control_lost = adopt(u, PROCESS_CONTROL, &u->recovered_control, &u->control) < 0;
+    exec_recover(u);
     if (unit_has_processes(u) && !unit_is_idle(u) && u->state != STATE_WAITING && u->state != STATE_BACKOFF) {
         unit_watch_oom(u);
         if (u->state != STATE_PREPARING && unit_check_oom(u))

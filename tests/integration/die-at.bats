@@ -17,6 +17,10 @@ die_at() {
     die_at davitd --first $((RANDOM % 197 + 1)) --stride 197
 }
 
+@test 'davitd killed at system calls of its life with a davit exec: the command runs once, and its status is told' {
+    die_at exec --first $((RANDOM % 53 + 1)) --stride 53
+}
+
 @test 'davit-init killed at system calls of its replacement: the next one has the same container' {
     die_at init --first $((RANDOM % 97 + 1)) --stride 97 --last 300
 }

@@ -4,6 +4,7 @@
   davitd   one life: it comes up and takes over a container that runs, starts another, sees it run, and stops it. It is killed
            at N, and the next one goes on. Each N must have: one run, one end with the right status, each line once, and the
            container that ran before undisturbed.
+  exec     the same life of davitd, with a `davit exec` in it: each N must have one run of the command, and its exit status.
   init     davit-init while all programs are replaced in place (as no PID 1). It is killed at N, and the next one takes over:
            the container is the same process, and there is no second.
   errors   the same, but its N-th call fails with ENOMEM: whatever comes of the replacement, davit-init is the same process and
@@ -59,6 +60,7 @@ class Fleet:
     def __init__(self, options):
         self.directory, self.init = options.directory, options.init
         self.steady = None
+        self.executed = 0
 
     def ask(self, n, *arguments):
         try:
@@ -77,6 +79,13 @@ class Fleet:
         self.ask(n, "start", "life")
         wait_until(n, "the program", lambda: self.count() > before)
         self.ask(n, "stop", "life")
+
+    def execute(self, n):
+        """A command that says which it was, and ends with a status of its own."""
+        self.executed += 1
+        r = soak.davit("exec", "steady", "sh", "-c", f"echo {self.executed} >>/data/done; exit {self.executed % 100}")
+        if r.returncode != self.executed % 100:
+            fail(n, f"davit exec: status {r.returncode}, not {self.executed % 100}: {r.stderr.decode()}")
 
     def check_steady(self, n):
         unit = soak.describe()["steady"]
@@ -98,8 +107,8 @@ class Fleet:
         return p
 
 
-def one_davitd(fleet, n, runs):
-    """True if a davitd was killed at n."""
+def in_one_davitd(fleet, n, what):
+    """Does it in the life of a davitd that is killed at n. True if that came so far."""
     at = f"{fleet.directory}/die-at"
     with open(at + ".new", "w", encoding="ascii") as f:
         f.write(str(n))
@@ -108,11 +117,15 @@ def one_davitd(fleet, n, runs):
     if old:
         soak.kill(old, signal.SIGKILL)
     wait_until(n, "a davitd that is watched", lambda: not os.path.exists(at))
-    fleet.life(n)
+    what(n)
     hit = os.path.exists(at + ".hit")
     if hit:
         os.unlink(at + ".hit")
+    return hit
 
+
+def one_davitd(fleet, n, runs):
+    hit = in_one_davitd(fleet, n, fleet.life)
     if fleet.count() != runs:
         fail(n, f"{fleet.count()} runs, not {runs}")
     ends = read(f"{fleet.directory}/ends").splitlines()
@@ -120,6 +133,23 @@ def one_davitd(fleet, n, runs):
         fail(n, f"{runs} runs and {len(ends)} ends: {ends[-4:]}")
     fleet.check_steady(n)
     return hit
+
+
+def scan_exec(fleet, options):
+    fleet.check_steady(0)
+    runs, last = 0, 0
+    for n in range(options.first, options.last + 1, options.stride):
+        runs += 1
+        hit = in_one_davitd(fleet, n, fleet.execute)
+        done = read(f"{fleet.directory}/state/volumes/steady/_data/done").split()
+        if done != [str(i) for i in range(1, runs + 1)]:
+            fail(n, f"command {runs} was not run once: {done[-3:]}")
+        fleet.check_steady(n)
+        if not hit:
+            break
+        last = n
+    print(f"die-at: davitd killed at {runs} of its stops at system calls, up to number {last}, with a davit exec under way: "
+          f"{runs} runs of the command, and each exit status told")
 
 
 def check_lines(fleet, runs):
@@ -199,7 +229,7 @@ def scan_errors(fleet, options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("units", "davitd", "init", "errors"))
+    parser.add_argument("what", choices=("units", "davitd", "exec", "init", "errors"))
     parser.add_argument("directory")
     parser.add_argument("--init", type=int)
     parser.add_argument("--first", type=int, default=1)
@@ -213,7 +243,7 @@ def main():
     fleet = Fleet(options)
     fleet.ask(0, "start", "steady")
     fleet.check_steady(0)
-    {"davitd": scan_davitd, "init": scan_init, "errors": scan_errors}[options.what](fleet, options)
+    {"davitd": scan_davitd, "exec": scan_exec, "init": scan_init, "errors": scan_errors}[options.what](fleet, options)
     return 0
 
 

@@ -187,18 +187,19 @@ static int fake_exec_add(exec_started_t started, exec_exited_t exited, void *use
     return 0;
 }
 
-int api_exec(struct manager *m _unused_, struct managed_unit *u _unused_, const struct exec_request *r,
-    exec_started_t started, exec_exited_t exited, void *userdata, struct error *e) {
+int api_exec(struct managed_unit *u _unused_, const struct exec_request *r, exec_started_t started,
+    exec_exited_t exited, void *userdata, struct error *e) {
     const int fds[] = {r->stdin_fd, r->stdout_fd, r->stderr_fd, r->terminal_fd};
     return fake_exec_add(started, exited, userdata, fds, strv_join(r->argv, " "), e);
 }
 
-int api_exec_attach(struct manager *m _unused_, struct managed_unit *u _unused_, pid_t pid,
-    exec_exited_t exited _unused_, void *userdata _unused_, struct process_end *ret_end, struct error *e) {
+int api_exec_attach(struct managed_unit *u _unused_, pid_t pid, exec_started_t started, exec_exited_t exited,
+    void *userdata, struct error *e) {
     if (pid != 4242)
         return error_set(e, ESRCH, "process %d", pid);
-    *ret_end = (struct process_end){1, 3};
-    return 1;
+    started(userdata, pid, NULL);
+    exited(userdata, CLD_EXITED, 3);
+    return 0;
 }
 
 int api_run(struct manager *m _unused_, const struct run_request *r, exec_started_t started,

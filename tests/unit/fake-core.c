@@ -63,6 +63,11 @@ void images_collect(struct manager *m) {
 void images_collect_left(struct manager *m) {
     (void)m;
 }
+void exec_format(const struct managed_unit *u, const char *key, struct strbuf *b) {
+    (void)u;
+    (void)key;
+    (void)b;
+}
 int unit_recover(struct managed_unit *u) {
     (void)u;
     return 0;

@@ -106,15 +106,6 @@ int wall_start(struct manager *m _unused_, const char *text, struct error *e) {
     return 0;
 }
 
-int process_attach(struct manager *m _unused_, struct managed_unit *unit _unused_,
-    enum process_role role _unused_, pid_t pid _unused_, const struct process_callbacks *callbacks _unused_,
-    void *userdata _unused_, struct process **ret _unused_) {
-    return -ESRCH;
-}
-bool process_take_unclaimed(
-    struct manager *m _unused_, pid_t pid _unused_, struct process_exit *ret _unused_) {
-    return false;
-}
 int process_adopt(struct manager *m _unused_, struct managed_unit *unit, enum process_role role,
     uint64_t request, pid_t pid, enum process_stage stage, const struct process_callbacks *callbacks,
     void *userdata, struct process **ret) {
@@ -369,6 +360,9 @@ void saved_flush(struct manager *m) {
     fake.flushes++;
     LIST_FOREACH (u, &m->save_queue, struct managed_unit, save_queue)
         list_remove(&u->save_queue);
+}
+int saved_write(struct managed_unit *u _unused_) {
+    return fake.save_fails ? -ENOSPC : 0;
 }
 void saved_remove(struct managed_unit *u _unused_) {}
 void keeper_notify(struct manager *m _unused_, const char *fmt, ...) {

@@ -35,7 +35,7 @@ struct fake {
     enum fake_prepare prepare;
     int prepare_errno;
     bool cleanup_waits;
-    bool spawn_fails;
+    bool spawn_fails, save_fails;
     char told[512]; /* to those who are logged in */
     unsigned times_told;
     int adopt_result; /* of process_adopt(): 0, or -ESRCH */

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "fake-manager.h"
+#include "manager/rooms.h"
 
 static pid_t told_pid;
 static int told_error, told_code, told_status;
@@ -102,14 +103,28 @@ static void test_reset_failed(void **state _unused_) {
 
 /* ---- exec ---- */
 
-static int run_exec(void *userdata, struct error *e) {
+static int ask_exec(const char *key, bool again, void *userdata, struct error *e) {
     char *argv[] = {(char *)"true", NULL};
-    struct exec_request r = {
-        .argv = argv, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .terminal_fd = -1};
-    int result = api_exec(&fake.m, fake_unit("a.container"), &r, on_started, on_exited, userdata, e);
+    struct exec_request r = {.key = key,
+        .again = again,
+        .argv = argv,
+        .stdin_fd = -1,
+        .stdout_fd = -1,
+        .stderr_fd = -1,
+        .terminal_fd = -1};
+
+    return api_exec(fake_unit("a.container"), &r, on_started, on_exited, userdata, e);
+}
+
+static int run_exec_of(const char *key, bool again, void *userdata, struct error *e) {
+    int r = ask_exec(key, again, userdata, e);
 
     fake_settle();
-    return result;
+    return r;
+}
+
+static int run_exec(void *userdata, struct error *e) {
+    return run_exec_of(NULL, false, userdata, e);
 }
 
 static void test_exec(void **state _unused_) {
@@ -136,14 +151,8 @@ static void test_exec_that_cannot_be(void **state _unused_) {
     container("a.container");
     start("a.container");
     fake.auto_start = false;
-    {
-        char *argv[] = {(char *)"true", NULL};
-        struct exec_request r = {
-            .argv = argv, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .terminal_fd = -1};
-
-        assert_return_code(api_exec(&fake.m, fake_unit("a.container"), &r, on_started, on_exited, &e, &e), 0);
-        fake_process_fails(fake.last_exec, ENOENT);
-    }
+    assert_return_code(ask_exec(NULL, false, &e, &e), 0);
+    fake_process_fails(fake.last_exec, ENOENT);
     assert_int_equal(told_started, 1);
     assert_int_equal(told_error, ENOENT);
     assert_int_equal(told_exited, 0);
@@ -163,6 +172,123 @@ static void test_exec_signals_and_a_client_that_leaves(void **state _unused_) {
     assert_string_equal(fake_signals("a.container"), "WINCH HUP");
     fake_process_exits(fake.last_exec, CLD_KILLED, SIGHUP);
     assert_int_equal(told_exited, 0); /* nobody is there to be told */
+}
+
+#define KEY "0123456789abcdef0123456789abcdef"
+
+/* What its state says of commands, and the units of the next davitd begin with. */
+static void next_davitd(struct managed_unit *u) {
+    _cleanup_strbuf_ struct strbuf b = {};
+    const char *line;
+
+    exec_format(u, "exec", &b);
+    exec_free_all(u);
+    list_init(&u->sessions);
+    line = strbuf_failed(&b) || !b.data ? NULL : startswith(b.data, "exec=");
+    if (line) {
+        _cleanup_free_ char *value = strndup(line, strcspn(line, "\n"));
+        assert_return_code(strv_append(&u->recovered_sessions, value), 0);
+    }
+    exec_recover(u);
+}
+
+static void test_exec_asked_again_is_the_same_command(void **state _unused_) {
+    struct error e = {};
+
+    container("a.container");
+    start("a.container");
+    struct managed_unit *u = fake_unit("a.container");
+    assert_return_code(run_exec_of(KEY, false, &e, &e), 0);
+    pid_t pid = told_pid;
+    assert_int_equal(run_exec_of(KEY, true, &told_pid, &e), -EBUSY);
+    next_davitd(u);
+    assert_return_code(run_exec_of(KEY, true, &e, &e), 0);
+    assert_int_equal(told_started, 1); /* not confirmed yet, for all that this davitd knows */
+    fake_process_exits(fake.last_exec, CLD_EXITED, 7);
+    assert_int_equal(told_exited, 1);
+    assert_int_equal(told_status, 7);
+    assert_true(pid > 0 && list_empty(&u->sessions));
+}
+
+static void test_exec_that_has_ended_meanwhile_is_told_once(void **state _unused_) {
+    struct error e = {};
+
+    container("a.container");
+    start("a.container");
+    struct managed_unit *u = fake_unit("a.container");
+    assert_return_code(run_exec_of(KEY, false, &e, &e), 0);
+    pid_t pid = told_pid;
+    next_davitd(u);
+    fake_process_exits(fake.last_exec, CLD_KILLED, SIGSEGV);
+    assert_int_equal(told_exited, 0);
+    next_davitd(u);
+    assert_false(exec_runs(u));
+    assert_return_code(run_exec_of(KEY, true, &e, &e), 0);
+    assert_int_equal(told_pid, pid);
+    assert_int_equal(told_code, CLD_KILLED);
+    assert_int_equal(told_status, SIGSEGV);
+    assert_true(list_empty(&u->sessions));
+
+    /* the same by its pid */
+    assert_return_code(run_exec(&e, &e), 0);
+    next_davitd(u);
+    fake_process_exits(fake.last_exec, CLD_EXITED, 3);
+    assert_return_code(api_exec_attach(u, told_pid, on_started, on_exited, &e, &e), 0);
+    assert_int_equal(told_status, 3);
+    assert_int_equal(api_exec_attach(u, told_pid, on_started, on_exited, &e, &e), -ESRCH);
+}
+
+static void test_exec_that_was_lost_before_its_launch_may_be_asked_again(void **state _unused_) {
+    struct error e = {};
+
+    container("a.container");
+    start("a.container");
+    struct managed_unit *u = fake_unit("a.container");
+    assert_return_code(ask_exec(KEY, false, &e, &e), 0);
+    next_davitd(u);
+    fake_process_fails(fake.last_exec, ECONNRESET); /* by the launchers: they have never seen it */
+    assert_true(list_empty(&u->sessions));
+    assert_return_code(run_exec_of(KEY, true, &e, &e), 0);
+    assert_int_equal(told_started, 1);
+}
+
+static void test_exec_is_not_run_again_where_that_could_be_twice(void **state _unused_) {
+    struct error e = {};
+
+    container("a.container");
+    start("a.container");
+    struct managed_unit *u = fake_unit("a.container");
+    fake.save_fails = true; /* as it may have done the first time */
+    assert_int_equal(run_exec_of(KEY, true, &e, &e), -ENOTRECOVERABLE);
+    assert_return_code(run_exec_of(KEY, false, &e, &e), 0);
+    fake_process_exits(fake.last_exec, CLD_EXITED, 0);
+    fake.save_fails = false;
+    u->state_lost = true;
+    assert_int_equal(run_exec_of(KEY, true, &e, &e), -ENOTRECOVERABLE);
+    u->state_lost = false;
+
+    assert_return_code(ask_exec(KEY, false, &e, &e), 0);
+    fake.m.keeper_changed = true; /* the launchers of before are gone, and what they would have told */
+    next_davitd(u);
+    assert_int_equal(run_exec_of(KEY, true, &e, &e), -ENOTRECOVERABLE);
+    assert_int_equal(run_exec_of("no key", true, &e, &e), -EINVAL);
+}
+
+static void test_ends_that_nobody_asks_for_are_not_kept_for_ever(void **state _unused_) {
+    struct error e = {};
+    unsigned n = 0;
+
+    container("a.container");
+    start("a.container");
+    for (int i = 0; i < 40; i++) {
+        assert_return_code(run_exec(&e, &e), 0);
+        api_forget_client(&fake.m, &e);
+        fake_settle();
+    }
+    for (const struct list *l = fake_unit("a.container")->sessions.next;
+         l != &fake_unit("a.container")->sessions; l = l->next)
+        n++;
+    assert_int_equal(n, 32);
 }
 
 /* ---- run ---- */
@@ -297,6 +423,11 @@ int main(void) {
         TEST(test_reset_failed),
         TEST(test_exec),
         TEST(test_exec_that_cannot_be),
+        TEST(test_exec_asked_again_is_the_same_command),
+        TEST(test_exec_that_has_ended_meanwhile_is_told_once),
+        TEST(test_exec_that_was_lost_before_its_launch_may_be_asked_again),
+        TEST(test_exec_is_not_run_again_where_that_could_be_twice),
+        TEST(test_ends_that_nobody_asks_for_are_not_kept_for_ever),
         TEST(test_exec_signals_and_a_client_that_leaves),
         TEST(test_run),
         TEST(test_run_detached_with_a_chosen_name),

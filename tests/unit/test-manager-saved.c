@@ -89,6 +89,7 @@ static void what_is_written_is_read_back(void **state) {
     assert_int_equal(v->recovered_main.pid, 4242);
     assert_int_equal(v->recovered_main.stage, PROCESS_STARTED);
     assert_int_equal(v->recovered_control.request, 0);
+    assert_null(v->recovered_sessions);
     assert_string_equal(v->resources.upper_dir, u->resources.upper_dir);
     assert_int_equal(v->resources.id_count, 65536);
     assert_int_equal(strv_length(v->resources.anonymous_volumes), 2);
@@ -146,8 +147,11 @@ static void right_sum_but_wrong_content_is_refused(void **state) {
     }
     /* Keys of a newer davitd are passed over. */
     _cleanup_free_ char *text = with_sum("version=1\nunit=web.container\nsomething_new=1\nrestarts=4\n"
-                                         "main=5 6 started 7 foreign and more\n");
+                                         "main=5 6 started 7 foreign and more\n"
+                                         "exec=8 9 - and more\nexec=10 0 -\n");
     assert_int_equal(saved_parse(u, text), 0);
+    assert_int_equal(strv_length(u->recovered_sessions), 2);
+    strv_free(TAKE_PTR(u->recovered_sessions));
     assert_int_equal(u->restarts, 4);
     assert_true(u->recovered_main.foreign);
 }
