@@ -187,49 +187,78 @@ static pid_t start_child(act_t act, const struct fstab_entry *f, usec_t begin, i
     _exit(r < 0);
 }
 
-/* For its end, not for that of the pipe: a helper program that took the child's place has closed that. */
-static int wait_for_child(pid_t pid, int pipe_fd, usec_t end, struct error *e) {
-    usec_t now = now_monotonic();
-    int status = 0;
+void fstab_child_leave(struct fstab_child *c) {
+    close_and_reset(&c->pidfd);
+    close_and_reset(&c->pipe_fd);
+}
 
-    _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (pidfd < 0)
-        return error_set_errno(e, errno, "its process cannot be watched");
-    struct pollfd p = {.fd = pidfd, .events = POLLIN};
-    if (poll(&p, 1, end > now ? (int)MIN((end - now) / USEC_PER_MSEC + 1, (usec_t)INT32_MAX) : 0) == 0) {
-        (void)kill(pid, SIGKILL); /* what hangs in the kernel stays there; nobody waits for it */
-        return error_set(e, ETIMEDOUT, "it takes too long");
+static int child_begin(act_t act, const struct fstab_entry *f, usec_t begin, usec_t end,
+    struct fstab_child *ret, struct error *e) {
+    struct fstab_child c = FSTAB_CHILD_NONE;
+
+    c.pid = start_child(act, f, begin, &c.pipe_fd);
+    if (c.pid < 0)
+        return error_set_errno(e, c.pid, "no process for it");
+    c.end = end;
+    c.pidfd = (int)syscall(SYS_pidfd_open, c.pid, 0);
+    if (c.pidfd < 0) {
+        int r = error_set_errno(e, errno, "its process cannot be watched");
+        (void)kill(c.pid, SIGKILL);
+        fstab_child_leave(&c);
+        return r;
     }
-    if (read(pipe_fd, e, sizeof *e) == (ssize_t)sizeof *e)
+    *ret = c;
+    return 0;
+}
+
+int fstab_mount_begin(const struct fstab_entry *f, usec_t begin, struct fstab_child *ret, struct error *e) {
+    usec_t now = now_monotonic(), end = fstab_needs_device(f) ? usec_add(begin, f->device_timeout) : now,
+           timeout = usec_add(f->mount_timeout, f->check ? FSCK_TIMEOUT : 0);
+
+    return child_begin(carry_out, f, begin, usec_add(MAX(end, now), timeout), ret, e);
+}
+
+int fstab_unmount_begin(
+    const struct fstab_entry *f, usec_t timeout, struct fstab_child *ret, struct error *e) {
+    return child_begin(take_back, f, 0, usec_add(now_monotonic(), timeout), ret, e);
+}
+
+/* A helper program that took the child's place has closed the pipe, and tells by its exit status. */
+static int result_of(const struct fstab_child *c, struct error *e) {
+    int status = 0;
+    bool told = read(c->pipe_fd, e, sizeof *e) == (ssize_t)sizeof *e;
+
+    bool reaped = waitpid(c->pid, &status, 0) == c->pid;
+    if (told)
         return -e->number;
     *e = (struct error){};
-    /* A helper program tells by its exit status. */
-    if (waitpid(pid, &status, 0) == pid && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
+    if (reaped && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
         return error_set(e, EIO, "it failed (status %d)", status);
     return 0;
 }
 
-int fstab_mount(const struct fstab_entry *f, usec_t begin, struct error *e) {
-    int pipe_fd = -1;
+/* For the end of the process, not for that of the pipe. */
+int fstab_child_end(struct fstab_child *c, struct error *e) {
+    usec_t now = now_monotonic(), left = c->end > now ? c->end - now : 0;
+    struct pollfd p = {.fd = c->pidfd, .events = POLLIN};
 
-    pid_t pid = start_child(carry_out, f, begin, &pipe_fd);
-    if (pid < 0)
-        return error_set_errno(e, pid, "no process for it");
-    usec_t end = fstab_needs_device(f) ? usec_add(begin, f->device_timeout) : now_monotonic(),
-           timeout = usec_add(f->mount_timeout, f->check ? FSCK_TIMEOUT : 0);
-    int r = wait_for_child(pid, pipe_fd, usec_add(MAX(end, now_monotonic()), timeout), e);
-    (void)close(pipe_fd);
+    if (poll(&p, 1, left > 0 ? (int)MIN(left / USEC_PER_MSEC + 1, (usec_t)INT32_MAX) : 0) == 0) {
+        (void)kill(c->pid, SIGKILL);
+        return error_set(e, ETIMEDOUT, "it takes too long");
+    }
+    int r = result_of(c, e);
+    fstab_child_leave(c);
     return r;
 }
 
-int fstab_unmount(const struct fstab_entry *f, usec_t timeout, struct error *e) {
-    int pipe_fd = -1;
+int fstab_mount(const struct fstab_entry *f, usec_t begin, struct error *e) {
+    struct fstab_child c;
 
-    pid_t pid = start_child(take_back, f, 0, &pipe_fd);
-    if (pid < 0)
-        return error_set_errno(e, pid, "no process for it");
-    int r = wait_for_child(pid, pipe_fd, usec_add(now_monotonic(), timeout), e);
-    (void)close(pipe_fd);
+    int r = fstab_mount_begin(f, begin, &c, e);
+    if (r < 0)
+        return r;
+    r = fstab_child_end(&c, e);
+    fstab_child_leave(&c); /* what hangs in the kernel stays there; nobody waits for it */
     return r;
 }
 

@@ -211,6 +211,40 @@ static void network_steps(void) {
     (void)close(fd);
 }
 
+/* A helper program, as mount(8) has them; what comes with the line is $1, the mount point $2. */
+static void write_helper(const char *type, const char *script) {
+    _cleanup_free_ char *path = strf("/usr/sbin/mount.%s", type), *text = strf("#!/bin/sh\n%s\n", script);
+
+    CHECK(path && text);
+    write_text(path, text);
+    CHECK(chmod(path, 0755) == 0);
+}
+
+/* Each of "meet" waits until the other two are at it as well: one after the other none would ever end. */
+static void servers_that_keep_waiting(void) {
+    CHECK(mount("tmpfs", "/usr/sbin", "tmpfs", 0, "mode=0755") == 0);
+    write_helper("meet",
+        "touch \"/run/met-${2##*/}\"\n"
+        "until [ -e /run/met-a ] && [ -e /run/met-b ] && [ -e /run/met-c ]; do sleep 0.02; done\n"
+        "exec /bin/mount -t tmpfs none \"$2\"");
+    /* Once it hangs, and is killed for it; then it finds out that it is not the first. */
+    write_helper("hang", "if [ -e /run/hung ]; then exec /bin/mount -t tmpfs none \"$2\"; fi\n"
+                         "touch /run/hung\nexec sleep 1000");
+    write_text("/etc/fstab", "s:/a /mnt/a meet _netdev\ns:/b /mnt/b meet _netdev\ns:/c /mnt/c meet _netdev\n"
+                             "s:/h /mnt/h hang _netdev,x-systemd.mount-timeout=1s\n");
+    CHECK(network_mounts_start() == EXIT_SUCCESS);
+    CHECK(is_mount_point("/mnt/a") && is_mount_point("/mnt/b") && is_mount_point("/mnt/c"));
+    CHECK(access("/run/hung", F_OK) == 0 && is_mount_point("/mnt/h"));
+    CHECK(network_mounts_stop() == EXIT_SUCCESS);
+    CHECK(!is_mount_point("/mnt/a") && !is_mount_point("/mnt/h"));
+    /* Nobody is left of those that were killed. */
+    CHECK(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
+}
+
+static void servers_that_keep_waiting_do_not_wait_for_each_other(void **state _unused_) {
+    PRIVATELY(servers_that_keep_waiting);
+}
+
 static void network_mounts_come_and_go(void **state _unused_) {
     PRIVATELY(network_steps);
 }
@@ -364,6 +398,7 @@ int main(void) {
         cmocka_unit_test(fstab_is_carried_out_parents_first_and_told),
         cmocka_unit_test(a_machine_without_fstab_is_fine),
         cmocka_unit_test(network_mounts_come_and_go),
+        cmocka_unit_test(servers_that_keep_waiting_do_not_wait_for_each_other),
         cmocka_unit_test(mounts_that_fail_say_why),
         cmocka_unit_test(var_in_memory_shows_the_images_of_the_root),
         cmocka_unit_test(the_clock_is_not_earlier_than_the_last_run),

@@ -113,7 +113,7 @@ U
     vm_agent
     vm_boot --background
     vm_wait_said '^user sees'
-    vm_said '^user sees /net/a /net/b /net/a/below |^user sees /net/a /net/a/below /net/b '
+    [ "$(vm_console | sed -n 's/^user sees //p' | tr ' ' '\n' | sort | tr '\n' ' ' | sed 's/^ //')" = '/net/a /net/a/below /net/b ' ]
     vm_said '^not yet /net/a/below'
     run ! vm_said '^too early'
     vm_run 'davit is-active remote-fs.service; davit status' >"$V/out"
