@@ -95,6 +95,8 @@ static int set_up(struct manager *m, struct error *e) {
     m->runtime_fd = m->state_fd = -1;
     settings_init(&m->settings);
     boot_read_environment(&m->boot);
+    if (m->boot.times.mounts != 0) /* davit-init is a machine's first process */
+        m->nologin = "/run/nologin";
 
     int r = paths_load(&m->paths);
     if (r < 0)

@@ -62,6 +62,7 @@ struct manager {
     struct jobs *jobs;
     struct idmaps *idmaps;
     struct schedule *schedule; /* NULL = no ending is scheduled */
+    const char *nologin;       /* nologin(5) of the machine that we are the init of; NULL = of none */
     struct control *control;
     struct list save_queue, listeners;
     struct list pulls;              /* images that are being fetched; pull.c */

@@ -137,6 +137,9 @@ int wall_start(struct manager *m, const char *text, struct error *e);
 /* ---- schedule.c ---- */
 /* What an earlier davitd was asked to do later. */
 void schedule_recover(struct manager *m);
+/* nologin.c: from five minutes before when on. *ret: the timer, NULL where it is so already, or not our affair. */
+int nologin_plan(struct manager *m, usec_t when, sd_event_source **ret);
+void nologin_remove(struct manager *m);
 /* Those who are logged in know. */
 void schedule_told(struct manager *m);
 /* At the end of davitd in order: nothing is left to be done. */

@@ -3,7 +3,7 @@
  * An ending that was asked for ahead of its time (`davit poweroff --when=`, shutdown +5): one at most, kept
  * in <runtime>/scheduled so that the next davitd knows of it, in the form of systemd's own file of that name.
  * Those who are logged in are told when it is asked for, again and again as it comes nearer, and when it is
- * taken back.
+ * taken back; logins end before it (nologin.c).
  */
 #include "base/fs.h"
 #include "base/parse.h"
@@ -22,12 +22,13 @@ struct schedule {
     char *argument, *message;
     usec_t when; /* CLOCK_REALTIME */
     bool no_wall, is_time;
-    sd_event_source *timer, *warning;
+    sd_event_source *timer, *warning, *nologin;
 };
 
 static void schedule_free(struct schedule *s) {
     sd_event_source_disable_unref(s->timer);
     sd_event_source_disable_unref(s->warning);
+    sd_event_source_disable_unref(s->nologin);
     free(s->argument);
     free(s->message);
     free(s);
@@ -73,6 +74,7 @@ bool api_end_cancel(struct manager *m, bool no_wall) {
     if (!no_wall && !m->schedule->no_wall)
         (void)say(m, text);
     schedule_free(TAKE_PTR(m->schedule));
+    nologin_remove(m);
     (void)unlinkat(m->runtime_fd, FILE_NAME, 0);
     return true;
 }
@@ -127,6 +129,8 @@ static int install(struct manager *m, struct schedule *s) {
 
     if (r >= 0 && next < s->when)
         r = sd_event_add_time(m->event, &s->warning, CLOCK_REALTIME, next, USEC_PER_SEC, on_warning, m);
+    if (r >= 0)
+        r = nologin_plan(m, s->when, &s->nologin);
     if (r < 0)
         return r;
     if (m->schedule)
@@ -223,6 +227,7 @@ void schedule_recover(struct manager *m) {
     struct schedule *s = NULL;
     int r = file_read(m->runtime_fd, FILE_NAME, FILE_MAX, &text, NULL);
 
+    nologin_remove(m); /* what a userspace before a soft-reboot has left */
     if (r == -ENOENT)
         return;
     if (r >= 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* link: fake-manager.c; without: cgroup */
 /* What the end of one unit means for all, times of jobs, and endings that come later. */
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -351,6 +352,53 @@ static void test_schedule_that_makes_no_sense(void **state _unused_) {
     schedule_forget(&fake.m);
 }
 
+static bool exists(const char *path) {
+    return access(path, F_OK) == 0;
+}
+
+static void test_nobody_logs_in_before_a_scheduled_end(void **state _unused_) {
+    struct end_request r = request(ENDING_POWEROFF);
+    struct error e = {};
+    _cleanup_free_ char *text = NULL;
+
+    fake_load();
+    _cleanup_free_ char *path = path_join(fake.m.paths.runtime, "nologin");
+    assert_non_null(path);
+    /* A fleet is not the machine: its logins are not our affair. */
+    assert_return_code(api_end(&fake.m, &r, now_realtime() + 60 * S, &e), 0);
+    assert_false(exists(path));
+    assert_true(api_end_cancel(&fake.m, true));
+
+    fake.m.nologin = path;
+    assert_return_code(api_end(&fake.m, &r, now_realtime() + 4 * 60 * S, &e), 0);
+    assert_return_code(file_read(AT_FDCWD, path, 4096, &text, NULL), 0);
+    assert_non_null(strstr(text, "going down"));
+    /* A later time takes it back, until five minutes are left; so does who cancels. */
+    assert_return_code(api_end(&fake.m, &r, now_realtime() + 3600 * S, &e), 0);
+    assert_false(exists(path));
+    assert_return_code(api_end(&fake.m, &r, now_realtime() + 5 * 60 * S + S / 2, &e), 0);
+    assert_false(exists(path));
+    for (usec_t end = now_monotonic() + 30 * S; !exists(path) && now_monotonic() < end;)
+        assert_true(sd_event_run(fake.m.event, 100000) >= 0);
+    assert_true(exists(path));
+    /* The next davitd goes on with it. */
+    schedule_recover(&fake.m);
+    assert_true(exists(path));
+    assert_true(api_end_cancel(&fake.m, true));
+    assert_false(exists(path));
+
+    /* Left by the userspace before a soft-reboot: gone. An administrator's own: stays. */
+    assert_return_code(file_write_atomic(AT_FDCWD, path, text, strlen(text), 0644, false), 0);
+    schedule_recover(&fake.m);
+    assert_false(exists(path));
+    assert_return_code(file_write_atomic(AT_FDCWD, path, "closed\n", 7, 0644, false), 0);
+    assert_return_code(api_end(&fake.m, &r, now_realtime() + 60 * S, &e), 0);
+    assert_true(api_end_cancel(&fake.m, true));
+    assert_true(exists(path));
+    assert_return_code(unlink(path), 0);
+    fake.m.nologin = NULL;
+}
+
 static void test_one_schedule_at_most(void **state _unused_) {
     struct end_request r = request(ENDING_HALT);
     struct error e = {};
@@ -394,6 +442,7 @@ int main(void) {
         TEST(test_nobody_can_be_told),
         TEST(test_schedule_outlives_davitd),
         TEST(test_schedule_that_makes_no_sense),
+        TEST(test_nobody_logs_in_before_a_scheduled_end),
         TEST(test_one_schedule_at_most),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
