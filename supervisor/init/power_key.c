@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/input.h>
 #include <sys/epoll.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 
 #include "base/log.h"
@@ -11,6 +12,7 @@
 
 /* Nodes have no gaps but those that unplugging leaves. */
 #define NODES_MAX 32
+#define INPUT "/dev/input"
 
 static bool bit_is_set(const unsigned char *bits, unsigned bit) {
     return bits[bit / 8] & (1U << bit % 8);
@@ -36,23 +38,58 @@ static bool ask_for_nothing_else(int fd) {
     return true;
 }
 
-void power_keys_open(struct power_keys *p, int epoll_fd) {
-    if (p->n > 0)
-        return;
+static bool is_open(const struct power_keys *p, int node) {
+    for (int i = 0; i < p->n; i++)
+        if (p->nodes[i] == node)
+            return true;
+    return false;
+}
+
+static int add_to_epoll(const struct power_keys *p, int fd) {
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+
+    return epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
+static void open_all(struct power_keys *p) {
     for (int i = 0; i < NODES_MAX && p->n < POWER_KEYS_MAX; i++) {
         char path[32];
-        (void)snprintf(path, sizeof path, "/dev/input/event%d", i);
+        if (is_open(p, i))
+            continue;
+        (void)snprintf(path, sizeof path, INPUT "/event%d", i);
         _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-        struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-        if (fd < 0 || !has_power_key(fd) || !ask_for_nothing_else(fd) ||
-            epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+        if (fd < 0 || !has_power_key(fd) || !ask_for_nothing_else(fd) || add_to_epoll(p, fd) < 0)
             continue;
         log_info("the power key of %s powers off", path);
+        p->nodes[p->n] = i;
         p->fds[p->n++] = TAKE_FD(fd);
     }
 }
 
+/* The directory comes with its first node, and goes with its last: then /dev tells when it is there again. */
+static void watch(struct power_keys *p) {
+    if (inotify_add_watch(p->watch_fd, INPUT, IN_CREATE | IN_ONLYDIR) < 0)
+        p->dev_watch = inotify_add_watch(p->watch_fd, "/dev", IN_CREATE | IN_ONLYDIR);
+    else if (p->dev_watch > 0) {
+        (void)inotify_rm_watch(p->watch_fd, p->dev_watch);
+        p->dev_watch = 0;
+    }
+}
+
+void power_keys_open(struct power_keys *p, int epoll_fd) {
+    if (p->watch_fd > 0)
+        return;
+    p->epoll_fd = epoll_fd;
+    p->watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (p->watch_fd < 0 || add_to_epoll(p, p->watch_fd) < 0)
+        (void)log_errno(LOG_WARNING, errno, "power keys that are plugged in later do not count");
+    watch(p); /* before looking: what comes in between is seen twice rather than never */
+    open_all(p);
+}
+
 bool power_keys_have(const struct power_keys *p, int fd) {
+    if (p->watch_fd > 0 && fd == p->watch_fd)
+        return true;
     for (int i = 0; i < p->n; i++)
         if (p->fds[i] == fd)
             return true;
@@ -63,9 +100,20 @@ static void forget(struct power_keys *p, int fd) {
     for (int i = 0; i < p->n; i++)
         if (p->fds[i] == fd) {
             p->fds[i] = p->fds[--p->n];
+            p->nodes[i] = p->nodes[p->n];
             (void)close(fd); /* and with it out of the epoll */
             return;
         }
+}
+
+/* Which one came does not matter: looking is cheap, and devices seldom come. */
+static void look_again(struct power_keys *p) {
+    char events[512];
+
+    while (read(p->watch_fd, events, sizeof events) > 0)
+        ;
+    watch(p);
+    open_all(p);
 }
 
 bool power_keys_read(struct power_keys *p, int fd) {
@@ -73,6 +121,10 @@ bool power_keys_read(struct power_keys *p, int fd) {
     bool pressed = false;
     ssize_t n;
 
+    if (fd == p->watch_fd) {
+        look_again(p);
+        return false;
+    }
     while ((n = read(fd, events, sizeof events)) > 0)
         for (size_t i = 0; i < (size_t)n / sizeof events[0]; i++)
             pressed |= events[i].type == EV_KEY && events[i].code == KEY_POWER && events[i].value == 1;

@@ -34,6 +34,26 @@ U
     vm_ended reboot
 }
 
+# bats test_tags=long
+@test 'a power key that is plugged in later, and another after that' {
+    [ -n "$(find "${DAVIT_VM_CACHE:-$DAVIT_BUILD/vm}/kernel-$VM_KERNEL/" -name 'button.ko*')" ] || skip "the kernel $VM_KERNEL of the cache was fetched without the module button"
+    vm_new
+    # Nodes of input devices come with the driver evdev: without it there is not even a /dev/input.
+    printf 'blacklist evdev\nblacklist button\n' | vm_file /etc/modprobe.d/later.conf
+    vm_agent
+    vm_boot --background --append davit.log=info,console,kmsg
+    vm_run '! ls /dev/input'
+    run ! vm_said 'the power key of'
+    vm_run 'modprobe evdev && modprobe button'
+    vm_wait_said 'the power key of /dev/input/event[0-9]+ powers off'
+    vm_run 'rmmod evdev; until ! ls /dev/input; do sleep 0.1; done; modprobe evdev'
+    until [ "$(vm_console | grep -c 'the power key of /dev/input/event')" -ge 2 ]; do [ ! -e "$V/result" ]; sleep 0.2; done
+    vm_monitor system_powerdown
+    vm_wait
+    vm_ended poweroff
+    vm_said 'stopping: the power key was pressed'
+}
+
 no_davitd() {
     vm_new
     printf '#!/bin/sh\nexit 3\n' | vm_file /usr/lib/davit/davitd 755
