@@ -31,7 +31,7 @@ struct cli_options {
     unsigned force; /* how often it was said */
     bool no_wall;
     const char *when, *message, *reboot_argument;
-    bool all, failed, no_block, now, strict, follow, keep;
+    bool all, failed, no_block, now, strict, follow, dmesg, keep;
     bool cleanup, stop_payload, no_limits;
     bool interactive, terminal, detach, remove, read_only, privileged, init;
     const char *runtime_dir, *signal, *kill_whom, *mode, *lines, *since, *until, *output;

@@ -66,6 +66,11 @@ int logs_read_files(const char *directory, const struct log_query *query, log_si
 /* The same from the journal (logs-journal.c). */
 int logs_read_journal(const struct log_query *query, log_sink_function sink, void *userdata, struct error *e);
 
+/* The kernel's log of this boot (logs-kernel.c). Units of the query are senders here: "kernel", "davit-init". */
+int logs_read_kernel(const struct log_query *query, log_sink_function sink, void *userdata, struct error *e);
+/* One record of /dev/kmsg, which is cut up. boot_time: wall clock of the boot. False: it is none. */
+bool kernel_record_parse(char *record, size_t n, usec_t boot_time, struct log_entry *ret);
+
 /* ---- verb-logs.c ---- */
 
 /* For `status`: the last lines of a unit, with an empty line before them. Silent when there are none. */

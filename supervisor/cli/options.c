@@ -68,6 +68,7 @@ const struct option_info option_table[] = {
     {"cleanup", NULL, NULL, "Remove what a launch has made: for ExecStopPost=", FLAG(cleanup), false},
     /* logs */
     {"follow", "f", NULL, "Go on with new lines as they come", FLAG(follow), false},
+    {"dmesg", "k", NULL, "The kernel's log of this boot, with what davit itself said in it", FLAG(dmesg), false},
     {"lines", "n", "N", "The last N lines", STRING(lines), false},
     {"tail", NULL, "N", "The same, as docker has it", STRING(tail), false},
     {"unit", "u", "UNIT", "This unit's, as journalctl has it (may be repeated)", STRINGS(units), false},

@@ -149,7 +149,12 @@ static int read_logs(
     struct cli *c, char **units, struct log_query *query, struct printer *p, struct error *e) {
     _cleanup_strv_free_ char **names = NULL;
     bool journal, known;
+    log_sink_function sink = query->follow ? print_entry_now : print_entry;
 
+    if (c->options.dmesg) {
+        query->units = units;
+        return logs_read_kernel(query, sink, p, e);
+    }
     ask_manager(c, &journal, &known);
     _cleanup_close_ int directory = open(c->paths.log, O_PATH | O_DIRECTORY | O_CLOEXEC);
     STRV_FOREACH (unit, units)
@@ -160,7 +165,6 @@ static int read_logs(
         journal = !is_in_files(query, directory) && (directory < 0 || !query->follow);
     if (p->unknown && !journal) /* the journal may still know one that is gone */
         return error_set(e, ENOENT, "there is no unit %s, and no log of one", p->unknown);
-    log_sink_function sink = query->follow ? print_entry_now : print_entry;
     if (journal)
         return logs_read_journal(query, sink, p, e);
     /* No directory: nothing was ever written. */

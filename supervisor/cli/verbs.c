@@ -18,7 +18,7 @@ enum { ANY = 100000 };
 const struct verb verbs[] = {
     {"status", "[UNIT...]", "Show what units do, or the whole fleet", "lines all", 0, ANY, verb_status, false, "Looking"},
     {"list", "[PATTERN...]", "List units", "all failed plain no-legend type state", 0, ANY, verb_list, false, NULL},
-    {"logs", "[UNIT...]", "Show the output of containers", "follow lines tail unit since until", 0, ANY, verb_logs, false, NULL},
+    {"logs", "[UNIT...]", "Show the output of containers", "follow dmesg lines tail unit since until", 0, ANY, verb_logs, false, NULL},
     {"show", "[UNIT...]", "Show properties, as KEY=value", "property value all", 0, ANY, verb_show, false, NULL},
     {"cat", "UNIT...", "Show the files of units", NULL, 1, ANY, verb_cat, false, NULL},
     {"events", "", "Show what happens as it happens", NULL, 0, 0, verb_events, false, NULL},
