@@ -371,40 +371,38 @@ static void following_sees_new_lines_rotation_and_new_units(void **state) {
         got, "a.container:last a.container:new a.container:rotated n.container:unit a.container:end ");
 }
 
+/* ---- the kernel's log ---- */
+
+static void expect_record(const char *record, const char *unit, int priority, usec_t time, const char *text) {
+    _cleanup_free_ char *copy = strdup(record);
+    struct log_entry e = {};
+
+    assert_true(kernel_record_parse(copy, strlen(copy), 1000, &e));
+    assert_string_equal(e.unit, unit);
+    assert_int_equal(e.priority, priority);
+    assert_int_equal(e.time, 1000 + time);
+    assert_int_equal(e.length, strlen(text));
+    assert_memory_equal(e.text, text, e.length);
+}
+
+static void records_of_the_kernel_are_read(void **state _unused_) {
+    expect_record("6,339,5140900,-;NET: Registered protocol\n SUBSYSTEM=net\n", "kernel", LOG_INFO, 5140900,
+        "NET: Registered protocol");
+    expect_record("28,1,7,-,caller=T1;davit-init: cannot mount a: b\n", "davit-init", LOG_WARNING, 7,
+        "cannot mount a: b");
+    expect_record("30,1,7,-;davitd: gr\\xc3\\xbc\\x5cx\\xzz\n", "davitd", LOG_INFO, 7, "gr\xc3\xbc\\x\\xzz");
+    expect_record("14,1,7,-;two words: text\n", "-", LOG_INFO, 7, "two words: text");
+    expect_record("14,1,7,-;no newline \\x4", "-", LOG_INFO, 7, "no newline \\x4");
+    expect_record("14,1,7,-;\n", "-", LOG_INFO, 7, "");
+    static const char *const broken[] = {"", "6,1,2,-", "6,1;text", "x,1,2,-;text", "6,1,x,-;text", ";"};
+    for (size_t i = 0; i < ARRAY_SIZE(broken); i++) {
+        _cleanup_free_ char *copy = strdup(broken[i]);
+        struct log_entry e;
+        assert_false(kernel_record_parse(copy, strlen(copy), 0, &e));
+    }
+}
+
 int main(void) {
-    /* ---- the kernel's log ---- */
-
-    static void expect_record(
-        const char *record, const char *unit, int priority, usec_t time, const char *text) {
-        _cleanup_free_ char *copy = strdup(record);
-        struct log_entry e = {};
-
-        assert_true(kernel_record_parse(copy, strlen(copy), 1000, &e));
-        assert_string_equal(e.unit, unit);
-        assert_int_equal(e.priority, priority);
-        assert_int_equal(e.time, 1000 + time);
-        assert_int_equal(e.length, strlen(text));
-        assert_memory_equal(e.text, text, e.length);
-    }
-
-    static void records_of_the_kernel_are_read(void **state _unused_) {
-        expect_record("6,339,5140900,-;NET: Registered protocol\n SUBSYSTEM=net\n", "kernel", LOG_INFO,
-            5140900, "NET: Registered protocol");
-        expect_record("28,1,7,-,caller=T1;davit-init: cannot mount a: b\n", "davit-init", LOG_WARNING, 7,
-            "cannot mount a: b");
-        expect_record(
-            "30,1,7,-;davitd: gr\\xc3\\xbc\\x5cx\\xzz\n", "davitd", LOG_INFO, 7, "gr\xc3\xbc\\x\\xzz");
-        expect_record("14,1,7,-;two words: text\n", "-", LOG_INFO, 7, "two words: text");
-        expect_record("14,1,7,-;no newline \\x4", "-", LOG_INFO, 7, "no newline \\x4");
-        expect_record("14,1,7,-;\n", "-", LOG_INFO, 7, "");
-        static const char *const broken[] = {"", "6,1,2,-", "6,1;text", "x,1,2,-;text", "6,1,x,-;text", ";"};
-        for (size_t i = 0; i < ARRAY_SIZE(broken); i++) {
-            _cleanup_free_ char *copy = strdup(broken[i]);
-            struct log_entry e;
-            assert_false(kernel_record_parse(copy, strlen(copy), 0, &e));
-        }
-    }
-
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_record_is_taken_apart),

@@ -51,6 +51,7 @@ for i in 1 2 3 4 5 6 7 8; do
     if [ "$before" = "$(grep ^voluntary /proc/1/status)" ]; then echo 'sleeps while idle'; break; fi
 done
 davit analyze time
+davit logs -k davit-init | sed 's/^/said: /'
 vm-status 0
 S
     vm_boot --timeout 120
@@ -70,6 +71,8 @@ S
     [ "$(awk '/^Anonymous/ {print $2}' "$V/out")" -lt 100 ]
     grep -qx 'sleeps while idle' "$V/out"
     grep -qE "^Own work up to the first unit's process: [0-9a-z. ]+ of processor time$" "$V/out"
+    # From its first words on.
+    grep -q '^said: .* davit-init: davit-init [^ ]* is the first process of this machine' "$V/out"
     run ! vm_said 'davit-(init|boot): .*(cannot|problem)'
     run ! vm_said 'failed to clone lowerpath'
 }
