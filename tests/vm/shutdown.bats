@@ -284,7 +284,9 @@ U
     machine <<'S'
 davit reboot
 S
-    echo i6300esb | vm_file /etc/modules-load.d/watchdog.conf
+    local driver=i6300esb
+    [ "$VM_KERNEL" = 6.12 ] || driver=softdog # there is no other in 6.1
+    echo $driver | vm_file /etc/modules-load.d/watchdog.conf
     vm_boot --watchdog --append 'davit.watchdog=60s'
     vm_ended reboot
     vm_said 'davit-shutdown: hardware watchdog: [0-9]+ s'
