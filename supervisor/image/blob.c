@@ -10,19 +10,26 @@
 #define LOCK_TIMEOUT (60 * USEC_PER_SEC)
 
 /* work/blob-HEX: found again by who fetches the same blob. */
-static int open_partial(const struct store *s, const char *digest, char name[static WORK_NAME]) {
+static void partial_name(const char *digest, char ret[static WORK_NAME]) {
+    (void)snprintf(ret, WORK_NAME, "work/blob-%.48s", digest_hex(digest));
+}
+
+static bool is_named(const struct store *s, const char *name, int fd) {
     struct stat opened, named;
 
-    (void)snprintf(name, WORK_NAME, "work/blob-%.48s", digest_hex(digest));
+    return fstat(fd, &opened) == 0 && fstatat(s->fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+           opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
+static int open_partial(const struct store *s, const char *digest, char name[static WORK_NAME]) {
+    partial_name(digest, name);
     _cleanup_close_ int fd = openat(s->fd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return negative_errno();
     if (flock(fd, LOCK_EX | LOCK_NB) < 0)
         return errno == EWOULDBLOCK ? -EBUSY : negative_errno();
     /* Whoever had the lock may have given the file its place, or collected it, since we opened it. */
-    if (fstat(fd, &opened) < 0 || fstatat(s->fd, name, &named, AT_SYMLINK_NOFOLLOW) < 0)
-        return errno == ENOENT ? -EBUSY : negative_errno();
-    return opened.st_ino == named.st_ino ? TAKE_FD(fd) : -EBUSY;
+    return is_named(s, name, fd) ? TAKE_FD(fd) : -EBUSY;
 }
 
 /* Hashes what an earlier writer left. */
@@ -59,6 +66,8 @@ int blob_begin(
         return 0;
     }
     _cleanup_close_ int there = blob_open(s, digest, NULL, NULL);
+    if (there >= 0)
+        (void)futimens(there, NULL); /* rule 5 */
     if (there >= 0)
         return error_set(e, EEXIST, "blob %s is in the store already", digest);
     if (there != -ENOENT)
@@ -108,19 +117,25 @@ static int check(const struct blob_writer *w, const char *digest, struct error *
     return 0;
 }
 
+/* Makes it durable, then visible. */
+static int give_name(const struct store *s, const char *name, const char *digest, int fd, struct error *e) {
+    char place[sizeof("blobs/sha256/") + DIGEST_HEX];
+
+    if (fchmod(fd, 0600) < 0 || fsync(fd) < 0)
+        return error_set_errno(e, errno, "writing to %s/work", s->path);
+    (void)snprintf(place, sizeof(place), "blobs/sha256/%s", digest_hex(digest));
+    return MIN(work_place(s, name, place, e), 0);
+}
+
 int blob_commit(struct blob_writer *w, char ret_digest[static DIGEST_TEXT], struct error *e) {
-    char place[sizeof("blobs/sha256/") + DIGEST_HEX], digest[DIGEST_TEXT];
+    char digest[DIGEST_TEXT];
 
     hash_digest(&w->hash, digest);
     int r = check(w, digest, e);
     if (r == -ENODATA)
         return r;
-    if (r >= 0 && (fchmod(w->fd, 0600) < 0 || fsync(w->fd) < 0))
-        r = error_set_errno(e, errno, "writing to %s/work", w->store->path);
-    if (r >= 0) {
-        (void)snprintf(place, sizeof(place), "blobs/sha256/%s", digest_hex(digest));
-        r = work_place(w->store, w->name, place, e);
-    }
+    if (r >= 0)
+        r = give_name(w->store, w->name, digest, w->fd, e);
     if (r < 0) {
         blob_abort(w, false);
         return r;
@@ -128,6 +143,49 @@ int blob_commit(struct blob_writer *w, char ret_digest[static DIGEST_TEXT], stru
     close_and_reset(&w->fd);
     memcpy(ret_digest, digest, sizeof(digest));
     return 0;
+}
+
+/* ---- archives of layers ---- */
+
+int blob_end(struct blob_writer *w, int *ret_fd, struct error *e) {
+    char digest[DIGEST_TEXT];
+
+    hash_digest(&w->hash, digest);
+    int r = check(w, digest, e);
+    if (r == -ENODATA)
+        return r;
+    if (r < 0) {
+        blob_abort(w, false);
+        return r;
+    }
+    *ret_fd = TAKE_FD(w->fd);
+    return 0;
+}
+
+int blob_open_whole(const struct store *s, const char *digest, uint64_t size) {
+    char name[WORK_NAME];
+    struct stat st;
+
+    partial_name(digest, name);
+    _cleanup_close_ int fd = openat(s->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return negative_errno();
+    return S_ISREG(st.st_mode) && (uint64_t)st.st_size == size ? TAKE_FD(fd) : -ENOENT;
+}
+
+int blob_keep(const struct store *s, const char *digest, int fd, struct error *e) {
+    char name[WORK_NAME];
+
+    partial_name(digest, name);
+    return is_named(s, name, fd) ? give_name(s, name, digest, fd, e) : 0;
+}
+
+void blob_discard(const struct store *s, const char *digest, int fd) {
+    char name[WORK_NAME];
+
+    partial_name(digest, name);
+    if (is_named(s, name, fd))
+        (void)unlinkat(s->fd, name, 0);
 }
 
 int blob_put(

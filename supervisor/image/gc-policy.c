@@ -30,13 +30,13 @@ static int take_text(const config_t *config, const char *name, char **field) {
 }
 
 /* As davitd reads it: true, or a word for it. */
-static void take_automatic(const config_t *config, bool *field) {
+static void take_bool(const config_t *config, const char *name, bool *field) {
     const char *text;
     int on;
 
-    if (config_lookup_bool(config, "image_gc", &on) == CONFIG_TRUE)
+    if (config_lookup_bool(config, name, &on) == CONFIG_TRUE)
         *field = on;
-    else if (config_lookup_string(config, "image_gc", &text) == CONFIG_TRUE)
+    else if (config_lookup_string(config, name, &text) == CONFIG_TRUE)
         (void)parse_boolean(text, field);
 }
 
@@ -49,8 +49,10 @@ int gc_policy_read(const char *path, struct gc_policy *ret, struct error *e) {
                       take_text(&config, "image_unused_for", &p.unused_for) < 0 ||
                       take_text(&config, "storage_driver", &p.driver) < 0))
         r = error_set(e, ENOMEM, "out of memory");
-    if (r >= 0)
-        take_automatic(&config, &p.automatic);
+    if (r >= 0) {
+        take_bool(&config, "image_gc", &p.automatic);
+        take_bool(&config, "image_keep_archives", &p.keep_archives);
+    }
     config_destroy(&config);
     if (r < 0)
         return r;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What davit.conf says of how much images may take: image_limit, image_unused_for, image_gc. Read by
+/* What davit.conf says of what images may take: image_limit, image_unused_for, image_gc, image_keep_archives. Read by
  * davit-image; checked by whoever reads the whole file. */
 #pragma once
 
@@ -10,6 +10,7 @@ struct gc_policy {
     char *unused_for; /* as written; NULL = the default */
     char *driver;     /* storage_driver; NULL = the default */
     bool automatic;
+    bool keep_archives; /* layers stay as they came, too */
 };
 /* A file that is missing says nothing. -EINVAL with *e. */
 int gc_policy_read(const char *path, struct gc_policy *ret, struct error *e);

@@ -59,6 +59,7 @@ int settings_encode(const struct settings *s, const struct error *e, void **ret,
         wire_put_string(&w, s->image_limit);
         wire_put_u64(&w, s->image_unused_for);
         wire_put_u8(&w, s->image_gc);
+        wire_put_u8(&w, s->image_keep_archives);
         wire_put_u64(&w, s->image_memory);
         wire_put_u32(&w, (uint32_t)s->log_level);
         wire_put_string(&w, s->log_sink);
@@ -118,6 +119,7 @@ int settings_decode(const void *data, size_t n, struct settings *ret, struct err
     s.image_limit = wire_get_string(&r);
     s.image_unused_for = wire_get_u64(&r);
     s.image_gc = wire_get_u8(&r);
+    s.image_keep_archives = wire_get_u8(&r);
     s.image_memory = wire_get_u64(&r);
     s.log_level = (int)wire_get_u32(&r);
     s.log_sink = wire_get_string(&r);

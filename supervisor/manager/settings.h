@@ -15,6 +15,7 @@ struct settings {
     char *image_limit;    /* for davit-image, which reads davit.conf itself (image/gc-policy.h) */
     usec_t image_unused_for;
     bool image_gc;
+    bool image_keep_archives;
     uint64_t image_memory; /* the same (image/memory.h) */
     int log_level;         /* LOG_INFO */
     char *log_sink;        /* "auto", "journal", "file" */

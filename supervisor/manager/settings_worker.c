@@ -36,6 +36,7 @@ static const struct setting_key table[] = {
     SETTING("image_limit", SETTING_LIMIT, image_limit, 0, 0),
     SETTING("image_unused_for", SETTING_TIME, image_unused_for, 0, 0),
     SETTING("image_gc", SETTING_BOOL, image_gc, 0, 0),
+    SETTING("image_keep_archives", SETTING_BOOL, image_keep_archives, 0, 0),
     SETTING("image_memory", SETTING_SIZE, image_memory, IMAGE_MEMORY_MIN, IMAGE_MEMORY_MAX),
     SETTING("default_target", SETTING_UNIT, default_target, 0, 0),
     SETTING("strict", SETTING_BOOL, strict, 0, 0),

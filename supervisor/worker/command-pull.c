@@ -118,6 +118,7 @@ int command_pull_prepare(struct worker *w, struct error *e) {
     c->refused = calloc(w->n_arguments, sizeof(*c->refused));
     r = c->pulls && c->refused ? take_options(&w->options, &c->options, e)
                                : error_set_errno(e, ENOMEM, "pull");
+    c->options.keep_archives = w->keep_archives;
     for (; c->n_pulls < w->n_arguments && r >= 0; c->n_pulls++)
         /* It may still lie in an archive. */
         (void)pull_open(&c->options, &c->reporter, w->arguments[c->n_pulls], &c->pulls[c->n_pulls],

@@ -18,7 +18,7 @@
 #include "worker/worker.h"
 
 #define CONFINE_ADDRESSES (UINT64_C(512) * 1024 * 1024) /* libraries and stacks included */
-#define CONFINE_FILES 2048 /* two for each layer of an image with as many as there can be, and some */
+#define CONFINE_FILES 2048 /* three for each layer of an image with as many as there can be, and some */
 #define CONFINE_TIME (6 * 3600 * USEC_PER_SEC) /* CPU time; wall-clock time unless --timeout says else */
 
 /* Closes every descriptor above stderr but keep (-1: none). */

@@ -14,6 +14,7 @@ struct fetch {
     struct error error; /* of the sink */
     usec_t not_before;  /* another process has it: then it is looked at again */
     unsigned short_answers;
+    bool resumed; /* a part of it is what an earlier writer left */
     bool done;
 };
 
@@ -47,10 +48,13 @@ static void report(struct fetches *all, bool now) {
     all->progress->report(all->progress->userdata, done, total);
 }
 
-static void set_done(struct fetches *all, struct fetch *f) {
+/* fd: of the blob, which the receiver gets if there is one. */
+static void set_done(struct fetches *all, struct fetch *f, int fd) {
     f->done = true;
     if (all->receiver)
-        all->receiver->arrived(all->receiver->userdata, (size_t)(f - all->list));
+        all->receiver->arrived(all->receiver->userdata, (size_t)(f - all->list), fd);
+    else
+        closep(&fd);
 }
 
 static int start_transfer(struct fetches *all, struct fetch *f, struct error *e) {
@@ -59,32 +63,48 @@ static int start_transfer(struct fetches *all, struct fetch *f, struct error *e)
 
 static int finish(struct fetches *all, struct fetch *f, struct error *e) {
     char digest[DIGEST_TEXT];
-    int r = blob_commit(&f->writer, digest, e);
+    int fd = -1;
 
+    int r = all->receiver ? blob_end(&f->writer, &fd, e) : blob_commit(&f->writer, digest, e);
     if (r == -ENODATA && ++f->short_answers <= SHORT_MAX)
         return start_transfer(all, f, e);
+    all->running--;
+    if (r == -EBADMSG && f->resumed) {
+        /* What was taken up was never synced, and a power cut may have spoiled it. It is gone now. */
+        f->writer = BLOB_WRITER_NONE;
+        return 0;
+    }
     if (r < 0)
         return r;
-    set_done(all, f);
-    all->running--;
+    set_done(all, f, fd);
     report(all, true);
     return 0;
+}
+
+/* In the store, or in the hands of another process and whole: then nothing is fetched. */
+static int find_blob(struct fetches *all, const struct fetch *f, int why) {
+    if (why == -EEXIST)
+        return blob_open(all->store, f->blob->digest, NULL, NULL);
+    return all->receiver && all->receiver->shares
+               ? blob_open_whole(all->store, f->blob->digest, f->blob->size)
+               : -EBUSY;
 }
 
 static int begin(struct fetches *all, struct fetch *f, struct error *e) {
     int r = blob_begin(all->store, f->blob->digest, f->blob->size, &f->writer, e);
 
-    if (r == -EEXIST) {
-        set_done(all, f);
-        return 0;
-    }
-    if (r == -EBUSY) {
-        f->not_before = usec_add(now_monotonic(), BUSY_RETRY);
+    if (r == -EEXIST || r == -EBUSY) {
+        int fd = find_blob(all, f, r);
+        if (fd >= 0)
+            set_done(all, f, fd);
+        else
+            f->not_before = usec_add(now_monotonic(), BUSY_RETRY);
         return 0;
     }
     if (r < 0)
         return r;
     all->running++;
+    f->resumed = f->writer.offset > 0;
     /* All of it was there, only its name was not; or there is nothing to fetch. */
     return f->writer.offset == f->blob->size ? finish(all, f, e) : start_transfer(all, f, e);
 }

@@ -6,7 +6,8 @@
  * that are gone, what they used within --unused-for
  *   --all     references as well, if no unit names or uses them and they are older than --unused-for
  *   --driver  what the store's chains are kept for; one that makes none lets all of them go
- *   --conf    davit.conf, for what is not said here; --automatic: and it may say that this is left to people
+ *   --conf    davit.conf, for what is not said here, and whether archives of layers are kept; --automatic: and it
+ *             may say that this is left to people
  *   --limit   the same, but only the oldest ones, until the store is no larger
  *
  * All that is decided and renamed under the store's lock; trees are deleted afterwards. If a document of a
@@ -54,7 +55,8 @@ struct gc {
     char **trees;           /* renamed into work/, to be deleted */
     uint64_t images, layers, blobs, bytes;
     bool dry_run, unsafe;
-    bool chains; /* of images that stay are kept: the driver may make them */
+    bool archives; /* of layers are kept */
+    bool chains;   /* of images that stay are kept: the driver may make them */
 };
 
 /* ---- what there is ---- */
@@ -163,7 +165,7 @@ static int mark_image(struct gc *g, const char *manifest, struct error *e) {
         return 0;
     }
     r = mark(g, i.manifest.config.digest, e);
-    for (size_t k = 0; k < i.manifest.n_layers && r >= 0; k++)
+    for (size_t k = 0; k < i.manifest.n_layers && r >= 0 && g->archives; k++)
         r = mark(g, i.manifest.layers[k].digest, e);
     STRV_FOREACH (id, i.config.diff_ids)
         r = r >= 0 ? mark(g, *id, e) : r;
@@ -188,7 +190,7 @@ static int mark_all(struct gc *g, struct error *e) {
     return r;
 }
 
-/* Bytes of all layers that are marked. */
+/* Bytes of all layers, and of what is kept besides them, that are marked. */
 static int marked_size(struct gc *g, uint64_t *ret, struct error *e) {
     uint64_t size = 0;
     char *digest;
@@ -198,8 +200,11 @@ static int marked_size(struct gc *g, uint64_t *ret, struct error *e) {
         return r;
     HASHMAP_FOREACH (digest, g->marked) {
         struct layer_info info;
+        uint64_t blob = 0;
         if (layer_find(g->store, digest, &info, NULL) >= 0)
             size += info.size;
+        _cleanup_close_ int fd = blob_open(g->store, digest, &blob, NULL);
+        size += fd >= 0 ? blob : 0;
     }
     *ret = size;
     return 0;
@@ -421,6 +426,7 @@ static int take_options(struct gc *g, struct error *e) {
     g->chains = !driver || driver->trees;
     g->grace = MIN(g->unused_for, GRACE);
     g->dry_run = o->dry_run;
+    g->archives = g->worker->keep_archives;
     return o->limit ? take_limit(g, o->limit, e) : 0;
 }
 
@@ -471,6 +477,7 @@ int gc_prepare(struct worker *w, struct error *e) {
     struct worker_options *o = &w->options;
     struct error problem = {};
 
+    w->keep_archives = true; /* whoever does not know leaves them */
     if (!o->conf)
         return 0;
     if (gc_policy_read(o->conf, &p, &problem) < 0) {
@@ -481,6 +488,7 @@ int gc_prepare(struct worker *w, struct error *e) {
     }
     if (o->automatic && !p.automatic)
         w->data = w; /* there is nothing to do */
+    w->keep_archives = p.keep_archives;
     o->limit = o->limit ? o->limit : TAKE_PTR(p.limit);
     o->unused_for = o->unused_for ? o->unused_for : TAKE_PTR(p.unused_for);
     o->driver = o->driver ? o->driver : TAKE_PTR(p.driver);

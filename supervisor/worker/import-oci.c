@@ -117,6 +117,47 @@ static int get_layers(struct worker *w, const struct bundle *b, const struct oci
     return import_layers(w, b, layers, c->diff_ids, e);
 }
 
+/* image_keep_archives: what the layers were unpacked from. One that is not compressed comes out of its layer again. */
+static int keep_archive(
+    struct worker *w, const struct bundle *b, const struct oci_descriptor *d, struct error *e) {
+    _cleanup_free_ struct file_source *source = malloc(sizeof(*source));
+    struct blob_writer writer = BLOB_WRITER_NONE;
+    char name[sizeof("blobs/sha256/") + DIGEST_HEX], digest[DIGEST_TEXT];
+    uint64_t offset, size;
+    int fd, owned = -1;
+    const void *data;
+    ssize_t n = 0;
+
+    if (!source)
+        return error_set(e, ENOMEM, "out of memory");
+    (void)snprintf(name, sizeof(name), "blobs/sha256/%s", digest_hex(d->digest));
+    int r = bundle_find(b, name, &fd, &owned, &offset, &size, e);
+    if (r >= 0)
+        r = store_check_space(&w->store, size, e);
+    if (r >= 0)
+        r = blob_begin(&w->store, d->digest, d->size, &writer, e);
+    if (r >= 0) {
+        file_source_init(source, fd, offset + writer.offset, size - MIN(writer.offset, size));
+        while (r >= 0 && (n = source->source.read(source, &data, e)) != 0)
+            r = n < 0 ? (int)n : blob_write(&writer, data, (size_t)n, e);
+    }
+    if (r >= 0)
+        r = blob_commit(&writer, digest, e);
+    blob_abort(&writer, false);
+    closep(&owned);
+    return r == -EEXIST ? 0 : r;
+}
+
+static int keep_archives(struct worker *w, const struct bundle *b, const struct oci_manifest *m,
+    const struct oci_config *c, struct error *e) {
+    int r = 0;
+
+    for (size_t i = 0; i < m->n_layers && r >= 0 && w->keep_archives; i++)
+        if (!streq(m->layers[i].digest, c->diff_ids[i]))
+            r = keep_archive(w, b, &m->layers[i], e);
+    return r;
+}
+
 /* The name that the descriptor carries: whole, or only a tag. */
 static int own_names(const struct oci_descriptor *d, char ***ret, const char **ret_tag, struct error *e) {
     const char *whole = strv_env_get(d->annotations, OCI_ANNOTATION_IMAGE_NAME);
@@ -154,6 +195,8 @@ static int import_manifest(struct entry *i, const struct oci_descriptor *d, stru
         r = oci_check_pair(&m, &c, e);
     if (r >= 0)
         r = get_layers(w, b, &m, &c, e);
+    if (r >= 0)
+        r = keep_archives(w, b, &m, &c, e);
     if (r >= 0)
         r = blob_put(&w->store, config, n_config, digest, e);
     if (r >= 0)

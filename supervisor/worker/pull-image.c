@@ -175,11 +175,15 @@ struct layers {
     const struct oci_descriptor **wanted;
     char **wanted_ids; /* their diffIDs, borrowed */
     size_t n_wanted;
+    int *archives; /* of what has arrived */
     struct unpacked *unpacked;
     struct crew *crew;
 };
 
 static void layers_done(struct layers *l) {
+    for (size_t i = 0; i < l->n_wanted && l->archives; i++)
+        closep(&l->archives[i]);
+    free(l->archives);
     free(l->unpacked);
     free(l->wanted_ids);
     free(l->wanted);
@@ -192,13 +196,24 @@ static bool is_repeated(char *const *diff_ids, size_t k) {
     return false;
 }
 
+/* What is kept besides layers. An archive that is not compressed comes out of its layer again. */
+static bool lacks_archive(const struct pull_image *i, const struct oci_descriptor *d, const char *diff_id) {
+    if (!i->options->keep_archives || streq(d->digest, diff_id))
+        return false;
+    _cleanup_close_ int fd = blob_open(i->store, d->digest, NULL, NULL);
+    if (fd >= 0)
+        (void)futimens(fd, NULL); /* gc may be about to take it */
+    return fd < 0;
+}
+
 static int find_missing(struct pull_image *i, struct layers *l, struct error *e) {
     size_t n = l->manifest->n_layers;
 
     l->wanted_ids = calloc(n + 1, sizeof(*l->wanted_ids));
     l->wanted = calloc(n + 1, sizeof(*l->wanted));
     l->unpacked = calloc(n + 1, sizeof(*l->unpacked));
-    if (!l->wanted_ids || !l->wanted || !l->unpacked)
+    l->archives = calloc(n + 1, sizeof(*l->archives));
+    if (!l->wanted_ids || !l->wanted || !l->unpacked || !l->archives)
         return error_set_errno(e, ENOMEM, "%s", i->name);
     for (size_t k = 0; k < n; k++) {
         char *diff_id = l->config->diff_ids[k];
@@ -206,15 +221,17 @@ static int find_missing(struct pull_image *i, struct layers *l, struct error *e)
         if (is_repeated(l->config->diff_ids, k))
             continue;
         layer_touch(i->store, diff_id); /* first: gc may be about to take it */
-        if (layer_find(i->store, diff_id, NULL, NULL) >= 0)
+        if (layer_find(i->store, diff_id, NULL, NULL) >= 0 &&
+            !lacks_archive(i, &l->manifest->layers[k], diff_id))
             continue;
+        l->archives[l->n_wanted] = -1;
         l->wanted_ids[l->n_wanted] = diff_id;
         l->wanted[l->n_wanted++] = &l->manifest->layers[k];
     }
     return 0;
 }
 
-/* A blob in the store, for as long as anybody wants what is in it. */
+/* An archive, for as long as anybody wants what is in it. */
 struct blob_source {
     struct file_source file;
     const struct layers *layers;
@@ -235,18 +252,16 @@ static int unpack_layer(void *userdata, size_t i, struct unpacked *ret, struct e
     const struct unpack_expected expected = {
         .blob = d->digest, .diff_id = l->wanted_ids[i], .blob_size = d->size, .media_type = d->media_type};
     struct blob_source b = {.layers = l, .source = {read_blob, &b}};
-    _cleanup_close_ int fd = blob_open(l->store, d->digest, NULL, e);
 
-    if (fd < 0)
-        return fd;
-    file_source_init(&b.file, fd, 0, d->size);
+    file_source_init(&b.file, l->archives[i], 0, d->size);
     int r = layer_unpack(l->store, &b.source, &expected, NULL, NULL, ret, e);
     return r < 0 ? error_prefix(e, r, "layer %s", d->digest) : 0;
 }
 
-static void on_arrived(void *userdata, size_t i) {
+static void on_arrived(void *userdata, size_t i, int fd) {
     const struct layers *l = userdata;
 
+    l->archives[i] = fd;
     crew_add(l->crew, i);
 }
 
@@ -256,19 +271,22 @@ static bool is_unwanted(void *userdata) {
     return crew_stops(l->crew);
 }
 
-/* Unpacked, a layer is of no use as an archive any more. */
-static void remove_archives(const struct layers *l) {
-    for (size_t k = 0; k < l->n_wanted; k++) {
-        _cleanup_free_ char *path = strf("blobs/sha256/%s", digest_hex(l->wanted[k]->digest));
+/* Unpacked, a layer is of no use as an archive any more, unless the image is to go out as it came in. */
+static int end_archives(const struct layers *l, bool keep, struct error *e) {
+    int r = 0;
 
-        if (path)
-            (void)unlinkat(l->store->fd, path, 0);
+    for (size_t k = 0; k < l->n_wanted && r >= 0; k++) {
+        if (keep && !streq(l->wanted[k]->digest, l->wanted_ids[k]))
+            r = blob_keep(l->store, l->wanted[k]->digest, l->archives[k], e);
+        else
+            blob_discard(l->store, l->wanted[k]->digest, l->archives[k]);
     }
+    return r;
 }
 
 /* What fetching came to, r, is an error of its own unless it was ended because a layer could not be unpacked.
  * After a failure no layer gets its place; the blobs that have come are there for the next try. */
-static int end_layers(struct layers *l, int r, struct error *e) {
+static int end_layers(struct layers *l, bool keep, int r, struct error *e) {
     struct error failure = {};
     size_t n;
 
@@ -282,15 +300,14 @@ static int end_layers(struct layers *l, int r, struct error *e) {
     else
         for (size_t k = 0; k < n; k++)
             unpacked_abort(&l->unpacked[k]);
-    if (r >= 0)
-        remove_archives(l);
-    return r;
+    return r < 0 ? r : end_archives(l, keep, e);
 }
 
 static int fetch_layers(struct pull_image *i, const struct oci_manifest *m, const struct oci_config *c,
     const struct fetch_progress *progress, struct error *e) {
     _cleanup_(layers_done) struct layers l = {.store = i->store, .manifest = m, .config = c};
-    const struct fetch_receiver receiver = {on_arrived, is_unwanted, &l};
+    bool keep = i->options->keep_archives;
+    const struct fetch_receiver receiver = {on_arrived, !keep, is_unwanted, &l};
     int r = find_missing(i, &l, e);
 
     if (r >= 0)
@@ -298,7 +315,7 @@ static int fetch_layers(struct pull_image *i, const struct oci_manifest *m, cons
     if (r < 0)
         return r;
     r = fetch_blobs(i->registry, i->store, l.wanted, l.n_wanted, i->parallel, progress, &receiver, e);
-    return end_layers(&l, r, e);
+    return end_layers(&l, keep, r, e);
 }
 
 /* ---- the whole ---- */
@@ -316,9 +333,11 @@ static bool is_here(const struct pull_image *i, const char *digest, char ret_man
     if (i->options->platform_written && (!streq_ptr(image.config.os, wanted->os) ||
                                             !streq_ptr(image.config.architecture, wanted->architecture)))
         return false;
-    STRV_FOREACH (id, image.config.diff_ids)
-        if (layer_find(i->store, *id, NULL, NULL) < 0)
+    for (size_t k = 0; k < image.manifest.n_layers; k++) {
+        const char *id = image.config.diff_ids[k];
+        if (layer_find(i->store, id, NULL, NULL) < 0 || lacks_archive(i, &image.manifest.layers[k], id))
             return false;
+    }
     memcpy(ret_manifest, r.manifest, DIGEST_TEXT);
     return true;
 }

@@ -23,6 +23,7 @@ struct pull_options {
     const char *auth_file, *creds, *certs_dir; /* NULL = what is usual */
     int tls_verify;                            /* -1 = as davit.conf says */
     bool all_tags;
+    bool keep_archives; /* image_keep_archives of davit.conf */
     const char *digest; /* fetched under the name, whatever the name leads to now; NULL = what it leads to */
     struct http_retry retry;
 };

@@ -8,7 +8,7 @@
  *
  * Layers come out as the archives that they were inside what they came in as (recipe.h), so that an image
  * keeps its configuration, and with it its ID. Where its manifest speaks of compressed layers, the one in the
- * archive is another; where it does not, even its digest stays. An OCI layout has the manifest that it came with
+ * archive is another; where it does not, or the archives were kept (image_keep_archives), even its digest stays. An OCI layout has the manifest that it came with
  * in it all the same, and the index that led there, so that it answers to their digests where it is imported
  * (origin.h).
  */
@@ -101,18 +101,39 @@ static int write_json(struct save *s, const char *name, json_t *document, struct
     return text ? write_text(s, name, text, strlen(text), e) : no_memory(e);
 }
 
-static int copy_file(struct save *s, int fd, uint64_t size, struct error *e) {
+/* digest: what it has to be. */
+static int copy_file(struct save *s, int fd, uint64_t size, const char *digest, struct error *e) {
     _cleanup_free_ struct file_source *source = malloc(sizeof(*source));
+    char actual[DIGEST_TEXT];
+    struct hash hash;
     const void *data;
     ssize_t n;
     int r = 0;
 
     if (!source)
         return no_memory(e);
+    hash_init(&hash);
     file_source_init(source, fd, 0, size);
-    while (r >= 0 && (n = source->source.read(source, &data, e)) != 0)
+    while (r >= 0 && (n = source->source.read(source, &data, e)) != 0) {
+        if (n > 0)
+            hash_update(&hash, data, (size_t)n);
         r = n < 0 ? (int)n : s->sink.write(s, data, (size_t)n, e);
-    return r;
+    }
+    hash_digest(&hash, actual);
+    return r < 0 || streq(actual, digest)
+               ? r
+               : error_set(e, EBADMSG, "what should be %s is %s: try davit image fsck", digest, actual);
+}
+
+/* A layer as it came. */
+static int write_kept(struct save *s, const char *name, const struct oci_descriptor *d, struct error *e) {
+    int r = begin_member(s, name, d->size, e);
+
+    if (r != 0)
+        return MIN(r, 0);
+    _cleanup_close_ int fd = blob_open(&s->worker->store, d->digest, NULL, e);
+    r = fd < 0 ? fd : copy_file(s, fd, d->size, d->digest, e);
+    return r < 0 ? r : end_member(s, d->size, e);
 }
 
 static int write_layer(struct save *s, const char *name, const char *diff_id, struct error *e) {
@@ -132,7 +153,7 @@ static int write_layer(struct save *s, const char *name, const char *diff_id, st
         _cleanup_free_ char *path = layer_path(store, diff_id, layer.kind);
         _cleanup_close_ int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
         r = fd < 0 ? error_set_errno(e, path ? errno : ENOMEM, "layer %s", diff_id)
-                   : copy_file(s, fd, layer.archive_size, e);
+                   : copy_file(s, fd, layer.archive_size, diff_id, e);
     }
     return r < 0 ? r : end_member(s, layer.archive_size, e);
 }
@@ -153,12 +174,25 @@ static void save_done(struct save *s) {
     closep(&s->file);
 }
 
-/* Whether all layers are in the archive as the manifest says. */
-static bool keeps_manifest(const struct store_image *i) {
-    for (size_t k = 0; k < i->manifest.n_layers; k++)
-        if (!streq(i->manifest.layers[k].digest, i->config.diff_ids[k]))
+static bool has_archive(const struct store *s, const struct oci_descriptor *d) {
+    uint64_t size = 0;
+    _cleanup_close_ int fd = blob_open(s, d->digest, &size, NULL);
+    return fd >= 0 && size == d->size;
+}
+
+/* Whether all layers can be in the archive as the manifest says: not compressed, or kept as they came. */
+static bool keeps_manifest(const struct store *s, const struct store_image *i) {
+    bool kept = false;
+
+    for (size_t k = 0; k < i->manifest.n_layers; k++) {
+        const struct oci_descriptor *d = &i->manifest.layers[k];
+        bool plain = streq(d->digest, i->config.diff_ids[k]);
+
+        if (!plain && !has_archive(s, d))
             return false;
-    return !i->manifest.docker;
+        kept |= !plain;
+    }
+    return kept || !i->manifest.docker;
 }
 
 static json_t *descriptor(const char *media_type, const char *digest, uint64_t size) {
@@ -246,7 +280,8 @@ static int write_oci_image(struct save *s, struct saved_image *i, struct error *
     char name[DIGEST_TEXT + 16];
     int r = 0;
 
-    if (!keeps_manifest(&i->image)) {
+    bool keeps = keeps_manifest(&s->worker->store, &i->image);
+    if (!keeps) {
         r = write_document(s, i->manifest_digest, i->manifest, i->n_manifest, e);
         if (r >= 0)
             r = make_manifest(s, i, e);
@@ -258,15 +293,20 @@ static int write_oci_image(struct save *s, struct saved_image *i, struct error *
     if (r >= 0 && i->index)
         r = write_document(s, i->index_digest, i->index, i->n_index, e);
     for (size_t k = 0; k < i->image.manifest.n_layers && r >= 0; k++) {
-        blob_name(name, i->image.config.diff_ids[k]);
-        r = write_layer(s, name, i->image.config.diff_ids[k], e);
+        const struct oci_descriptor *d = &i->image.manifest.layers[k];
+        const char *id = i->image.config.diff_ids[k];
+
+        blob_name(name, keeps ? d->digest : id);
+        r = keeps && !streq(d->digest, id) ? write_kept(s, name, d, e) : write_layer(s, name, id, e);
     }
     return r;
 }
 
 static json_t *index_entry(const struct saved_image *i) {
-    json_t *entry = descriptor(OCI_MEDIA_MANIFEST, i->manifest_digest, i->n_manifest);
     bool other = !streq(i->manifest_digest, i->image.manifest_digest);
+    json_t *entry =
+        descriptor(i->image.manifest.docker && !other ? DOCKER_MEDIA_MANIFEST : OCI_MEDIA_MANIFEST,
+            i->manifest_digest, i->n_manifest);
     json_t *annotations = json_pack("{s:s*, s:s*, s:s*, s:s*}", OCI_ANNOTATION_REF_NAME, i->name,
         OCI_ANNOTATION_IMAGE_NAME, i->name, ORIGIN_MANIFEST, other ? i->image.manifest_digest : NULL,
         ORIGIN_INDEX, i->index ? i->index_digest : NULL);

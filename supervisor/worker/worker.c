@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "base/fs.h"
 #include "base/parse.h"
+#include "image/gc-policy.h"
 #include "image/memory.h"
 #include "worker/confine.h"
 
@@ -240,6 +241,15 @@ static int take_memory(struct worker *w, struct error *e) {
     return w->command && w->command->makes ? image_memory_read(conf, &w->memory, e) : 0;
 }
 
+static int take_keep_archives(struct worker *w, struct error *e) {
+    _cleanup_(gc_policy_done) struct gc_policy p = {};
+    const char *conf = w->options.conf ? w->options.conf : WORKER_CONF;
+
+    int r = w->command->makes ? gc_policy_read(conf, &p, e) : 0;
+    w->keep_archives = p.keep_archives;
+    return r;
+}
+
 static int run(struct worker *w, struct error *e) {
     usec_t timeout = CONFINE_TIME;
 
@@ -256,6 +266,8 @@ static int run(struct worker *w, struct error *e) {
         timeout = seconds * USEC_PER_SEC;
     }
     r = take_memory(w, e);
+    if (r >= 0)
+        r = take_keep_archives(w, e);
     if (r < 0)
         return r;
     r = store_open(w->options.store, true, &w->store, e);

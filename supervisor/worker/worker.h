@@ -74,10 +74,11 @@ struct worker {
     char **arguments; /* borrowed from argv */
     size_t n_arguments;
     struct store store;
-    int makers;      /* the lock that says so, -1 = none */
-    uint64_t memory; /* bytes that it may allocate; 0 = no limit of its own */
-    int progress_fd; /* -1 = none */
-    usec_t shown;    /* when progress was last reported */
+    int makers;         /* the lock that says so, -1 = none */
+    uint64_t memory;    /* bytes that it may allocate; 0 = no limit of its own */
+    bool keep_archives; /* of layers, as they came */
+    int progress_fd;    /* -1 = none */
+    usec_t shown;       /* when progress was last reported */
     int output;  /* a directory that `run` may write to, -1 = none; opened by prepare, closed by worker_main()
                   */
     int *inputs; /* opened by prepare, closed by worker_main() */

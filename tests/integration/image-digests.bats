@@ -130,6 +130,85 @@ changed() {
     has_image "mine@$web"
 }
 
+# keeping WORD: a davit.conf that keeps archives, or not
+keeping() {
+    configure ''
+    echo "image_keep_archives = $1;" >>"$D/davit.conf"
+}
+archives() { jq -r '.layers[].digest' "$DAVIT_STATE_DIR/images/blobs/sha256/${1#sha256:}" | cut -d: -f2 | while read -r d; do ls "$DAVIT_STATE_DIR/images/blobs/sha256/$d"; done 2>/dev/null | wc -l; }
+
+@test 'kept archives: the manifest is the same for everybody, from registry to registry and back' {
+    appliance
+    keeping true
+    davit image pull -q "$WEB:1"
+    [ "$(archives "$web")" = 2 ]
+    [ -z "$(ls "$DAVIT_STATE_DIR/images/work")" ]
+    davit image fsck
+    davit image save -o "$D/kept.tar" "$WEB:1"
+    skopeo --insecure-policy copy -q --preserve-digests --dest-tls-verify=false "oci-archive:$D/kept.tar" "docker://127.0.0.1:$(port plain)/team/round:1"
+    [ "$(digest_there "127.0.0.1:$(port plain)/team/round:1")" = "$web" ]
+    # Import keeps them too, and gc, which reads davit.conf, as long as the image stays.
+    appliance
+    davit image import "$D/kept.tar" round:1
+    [ "$(archives "$web")" = 2 ]
+    davit image gc --unused-for 0s
+    davit image save -o "$D/kept-again.tar" round:1
+    [ "$(tar -xOf "$D/kept-again.tar" index.json | jq -r '.manifests[0].digest')" = "$web" ]
+    with=$(davit image du --json | jq .LayersSize)
+    # What is not kept any more goes, and the image is as whole as before.
+    keeping false
+    davit image gc --unused-for 0s
+    [ "$(archives "$web")" = 0 ]
+    plain=$(davit image du --json | jq .LayersSize)
+    [ "$with" -gt "$plain" ]
+    davit image fsck
+    davit image save -o "$D/plain.tar" round:1
+    [ "$(tar -xOf "$D/plain.tar" index.json | jq -r '.manifests[0].annotations["io.davit.image.manifest"]')" = "$web" ]
+}
+
+@test 'kept archives: an image that is here gets them with the next pull, and goes with them' {
+    appliance
+    keeping false
+    davit image pull -q "$WEB:1"
+    [ "$(archives "$web")" = 0 ]
+    keeping true
+    davit image pull -q "$WEB:1"
+    [ "$(archives "$web")" = 2 ]
+    davit image remove "$WEB:1"
+    davit image gc --unused-for 0s
+    [ -z "$(ls "$DAVIT_STATE_DIR/images/blobs/sha256" "$DAVIT_STATE_DIR/images/layers" | grep -v :)" ]
+}
+
+@test 'kept archives: one that is damaged does not come out, is found, and the image goes on without it' {
+    appliance
+    keeping true
+    davit image pull -q "$WEB:1"
+    blob=$DAVIT_STATE_DIR/images/blobs/sha256/$(jq -r '.layers[1].digest' "$DAVIT_STATE_DIR/images/blobs/sha256/${web#sha256:}" | cut -d: -f2)
+    printf X | dd of="$blob" bs=1 seek=30 conv=notrunc status=none
+    run -1 davit image save -o "$D/damaged.tar" "$WEB:1"
+    says "$output" 'try davit image fsck'
+    [ ! -e "$D/damaged.tar" ]
+    run ! davit image fsck
+    says "$output" 'is damaged'
+    davit image fsck --repair
+    [ ! -e "$blob" ]
+    davit image save -o "$D/repaired.tar" "$WEB:1"
+}
+
+@test "kept archives: a manifest of docker's form comes out as it is" {
+    skopeo --insecure-policy copy -q --format v2s2 --dest-tls-verify=false "oci:$D/layout:web" "docker://127.0.0.1:$(port plain)/team/v2s2:1"
+    digest=$(digest_there "127.0.0.1:$(port plain)/team/v2s2:1")
+    appliance
+    keeping true
+    davit image pull -q "127.0.0.1:$(port plain)/team/v2s2:1"
+    davit image save -o "$D/v2s2.tar" "127.0.0.1:$(port plain)/team/v2s2:1"
+    skopeo --insecure-policy copy -q --preserve-digests --dest-tls-verify=false "oci-archive:$D/v2s2.tar" "docker://127.0.0.1:$(port plain)/team/v2s2:2"
+    [ "$(digest_there "127.0.0.1:$(port plain)/team/v2s2:2")" = "$digest" ]
+    appliance
+    davit image import "$D/v2s2.tar"
+    has_image "127.0.0.1:$(port plain)/team/v2s2@$digest"
+}
+
 @test 'offline: a unit starts the image that it names by the digest of an index' {
     fresh_store
     mkdir -p "$D/preload"

@@ -67,6 +67,22 @@ setup() {
     [ "$(layers)" = 3 ]
 }
 
+# Archives are not synced while they come, and the file system may have their length and not their bytes.
+@test 'what a power cut has spoiled of a download is fetched anew' {
+    for size in 1000 whole; do
+        fresh_store
+        mkdir -p "$D/state/images/work"
+        skopeo inspect --tls-verify=false --raw "docker://127.0.0.1:$(port plain)/team/web:1" | jq -r '.layers[] | "\(.digest[7:55]) \(.size)"' >"$D/web-layers"
+        while read -r name whole; do
+            n=$((size == whole ? whole : size < whole ? size : whole - 1))
+            head -c $n /dev/zero >"$D/state/images/work/blob-$name"
+        done <"$D/web-layers"
+        davit image pull --quiet "127.0.0.1:$(port plain)/team/web:1"
+        [ "$(file_of_image web)" = web ]
+        [ -z "$(ls "$D/state/images/work")" ]
+    done
+}
+
 @test 'events: progress up to the end, then the image' {
     run -0 davit --json image pull "127.0.0.1:$(port plain)/team/big:1"
     [ "$(jq -rs 'map(select(.event == "progress")) | last | .done == .total' <<<"$output")" = true ]

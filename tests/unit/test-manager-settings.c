@@ -67,7 +67,8 @@ static void every_setting_is_taken(void **state) {
         "image_roots = ( \"/srv/images\" )\n"
         "default_target = \"multi-user.target\";\n"
         "strict = true; allow_missing_limits = \"yes\"; keep_trying = TRUE;\n"
-        "storage_driver = \"vfs\"; image_limit = \"40%\"; image_unused_for = \"1h\"; image_gc = false;\n"
+        "storage_driver = \"vfs\"; image_limit = \"40%\"; image_unused_for = \"1h\"; image_gc = false; "
+        "image_keep_archives = true;\n"
         "image_memory = \"64M\";\n"
         "start_concurrency = 8; max_units = 100; max_clients_per_uid = \"7\";\n"
         "log_level = \"debug\"; log_sink = \"file\"; log_max_size = \"1M\"; log_max_files = 2;\n"
@@ -86,6 +87,7 @@ static void every_setting_is_taken(void **state) {
     assert_string_equal(s.image_limit, "40%");
     assert_int_equal(s.image_unused_for, 3600 * USEC_PER_SEC);
     assert_false(s.image_gc);
+    assert_true(s.image_keep_archives);
     assert_int_equal(s.image_memory, 64 * 1024 * 1024);
     assert_true(s.strict && s.allow_missing_limits && s.keep_trying);
     assert_int_equal(s.start_concurrency, 8);
