@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/fs.h"
+#include "base/id128.h"
 
 #define DEPTH_MAX 500
 #define COPY_BLOCK (128 * 1024)
@@ -58,10 +59,23 @@ static int set_times(struct copy *c, int to, const char *name, const struct stat
 
 /* ---- one object ---- */
 
-static int make_room(struct copy *c, int to, const char *name) {
-    if (unlinkat(to, name, 0) == 0 || errno == ENOENT)
-        return 0;
-    return failed(c, errno == EISDIR || errno == EPERM ? EISDIR : errno, "replacing");
+/* A new object has a name of its own until it is whole: one that it replaces is there until then, and stays if the
+ * disk is full. */
+static int put_in_place(struct copy *c, int to, const char *temporary, const char *name, int r) {
+    if (r >= 0 && renameat(to, temporary, to, name) < 0)
+        r = failed(c, errno, "replacing");
+    if (r < 0)
+        (void)unlinkat(to, temporary, 0);
+    return r;
+}
+
+#define TEMPORARY_NAME (sizeof(".davit-cp-") + ID128_TEXT)
+static const char *temporary_name(char buffer[static TEMPORARY_NAME]) {
+    char id[ID128_TEXT];
+
+    id128_random(id);
+    (void)snprintf(buffer, TEMPORARY_NAME, ".davit-cp-%s", id);
+    return buffer;
 }
 
 static int copy_bytes(struct copy *c, int in, int out) {
@@ -80,6 +94,8 @@ static int copy_bytes(struct copy *c, int in, int out) {
 }
 
 static int copy_regular(struct copy *c, int from, const char *name, int to, const char *to_name) {
+    char buffer[TEMPORARY_NAME];
+    const char *temporary = temporary_name(buffer);
     struct stat st;
 
     /* Not waiting for the other end, should it be a FIFO by now. */
@@ -88,39 +104,35 @@ static int copy_regular(struct copy *c, int from, const char *name, int to, cons
         return failed(c, errno, "opening");
     if (fstat(in, &st) < 0 || !S_ISREG(st.st_mode))
         return failed(c, ESTALE, "reading");
-    int r = make_room(c, to, to_name);
-    if (r < 0)
-        return r;
-    _cleanup_close_ int out = openat(to, to_name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    _cleanup_close_ int out =
+        openat(to, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (out < 0)
         return failed(c, errno, "making");
-    r = copy_bytes(c, in, out);
+    int r = copy_bytes(c, in, out);
     if (r >= 0)
-        r = set_owner(c, to, to_name, &st);
+        r = set_owner(c, to, temporary, &st);
     if (r >= 0 && fchmod(out, mode_of(c, &st)) < 0)
         r = failed(c, errno, "chmod");
     if (r >= 0)
-        r = set_times(c, to, to_name, &st);
-    if (r < 0)
-        (void)unlinkat(to, to_name, 0);
-    return r;
+        r = set_times(c, to, temporary, &st);
+    return put_in_place(c, to, temporary, to_name, r);
 }
 
 static int copy_link(
     struct copy *c, int from, const char *name, int to, const char *to_name, const struct stat *st) {
-    char target[PATH_MAX];
+    char target[PATH_MAX], buffer[TEMPORARY_NAME];
+    const char *temporary = temporary_name(buffer);
 
     ssize_t n = readlinkat(from, name, target, sizeof(target) - 1);
     if (n < 0)
         return failed(c, errno, "reading");
     target[n] = '\0';
-    int r = make_room(c, to, to_name);
-    if (r < 0)
-        return r;
-    if (symlinkat(target, to, to_name) < 0)
+    if (symlinkat(target, to, temporary) < 0)
         return failed(c, errno, "making");
-    r = set_owner(c, to, to_name, st);
-    return r < 0 ? r : set_times(c, to, to_name, st);
+    int r = set_owner(c, to, temporary, st);
+    if (r >= 0)
+        r = set_times(c, to, temporary, st);
+    return put_in_place(c, to, temporary, to_name, r);
 }
 
 static int copy_any(struct copy *c, int from, const char *name, int to, const char *to_name, unsigned depth);
@@ -163,13 +175,17 @@ static int copy_directory(
     if (out < 0)
         return failed(c, errno, "opening");
     int r = copy_names(c, in, out, depth + 1);
-    /* One that was there stays as it is. */
-    if (r < 0 || !made)
+    if (!made) /* one that was there stays as it is */
         return r;
-    r = set_owner(c, to, to_name, &st);
+    if (r >= 0)
+        r = set_owner(c, to, to_name, &st);
     if (r >= 0 && fchmod(out, mode_of(c, &st)) < 0)
         r = failed(c, errno, "chmod");
-    return r < 0 ? r : set_times(c, to, to_name, &st);
+    if (r >= 0)
+        r = set_times(c, to, to_name, &st);
+    if (r < 0) /* nothing half copied: on a full disk others need the space */
+        (void)remove_tree(to, to_name);
+    return r;
 }
 
 static int copy_any(struct copy *c, int from, const char *name, int to, const char *to_name, unsigned depth) {

@@ -163,7 +163,7 @@ static int copy(struct cli *c, struct place *from, const struct place *to) {
     else if (r >= 0)
         r = copy_entry(source, name, target.directory, target.name, &owners, &skipped, &e);
     if (e.number != 0)
-        cli_error("%s", e.text);
+        cli_error("%s to %s: %s", from->written, to->written, e.text);
     if (skipped > 0)
         cli_remark(c, "%u device nodes, FIFOs and sockets were not copied.", skipped);
     closep(&target.directory);

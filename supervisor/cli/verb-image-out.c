@@ -49,8 +49,10 @@ static int run_into_file(struct cli *c, const char *path, const char *command, c
         cli_error("%s: %s", path, errno_text(errno));
         status = EXIT_FAILURE;
     }
-    if (status != EXIT_SUCCESS)
+    if (status != EXIT_SUCCESS) {
         (void)unlink(temporary);
+        cli_error("%s was not written", path);
+    }
     return status;
 }
 
@@ -119,8 +121,10 @@ static int run_into_directory(struct cli *c, const char *command, char *const *a
         cli_error("%s: %s", path, errno_text(errno));
         status = EXIT_FAILURE;
     }
-    if (status != EXIT_SUCCESS)
+    if (status != EXIT_SUCCESS) {
         (void)remove_tree(AT_FDCWD, temporary);
+        cli_error("%s was not written", path);
+    }
     return status;
 }
 

@@ -121,3 +121,56 @@ inside() { davit exec box "$@"; }
     run ! davit cp "$D/host/hello" box:/no/such/dir/
     run ! davit cp nosuch:/x "$D/host"
 }
+
+# A container with a volume of 300 KiB.
+full_volume() {
+    mkdir -p "$D/state/volumes/full/_data"
+    mount -t tmpfs -o size=300k tmpfs "$D/state/volumes/full/_data"
+    unit full.container <<'U'
+[Container]
+Image=busybox
+Volume=full:/full
+UserNS=host
+RunInit=yes
+Exec=/bin/sleep infinity
+U
+    davit daemon-reload
+    davit start full
+}
+
+@test "a full disk: what is there stays, nothing half copied is left, and the message says where" {
+    full_volume
+    local inside=$D/state/volumes/full/_data
+    echo old >"$inside/file"
+    dd if=/dev/zero of="$D/host/large" bs=1k count=1000 status=none
+    mkdir -p "$D/host/tree/below"
+    echo small >"$D/host/tree/small"
+    cp "$D/host/large" "$D/host/tree/below"
+    # into the container
+    run -1 davit cp "$D/host/large" full:/full/file
+    says "$output" 'full:/full/file'
+    says "$output" 'No space left'
+    [ "$(ls -A "$inside")" = file ]
+    [ "$(cat "$inside/file")" = old ]
+    run -1 davit cp "$D/host/tree" full:/full/
+    says "$output" 'tree/below/large'
+    [ "$(ls -A "$inside")" = file ]
+    # out of it
+    davit cp "$D/host/tree/." full:/tmp
+    mkdir "$D/small"
+    mount -t tmpfs -o size=300k tmpfs "$D/small"
+    echo old >"$D/small/large"
+    run -1 davit cp full:/tmp/below/large "$D/small"
+    says "$output" "$D/small"
+    [ "$(cat "$D/small/large")" = old ]
+    run -1 davit cp full:/tmp/below "$D/small/new"
+    [ "$(ls -A "$D/small")" = large ]
+    # an archive of it
+    run -1 davit export -o "$D/small/archive.tar" full
+    says "$output" 'No space left'
+    says "$output" "$D/small/archive.tar was not written"
+    [ "$(ls -A "$D/small")" = large ]
+    [ "$(show full frozen)" = false ]
+    davit stop full
+    umount "$D/small" "$inside"
+}
