@@ -2,34 +2,61 @@
 #include "cli/images.h"
 
 #include "base/fs.h"
+#include "cli/image-worker.h"
 #include "image/driver.h"
 #include "image/gc-policy.h"
 #include "image/image.h"
+#include "image/roots.h"
+
+/* Read once: a broken davit.conf is complained of once, and then its image_roots are none. */
+static char *const *image_roots(struct cli *c, size_t *ret_own) {
+    static char **roots;
+    static size_t own;
+    struct error e = {};
+
+    if (!roots) {
+        _cleanup_free_ char *path = strf("%s/images", c->paths.state);
+        int r = path ? image_roots_read(c->paths.config, path, &roots, &own, &e) : -ENOMEM;
+        if (r < 0 && path) {
+            cli_remark(c, "davit: %s", e.text);
+            r = image_roots_read("", path, &roots, &own, &e);
+        }
+        if (r < 0)
+            cli_error("%s", errno_text(r));
+    }
+    *ret_own = own;
+    return roots;
+}
 
 void images_done(struct images *i) {
     for (size_t k = 0; k < i->n; k++)
         store_done(&i->stores[k]);
+    free(TAKE_PTR(i->stores));
     i->n = 0;
 }
 
 int images_open(struct cli *c, bool write, struct images *ret) {
-    _cleanup_(images_done) struct images i = {};
-    _cleanup_free_ char *own = strf("%s/images", c->paths.state);
-    const char *const paths[IMAGES_STORES_MAX] = {own, IMAGES_PRELOADED};
+    _cleanup_(images_done) struct images i = {.own = SIZE_MAX};
+    size_t own;
+    char *const *roots = image_roots(c, &own);
 
-    for (size_t k = 0; k < ARRAY_SIZE(paths); k++) {
+    if (!roots || !(i.stores = calloc(strv_length(roots), sizeof(*i.stores))))
+        return -ENOMEM;
+    for (size_t k = 0; roots[k]; k++) {
         struct error e = {};
-        int r = !paths[k] ? -ENOMEM : store_open(paths[k], write && k == 0, &i.stores[i.n], &e);
+        int r = store_open(roots[k], write && k == own, &i.stores[i.n], &e);
         if (r == -ENOENT)
             continue;
         if (r < 0) {
             cli_error("%s", e.text);
             return r;
         }
+        if (k == own)
+            i.own = i.n;
         i.n++;
     }
     *ret = i;
-    i.n = 0;
+    i = (struct images){};
     return 0;
 }
 
@@ -141,10 +168,22 @@ usec_t image_created(const struct oci_config *c) {
 }
 
 int images_find_layers(struct cli *c, const char *name, struct image *ret, struct error *e) {
-    _cleanup_free_ char *own = strf("%s/images", c->paths.state);
-    char preloaded[] = IMAGES_PRELOADED, *roots[] = {own, preloaded, NULL};
+    size_t own;
+    char *const *roots = image_roots(c, &own);
 
-    return own ? image_resolve(roots, name, ret, e) : error_set(e, ENOMEM, "out of memory");
+    return roots ? image_resolve(roots, name, ret, e) : error_set(e, ENOMEM, "out of memory");
+}
+
+int images_add_roots(struct cli *c, char ***arguments) {
+    size_t own;
+    char *const *roots = image_roots(c, &own);
+
+    STRV_FOREACH (root, roots) {
+        int r = image_worker_option(arguments, "root", *root);
+        if (r < 0)
+            return r;
+    }
+    return roots ? 0 : -ENOMEM;
 }
 
 int images_resolve(struct cli *c, const char *name, struct image *ret) {

@@ -13,14 +13,14 @@
 #include "image/image.h"
 #include "image/store.h"
 
-/* The store that is written to, <state>/images, and the read-only one that came with the system. */
-enum { IMAGES_STORES_MAX = 2 };
-
+/* All image roots that are stores, in the order in which a name is looked for: image_roots of davit.conf, the
+ * one that is written to, <state>/images, and what came with the system. */
 struct images {
-    struct store stores[IMAGES_STORES_MAX]; /* those that exist; the first is the writable one */
+    struct store *stores; /* those that exist */
     size_t n;
+    size_t own; /* which of them is <state>/images; SIZE_MAX: it does not exist (yet) */
 };
-/* 0 with n = 0 where there is no store yet. write: makes the first one if it is missing. -errno (explained).
+/* 0 with n = 0 where there is no store yet. write: makes <state>/images if it is missing. -errno (explained).
  */
 int images_open(struct cli *c, bool write, struct images *ret);
 void images_done(struct images *i);
@@ -49,6 +49,8 @@ struct image;
 int images_resolve(struct cli *c, const char *name, struct image *ret);
 /* The same without a word: *e says what is wrong. */
 int images_find_layers(struct cli *c, const char *name, struct image *ret, struct error *e);
+/* Appends --root=DIR for all image roots, for the worker. -errno (explained) */
+int images_add_roots(struct cli *c, char ***arguments);
 /* Host directories of an image's layers, as they are named in a mount: topmost first, with colons. NULL on
  * out of memory
  */

@@ -6,8 +6,8 @@
  */
 #include "base/str.h"
 #include "cli/image-worker.h"
+#include "cli/images.h"
 #include "cli/output.h"
-#include "image/image.h"
 #include "image/reference.h"
 
 struct lost {
@@ -54,7 +54,7 @@ int verb_image_fsck(struct cli *c, char **arguments _unused_, size_t n _unused_)
     _cleanup_strv_free_ char **options = NULL;
     _cleanup_(lost_done) struct lost lost = {};
 
-    if (image_worker_option(&options, "root", IMAGES_PRELOADED) < 0 ||
+    if (images_add_roots(c, &options) < 0 ||
         image_worker_option(&options, "repair", c->options.repair ? "yes" : NULL) < 0 ||
         image_worker_option(&options, "quick", c->options.quick ? "yes" : NULL) < 0) {
         cli_error("out of memory");

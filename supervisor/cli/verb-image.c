@@ -35,7 +35,7 @@ static bool name_is_wanted(const char *name, char **patterns, size_t n) {
 
 /* The members that podman-images(1) prints, so that scripts go on working. */
 static json_t *image_json(
-    const struct store *s, const struct store_reference *r, const struct store_image *i) {
+    const struct store *s, bool read_only, const struct store_reference *r, const struct store_image *i) {
     usec_t created = image_created(&i->config);
     char text[TIMESTAMP_MAX];
 
@@ -43,7 +43,7 @@ static json_t *image_json(
         r->name, "Digest", i->manifest_digest, "Source", r->source, "Created",
         (json_int_t)(created / USEC_PER_SEC), "CreatedAt",
         created ? timestamp_format_rfc3339(created, text) : "", "Size", (json_int_t)image_size(s, i),
-        "Labels", json_pairs(i->config.labels), "ReadOnly", (int)streq(s->path, IMAGES_PRELOADED));
+        "Labels", json_pairs(i->config.labels), "ReadOnly", (int)read_only);
 }
 
 static void add_row(struct cli *c, struct table *t, const struct store *s, const struct store_reference *r,
@@ -83,7 +83,9 @@ static void add_id(struct cli *c, struct listing *l, const char *digest) {
         (void)puts(text);
 }
 
-static int list_store(struct cli *c, const struct store *s, char **patterns, size_t n, struct listing *l) {
+static int list_store(
+    struct cli *c, const struct images *images, size_t which, char **patterns, size_t n, struct listing *l) {
+    const struct store *s = &images->stores[which];
     struct store_reference *references;
     int status = EXIT_SUCCESS;
     struct error e = {};
@@ -103,7 +105,7 @@ static int list_store(struct cli *c, const struct store *s, char **patterns, siz
             cli_error("%s: %s", references[i].name, e.text);
             status = EXIT_FAILURE;
         } else if (c->options.json)
-            (void)json_array_append_new(l->all, image_json(s, &references[i], &image));
+            (void)json_array_append_new(l->all, image_json(s, which != images->own, &references[i], &image));
         else if (c->options.quiet)
             add_id(c, l, image.manifest.config.digest);
         else
@@ -121,7 +123,7 @@ int verb_image_list(struct cli *c, char **arguments, size_t n) {
     if (images_open(c, false, &images) < 0)
         status = EXIT_FAILURE;
     for (size_t i = 0; i < images.n; i++)
-        if (list_store(c, &images.stores[i], arguments, n, &l) != EXIT_SUCCESS)
+        if (list_store(c, &images, i, arguments, n, &l) != EXIT_SUCCESS)
             status = EXIT_FAILURE;
     if (c->options.json)
         json_print(l.all);
@@ -148,8 +150,8 @@ int verb_image_exists(struct cli *c, char **arguments, size_t n _unused_) {
 /* ---- tag, untag ---- */
 
 /* The new names are for all that the old one is: the digest of its index as well. */
-static int set_names(
-    const struct store *s, const struct store_image *image, char **names, size_t n, struct error *e) {
+static int set_names(const struct store *s, const char *manifest, const char *old_name, char **names,
+    size_t n, struct error *e) {
     _cleanup_(store_reference_done) struct store_reference old = {};
     _cleanup_strv_free_ char **canonical = NULL;
 
@@ -161,24 +163,39 @@ static int set_names(
         if (r < 0)
             return r;
     }
-    if (image->name)
-        (void)store_reference_get(s, image->name, &old, NULL);
-    return store_image_commit(s, image->manifest_digest, canonical, *old.source ? old.source : NULL, e);
+    if (old_name)
+        (void)store_reference_get(s, old_name, &old, NULL);
+    return store_image_commit(s, manifest, canonical, *old.source ? old.source : NULL, e);
+}
+
+/* The image that a person means, in the store that can be changed; one that is only in another is told of. */
+static int find_own(const struct images *images, const char *text, const struct store **ret_store,
+    char ret_manifest[static DIGEST_TEXT], char **ret_name, struct error *e) {
+    const struct store *own = images->own < images->n ? &images->stores[images->own] : NULL;
+
+    int r = own ? store_image_find(own, text, ret_manifest, ret_name, e)
+                : error_set(e, ENOENT, "there is no image \"%s\": the image store is empty", text);
+    for (size_t i = 0; i < images->n && r == -ENOENT; i++)
+        if (i != images->own && store_image_find(&images->stores[i], text, ret_manifest, NULL, NULL) >= 0)
+            return error_set(e, EROFS, "\"%s\" is in %s, which is read-only", text, images->stores[i].path);
+    if (r >= 0)
+        *ret_store = own;
+    return r;
 }
 
 int verb_image_tag(struct cli *c, char **arguments, size_t n) {
-    _cleanup_(store_image_done) struct store_image image = {};
     _cleanup_(images_done) struct images images = {};
+    _cleanup_free_ char *name = NULL;
+    char manifest[DIGEST_TEXT];
     const struct store *s;
     struct error e = {};
 
-    if (images_open(c, true, &images) < 0 || images_load(&images, arguments[0], &image, &s) < 0)
+    if (images_open(c, true, &images) < 0)
         return EXIT_FAILURE;
-    if (!s->writable) {
-        cli_error("%s is in %s, which is read-only: names cannot be added there", arguments[0], s->path);
-        return EXIT_FAILURE;
-    }
-    if (set_names(s, &image, arguments + 1, n - 1, &e) < 0) {
+    int r = find_own(&images, arguments[0], &s, manifest, &name, &e);
+    if (r >= 0)
+        r = set_names(s, manifest, name, arguments + 1, n - 1, &e);
+    if (r < 0) {
         cli_error("%s", e.text);
         return EXIT_FAILURE;
     }
@@ -194,28 +211,9 @@ static int remove_name(const struct store *s, const char *name, struct error *e)
 /* The stored name that a person means. */
 static int find_name(const struct images *images, const char *text, const struct store **ret_store,
     char ret_manifest[static DIGEST_TEXT], char **ret_name, struct error *e) {
-    int r = error_set(e, ENOENT, "there is no image \"%s\": the image store is empty", text);
+    int r = find_own(images, text, ret_store, ret_manifest, ret_name, e);
 
-    for (size_t i = 0; i < images->n && r == -ENOENT; i++) {
-        const struct store *s = &images->stores[i];
-        _cleanup_free_ char *name = NULL;
-
-        r = store_image_find(s, text, ret_manifest, &name, e);
-        if (r < 0)
-            continue;
-        if (!name) {
-            (void)error_set(e, ENOENT, "no name leads to \"%s\"", text);
-            return -ENOENT;
-        }
-        if (!s->writable) {
-            (void)error_set(e, EROFS, "\"%s\" is in %s, which is read-only", text, s->path);
-            return -EROFS;
-        }
-        *ret_store = s;
-        *ret_name = TAKE_PTR(name);
-        return 0;
-    }
-    return r < 0 ? r : -ENOENT;
+    return r >= 0 && !*ret_name ? error_set(e, ENOENT, "no name leads to \"%s\"", text) : r;
 }
 
 int verb_image_untag(struct cli *c, char **arguments, size_t n) {

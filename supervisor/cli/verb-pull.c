@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "base/parse.h"
 #include "cli/image-worker.h"
+#include "cli/images.h"
 #include "cli/output.h"
 #include "image/credentials.h"
 #include "image/platform.h"
@@ -72,7 +73,7 @@ static int pull_arguments(struct cli *c, char **names, char ***ret) {
     int r = common_arguments(c, &argv);
 
     if (r >= 0)
-        r = strv_consume(&argv, strf("--root=%s/images", c->paths.state));
+        r = images_add_roots(c, &argv);
     if (r >= 0)
         r = image_worker_option(&argv, "policy", o->policy);
     if (r >= 0)

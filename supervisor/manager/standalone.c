@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A struct manager that has settings, paths and tables but no loop, with one unit in it and its volumes. */
+/* A struct manager that has settings, paths and tables but no loop, with one unit in it and those that
+ * it names: its volumes and its image. */
 #include "manager/standalone.h"
 
 #include <dirent.h>
@@ -14,8 +15,8 @@
 struct standalone {
     struct manager manager;
     struct managed_unit unit;
-    struct managed_unit *volumes;
-    size_t n_volumes;
+    struct managed_unit *named; /* .volume and .image units */
+    size_t n_named;
     struct unit_stdio stdio;
     bool no_limits;
     void (*busy)(void *userdata, const char *what);
@@ -63,33 +64,36 @@ static int load_config(
     return 0;
 }
 
-/* The .volume units that the container names; one that is missing is found missing where it is used. */
-static int load_volumes(struct standalone *s, const struct unit_environment *env, struct error *e) {
+/* One that is missing is found missing where it is used. There is room for it in s->named. */
+static int load_named(struct standalone *s, const struct unit_environment *env, const char *name,
+    const char *suffix, struct error *e) {
+    struct managed_unit *u = &s->named[s->n_named];
+
+    if (!endswith(name, suffix) || manager_find(&s->manager, name))
+        return 0;
+    int r = unit_load(env, name, &u->config, e);
+    if (r == -ENOENT)
+        return 0;
+    if (r < 0)
+        return r;
+    s->n_named++;
+    u->manager = &s->manager;
+    u->name = u->config->name;
+    r = hashmap_put(s->manager.units, u->name, u);
+    return r < 0 ? error_set_errno(e, r, "%s", u->name) : 0;
+}
+
+static int load_all_named(struct standalone *s, const struct unit_environment *env, struct error *e) {
     const struct container_section *c = s->unit.config->container;
 
-    s->volumes = calloc(MAX(c->n_volumes, (size_t)1), sizeof(*s->volumes));
-    if (!s->volumes)
+    s->named = calloc(c->n_volumes + 1, sizeof(*s->named));
+    if (!s->named)
         return error_set(e, ENOMEM, "out of memory");
-    for (size_t i = 0; i < c->n_volumes; i++) {
-        const struct volume_mount *v = &c->volumes[i];
-        struct managed_unit *u = &s->volumes[s->n_volumes];
-
-        if (v->kind != VOLUME_NAMED || !endswith(v->source, ".volume") ||
-            manager_find(&s->manager, v->source))
-            continue;
-        int r = unit_load(env, v->source, &u->config, e);
-        if (r == -ENOENT)
-            continue;
-        if (r < 0)
-            return r;
-        s->n_volumes++;
-        u->manager = &s->manager;
-        u->name = u->config->name;
-        r = hashmap_put(s->manager.units, u->name, u);
-        if (r < 0)
-            return error_set_errno(e, r, "%s", u->name);
-    }
-    return 0;
+    int r = c->image ? load_named(s, env, c->image, ".image", e) : 0;
+    for (size_t i = 0; i < c->n_volumes && r >= 0; i++)
+        if (c->volumes[i].kind == VOLUME_NAMED)
+            r = load_named(s, env, c->volumes[i].source, ".volume", e);
+    return r;
 }
 
 static int load(struct standalone *s, const char *written, struct error *e) {
@@ -103,7 +107,7 @@ static int load(struct standalone *s, const char *written, struct error *e) {
     if (r < 0)
         return r;
     s->unit.name = s->unit.config->name;
-    return load_volumes(s, &env, e);
+    return load_all_named(s, &env, e);
 }
 
 /* ---- making and freeing ---- */
@@ -153,9 +157,9 @@ int standalone_open(const struct paths *paths, const char *unit, const struct st
 void standalone_free(struct standalone *s) {
     struct manager *m = &s->manager;
 
-    for (size_t i = 0; i < s->n_volumes; i++)
-        unit_free(s->volumes[i].config);
-    free(s->volumes);
+    for (size_t i = 0; i < s->n_named; i++)
+        unit_free(s->named[i].config);
+    free(s->named);
     unit_free(s->unit.config);
     free(s->unit.resources.upper_dir);
     free(s->unit.pulled_image);
@@ -202,13 +206,29 @@ static int run_worker(struct standalone *s, char *const *argv, char **environmen
     return r;
 }
 
-static int fetch_image(struct standalone *s, struct error *e) {
+static int fetch_for(struct standalone *s, struct managed_unit *u, struct error *e) {
     _cleanup_strv_free_ char **argv = NULL, **environment = NULL;
 
-    if (!pull_is_needed(&s->unit))
+    if (!pull_is_needed(u))
         return 0;
-    int r = pull_arguments(&s->unit, &argv, &environment, e);
+    int r = pull_arguments(u, &argv, &environment, e);
     return r < 0 ? r : run_worker(s, argv, environment, e);
+}
+
+/* An .image unit does its part first, as if it were started before the container: with its credentials and its
+ * policy. What the container is made of is then what images_name() says. */
+static int fetch_image(struct standalone *s, struct error *e) {
+    const char *written = s->unit.config->container->image;
+    struct managed_unit *from =
+        written && endswith(written, ".image") ? manager_find(&s->manager, written) : NULL;
+    int r = from ? refuse_errors(from->config, e) : 0;
+
+    if (r >= 0 && from)
+        r = fetch_for(s, from, e);
+    if (r < 0)
+        return error_prefix(e, r, "%s", written);
+    free(TAKE_PTR(s->unit.pulled_image));
+    return fetch_for(s, &s->unit, e);
 }
 
 static int make_tree(struct standalone *s, const struct image *image, struct error *e) {

@@ -337,7 +337,7 @@ int fsck_prepare(struct worker *w, struct error *e) {
     STRV_FOREACH (root, w->options.roots) {
         struct store *s = &roots->stores[roots->n];
 
-        if (store_open(*root, false, s, NULL) < 0)
+        if (streq(*root, w->store.path) || store_open(*root, false, s, NULL) < 0)
             continue;
         roots->n++;
         int fd = openat(s->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

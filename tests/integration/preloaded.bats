@@ -93,3 +93,27 @@ stored() { davit image list --json | jq -r '.[].Names[]' | sort | tr '\n' ' '; }
     pull --policy=missing inside
     [[ $(stored) == *localhost/inside:latest* ]]
 }
+
+@test 'what is in another image root is seen by the verbs, not fetched again and not changed' {
+    DAVIT_STATE_DIR=$D/build davit image tag inside other.example/kept:1
+    printf 'image_roots = [ "%s", "%s" ];\n' "$D/preload" "$D/build/images" >"$D/roots.conf"
+    export DAVIT_CONFIG=$D/roots.conf
+    davit image list --json | jq -e 'any(.Names == ["other.example/kept:1"] and .ReadOnly) and any(.Names == ["localhost/team/app:latest"] and (.ReadOnly | not))'
+    davit image exists other.example/kept:1
+    # There is no such registry.
+    davit image pull --retry 0 --policy missing other.example/kept:1
+    davit image pull --retry 0 --policy never other.example/kept:1
+    run ! davit image pull --retry 0 --policy always other.example/kept:1
+    [ ! -e "$D/state/images/references/other.example+kept:1" ]
+    run ! davit image remove other.example/kept:1
+    says "$output" "is in $D/build/images, which is read-only"
+    run ! davit image tag other.example/kept:1 mine
+    says "$output" 'read-only'
+    # One of the same name that can be changed is the one that is.
+    davit image tag localhost/team/app other.example/kept:1
+    davit image remove other.example/kept:1
+    davit image exists other.example/kept:1
+    echo 'image_roots = "/nowhere";' >"$D/roots.conf"
+    davit image exists localhost/team/app
+    says "$(davit images 2>&1)" 'image_roots is no list'
+}

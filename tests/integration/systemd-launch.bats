@@ -125,6 +125,24 @@ script_unit() {
     sd sed -i /storage_driver/d /etc/davit/davit.conf
 }
 
+@test "Image=NAME.image is the image that this unit names, fetched as it says" {
+    sd sh -c 'mkdir -p /usr/share/davit/images && tar -C /var/lib/davit/images/busybox -cf /usr/share/davit/images/other.tar .'
+    printf '[Image]\nImage=other\nPolicy=missing\n' | sd_unit named.image
+    printf '[Container]\nImage=named.image\nRunInit=yes\nExec=/bin/sleep infinity\n' | sd_unit named.container
+    sd systemctl start davit-container@named
+    has_property davit-container@named ActiveState active
+    [[ $(sd ls /var/lib/davit/images/references) == *other* ]]
+    sd systemctl stop davit-container@named
+    sd rm /etc/davit/units/named.image
+    run sd systemctl start davit-container@named
+    [ "$status" -ne 0 ]
+    [[ $(property davit-container@named StatusText) == *'named.image does not exist'* ]]
+    printf '[Image]\nPolicy=sometimes\n' | sd_unit named.image
+    run sd systemctl start davit-container@named
+    [ "$status" -ne 0 ]
+    [[ $(property davit-container@named StatusText) == *named.image* ]]
+}
+
 @test "from a shell it is refused" {
     sleeper shell.container
     run sd davit launch shell
