@@ -85,6 +85,8 @@ const struct exec_list *unit_step_commands(
 bool unit_run_commands(struct managed_unit *u, bool *ret_failed);
 /* The one that control_index says, which was lost with an earlier davitd. */
 bool unit_run_current_command(struct managed_unit *u, bool *ret_failed);
+/* The same, for one of which nothing has run. Where none is left it is as if the last one had just ended. */
+void unit_resume_commands(struct managed_unit *u);
 /* The next of them; false if there is none. */
 bool unit_run_next_command(struct managed_unit *u, bool *ret_failed);
 int unit_spawn_main(struct managed_unit *u);

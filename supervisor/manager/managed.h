@@ -131,6 +131,7 @@ struct managed_unit {
     bool start_again;  /* saved: the launch was lost: start once more, without a new count */
     bool returns_with_dependency; /* saved: stopped because what it binds to went away to be restarted */
     bool exec_failed;             /* saved: the program was never reached; u->error says why */
+    bool hook_lost;               /* saved: the hook under way was not either, and is to be run again */
     bool stop_by_notify;          /* saved: STOPPING=1 instead of a signal */
     bool stopped_in_backoff;      /* saved: then it is inactive and not failed, whatever the last run was */
     bool kept_for_restart;        /* the clean-up under way left the group in place */

@@ -241,13 +241,22 @@ static void act_on_status(struct process *p, ssize_t n, struct error e) {
     process_has_failed(p, &e);
 }
 
+/* A copy: what is taken out of the pipe would be lost with a davitd that dies before it has saved what it
+ * means, and the empty pipe would then say that all went well. */
+static ssize_t copy_status(const struct process *p, struct error *ret) {
+    const struct feed *f = &p->manager->processes->feed;
+
+    ssize_t n = tee(p->status_fd, f->copy[1], sizeof(*ret), SPLICE_F_NONBLOCK);
+    return n > 0 ? read(f->copy[0], ret, sizeof(*ret)) : n;
+}
+
 void process_read_status(struct process *p) {
     struct manager *m = p->manager;
     bool stored = is_stored(p);
     char name[KEEPER_NAME_MAX];
     struct error e = {};
 
-    ssize_t n = read(p->status_fd, &e, sizeof(e));
+    ssize_t n = copy_status(p, &e);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     drop_source(p, SOURCE_STATUS);

@@ -93,6 +93,7 @@ static const struct field {
     FIELD("start_again", FIELD_BOOL, start_again),
     FIELD("returns_with_dependency", FIELD_BOOL, returns_with_dependency),
     FIELD("exec_failed", FIELD_BOOL, exec_failed),
+    FIELD("hook_lost", FIELD_BOOL, hook_lost),
     FIELD("stop_by_notify", FIELD_BOOL, stop_by_notify),
     FIELD("watchdog_usec", FIELD_U64, watchdog_usec),
     FIELD("main", FIELD_PROCESS, recovered_main),

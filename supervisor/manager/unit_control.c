@@ -25,6 +25,7 @@ static int spawn_control(struct managed_unit *u, const struct exec_command *c) {
     spec_init(&spec);
     r = prepare_control_spec(u, c, &spec, fds, &n_fds, &e);
     if (r >= 0) {
+        u->hook_lost = false;
         unit_mark_dirty(u);
         r = process_start(u->manager, u, PROCESS_CONTROL, &spec, fds, n_fds, &unit_control_callbacks, NULL,
             &u->control, &e);
@@ -65,6 +66,16 @@ bool unit_run_commands(struct managed_unit *u, bool *ret_failed) {
 bool unit_run_next_command(struct managed_unit *u, bool *ret_failed) {
     u->control_index++;
     return unit_run_current_command(u, ret_failed);
+}
+
+void unit_resume_commands(struct managed_unit *u) {
+    bool failed = false;
+
+    if (unit_run_current_command(u, &failed))
+        return;
+    /* Nothing was left to run: as if the last one had ended just now. */
+    u->control_result = failed ? RESULT_RESOURCES : RESULT_SUCCESS;
+    unit_event(u, EVENT_CONTROL_EXIT);
 }
 
 int unit_spawn_main(struct managed_unit *u) {
@@ -110,9 +121,9 @@ static void main_started(struct process *p) {
 
 /* The launcher died between making the child and letting it go (launch/protocol.h). Nothing of the program
  * has run, so it is started again, unless this unit is what launchers die of. */
-static bool is_lost_launch(struct managed_unit *u, const struct error *e) {
-    return e->number == ECANCELED && streq(e->step, "launcher") && !u->stop_requested &&
-           u->state != STATE_STOPPING && u->launches_lost++ < LAUNCHES_LOST_MAX;
+static bool is_lost_launch(struct managed_unit *u, const struct process *p, const struct error *e) {
+    return p->pid != 0 && e->number == ECANCELED && streq(e->step, "launcher") &&
+           u->launches_lost++ < LAUNCHES_LOST_MAX;
 }
 
 static void main_failed(struct process *p, const struct error *e) {
@@ -120,7 +131,7 @@ static void main_failed(struct process *p, const struct error *e) {
 
     u->exec_failed = true;
     unit_mark_dirty(u);
-    if (p->pid != 0 && is_lost_launch(u, e)) {
+    if (!u->stop_requested && u->state != STATE_STOPPING && is_lost_launch(u, p, e)) {
         report_unit(u, LOG_NOTICE, NULL, "Its launcher died. Starting it again.");
         u->start_again = true;
         return;
@@ -150,12 +161,18 @@ static void control_begun(struct process *p) {
 }
 
 static void control_started(struct process *p) {
+    p->unit->launches_lost = 0;
     unit_mark_dirty(p->unit);
 }
 
 static void control_failed(struct process *p, const struct error *e) {
     struct managed_unit *u = p->unit;
 
+    if (is_lost_launch(u, p, e)) {
+        u->hook_lost = true;
+        unit_mark_dirty(u);
+        return; /* its exit follows */
+    }
     if (!u->error)
         unit_set_error(u, e);
     report_unit(u, LOG_ERR, NULL, "A hook cannot be run, step %s: %s", *e->step ? e->step : "?", e->text);
@@ -172,6 +189,11 @@ static void control_exited(struct process *p, const struct process_exit *x) {
 
     u->control = NULL;
     process_free(p);
+    if (u->hook_lost && unit_current_hook(u)) {
+        report_unit(u, LOG_NOTICE, NULL, "The launcher of a hook died. Running the hook again.");
+        unit_resume_commands(u);
+        return;
+    }
     unit_control_exited(u, x);
 }
 

@@ -42,15 +42,8 @@ void unit_start_over(struct managed_unit *u) {
 }
 
 static void resume_commands(struct managed_unit *u) {
-    bool failed = false;
-
-    if (u->control)
-        return;
-    if (unit_run_current_command(u, &failed))
-        return;
-    /* Nothing was left to run: as if the last one had ended just now. */
-    u->control_result = failed ? RESULT_RESOURCES : RESULT_SUCCESS;
-    unit_event(u, EVENT_CONTROL_EXIT);
+    if (!u->control)
+        unit_resume_commands(u);
 }
 
 static void recover_starting(struct managed_unit *u, bool main_lost, bool control_lost) {

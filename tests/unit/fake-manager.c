@@ -88,9 +88,9 @@ int process_start(struct manager *m _unused_, struct managed_unit *unit, enum pr
         fake.hook_result = unit->pending_result;
         fake.hook_code = unit->main_code;
         fake.hook_status = unit->main_status;
-        f->begin = f->start = true;
+        f->begin = true;
         if (fake.auto_hooks) {
-            f->end = true;
+            f->start = f->end = true;
             f->exit = (struct process_exit){.code = CLD_EXITED};
         }
     }
@@ -571,19 +571,22 @@ void fake_launch_fails(const char *unit, int number, const char *step) {
     fake_settle();
 }
 
-void fake_exec_fails(const char *unit, int number, const char *step) {
-    struct fake_process *f = main_of(unit);
+static void exec_fails(struct fake_process *f, int number, const char *step) {
     struct error e = {};
 
     if (f->p.pid == 0)
         begin(f);
     error_set_step(&e, step);
-    error_set(&e, number, "exec of %s", unit);
+    error_set(&e, number, "exec of %s", f->p.unit->name);
     f->p.callbacks->failed(&f->p, &e);
     f->end = true;
     f->start = false;
     f->exit = (struct process_exit){.code = CLD_EXITED, .status = 126};
     fake_settle();
+}
+
+void fake_exec_fails(const char *unit, int number, const char *step) {
+    exec_fails(main_of(unit), number, step);
 }
 
 void fake_exits(const char *unit, int code, int status) {
@@ -594,14 +597,22 @@ void fake_exits(const char *unit, int code, int status) {
     fake_settle();
 }
 
-void fake_hook_exits(const char *unit, int code, int status) {
+static struct fake_process *hook_of(const char *unit) {
     struct managed_unit *u = fake_unit(unit);
-    struct fake_process *f;
 
     if (!u->control)
         fail_msg("%s has no hook", unit);
-    f = of(u->control);
-    f->end = true;
+    return of(u->control);
+}
+
+void fake_hook_exec_fails(const char *unit, int number, const char *step) {
+    exec_fails(hook_of(unit), number, step);
+}
+
+void fake_hook_exits(const char *unit, int code, int status) {
+    struct fake_process *f = hook_of(unit);
+
+    f->start = f->end = true;
     f->exit = (struct process_exit){.code = code, .status = status, .when = fake.now};
     fake_settle();
 }
@@ -719,6 +730,7 @@ static void restore(struct managed_unit *u, const struct saved *saved) {
     COPY(start_again);
     COPY(returns_with_dependency);
     COPY(exec_failed);
+    COPY(hook_lost);
     COPY(stop_by_notify);
     COPY(watchdog_usec);
     COPY(stop_signal_sent);

@@ -398,6 +398,61 @@ static void test_launch_fails(void **state _unused_) {
     assert_non_null(strstr(fake.last_job, "pivot_root"));
 }
 
+/* A launcher that dies when the child is made and not yet let go: nothing of the hook has run. */
+static void test_the_launcher_of_a_hook_dies(void **state _unused_) {
+    fake.auto_hooks = false;
+    service("Type=exec\nExecStopPost=/bin/post\nExecStopPost=/bin/second\n");
+    start("a.service");
+    fake_exits("a.service", CLD_EXITED, 3);
+    assert_int_equal(fake.hooks, 1);
+    for (int lost = 1; lost <= 3; lost++) {
+        fake_hook_exec_fails("a.service", ECANCELED, "launcher");
+        assert_int_equal(fake.hooks, 1 + lost);
+        assert_string_equal(fake.last_hook, "/bin/post");
+        assert_int_equal(fake.hook_status, 3);
+    }
+    fake_hook_exits("a.service", CLD_EXITED, 0);
+    assert_string_equal(fake.last_hook, "/bin/second");
+    fake_hook_exits("a.service", CLD_EXITED, 0);
+    assert_state("a.service", STATE_FAILED);
+    assert_result("a.service", RESULT_EXIT_CODE);
+    assert_int_equal(fake_unit("a.service")->main_status, 3);
+}
+
+static void test_a_hook_that_launchers_die_of(void **state _unused_) {
+    fake.auto_hooks = false;
+    service("Type=exec\nExecStartPre=/bin/pre\n");
+    start("a.service");
+    for (int lost = 1; lost <= 4; lost++)
+        fake_hook_exec_fails("a.service", ECANCELED, "launcher");
+    assert_int_equal(fake.hooks, 4);
+    assert_state("a.service", STATE_FAILED);
+    assert_string_equal(unit_error(fake_unit("a.service"))->step, "launcher");
+}
+
+/* davitd dies between the report and the end of the child. */
+static void test_a_lost_hook_is_run_again_by_the_next_davitd(void **state _unused_) {
+    fake.auto_hooks = false;
+    service("Type=exec\nExecStopPost=/bin/post\n");
+    start("a.service");
+    fake_exits("a.service", CLD_EXITED, 3);
+    fake_unit("a.service")->hook_lost = true;
+    fake_manager_restart();
+    fake_hook_exits("a.service", CLD_EXITED, 125);
+    assert_int_equal(fake.hooks, 2);
+    assert_string_equal(fake.last_hook, "/bin/post");
+}
+
+static void test_a_lost_hook_is_not_run_after_a_stop(void **state _unused_) {
+    fake.auto_hooks = false;
+    service("Type=exec\nExecStartPre=/bin/pre\n");
+    start("a.service");
+    fake_unit("a.service")->hook_lost = true;
+    stop("a.service");
+    assert_int_equal(fake.hooks, 1);
+    assert_state("a.service", STATE_FAILED); /* the hook was killed */
+}
+
 static void test_exec_fails(void **state _unused_) {
     fake.auto_start = false;
     service("Type=exec\nExecStopPost=/bin/post\n");
@@ -1086,6 +1141,10 @@ int main(void) {
         TEST(test_extend_timeout),
         TEST(test_extend_never_shortens),
         TEST(test_launch_fails),
+        TEST(test_the_launcher_of_a_hook_dies),
+        TEST(test_a_hook_that_launchers_die_of),
+        TEST(test_a_lost_hook_is_run_again_by_the_next_davitd),
+        TEST(test_a_lost_hook_is_not_run_after_a_stop),
         TEST(test_exec_fails),
         TEST(test_spec_too_large),
         TEST(test_clean_exit),

@@ -418,6 +418,30 @@ static void many_requests_wait_here_and_not_in_the_sockets(void **state) {
 
 /* ---- killing ---- */
 
+/* What it says is still there for a davitd that comes after one that died before it had saved it. */
+static void a_report_stays_in_its_pipe(void **state) {
+    (void)state;
+    struct error report = {}, again = {};
+
+    go();
+    struct process *p = ask(PROCESS_MAIN);
+    consume_request(0);
+    struct child c = make_child();
+    _cleanup_close_ int stored = fcntl(c.status_read, F_DUPFD_CLOEXEC, 3);
+    begin(0, p->request, &c);
+    expect_calls("begun");
+    (void)error_set(&report, ENOENT, "no such program");
+    error_set_step(&report, "execve");
+    assert_int_equal(write(c.status_write, &report, sizeof(report)), sizeof(report));
+    expect_calls("failed");
+    assert_int_equal(last_error.number, ENOENT);
+    assert_string_equal(last_error.text, "no such program");
+    assert_int_equal(read(stored, &again, sizeof(again)), sizeof(again));
+    assert_memory_equal(&again, &report, sizeof(again));
+    end_child(&c, CLD_EXITED, 127);
+    expect_calls("exited");
+}
+
 static void a_request_can_be_withdrawn(void **state) {
     (void)state;
     struct process *p[2 * LAUNCHER_WINDOW + 1];
@@ -615,6 +639,7 @@ int main(void) {
         TEST(a_request_that_still_waits_is_not_sent_twice),
         TEST(a_launch_that_was_begun_survives_its_launcher),
         TEST(many_requests_wait_here_and_not_in_the_sockets),
+        TEST(a_report_stays_in_its_pipe),
         TEST(a_request_can_be_withdrawn),
         TEST(a_kill_before_begun_kills_the_child),
         TEST(a_killed_request_is_not_sent_again),
