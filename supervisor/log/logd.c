@@ -131,6 +131,8 @@ static void stream_gone(struct logd *l, struct stream *s) {
         l->n_failing--;
         problem_over(l);
     }
+    /* Closing alone does not do it: others hold the same open file, and an event would come for what is gone. */
+    (void)epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, s->fifo, NULL);
     stream_free(s);
 }
 

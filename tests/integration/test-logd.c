@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -322,6 +323,16 @@ static void put(int fd, const char *text) {
     assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 }
 
+static void wait_read(int fd) {
+    int waiting = 1;
+
+    for (unsigned i = 0; waiting > 0 && i < ANSWER_MSEC; i++) {
+        (void)usleep(1000);
+        assert_int_equal(ioctl(fd, FIONREAD, &waiting), 0);
+    }
+    assert_int_equal(waiting, 0);
+}
+
 /* ---- tests ---- */
 
 static void test_lines_reach_the_file(void **state _unused_) {
@@ -358,7 +369,7 @@ static void test_long_line_after_a_partial_one(void **state _unused_) {
     wait_hello();
     int fd = writer_of(0);
     put(fd, "abc");
-    (void)usleep(50000);
+    wait_read(fd);
     pid_t pid = fork();
     if (pid == 0) {
         char *big = malloc(length);
@@ -382,9 +393,9 @@ static void test_new_invocation_ends_the_old_line(void **state _unused_) {
     start_logd();
     wait_hello();
     put(fd, "cut off");
-    (void)usleep(50000);
+    wait_read(fd);
     send_add_as(0, "unit0.container", "4567", fd);
-    (void)usleep(50000);
+    remove_stream(5); /* unknown, but answered in its turn */
     put(fd, "new\n");
     remove_stream(0);
     assert_output(0, "cut off\nnew\n");
@@ -396,12 +407,28 @@ static void test_known_fifo_under_another_number(void **state _unused_) {
     start_logd();
     wait_hello();
     put(fd, "half ");
-    (void)usleep(50000);
+    wait_read(fd);
     send_add_as(7, "unit0.container", "0123", fd);
     put(fd, "line\n");
     rig.fifos[0] = -1;
     remove_stream(7);
     assert_output(0, "half line\n");
+    (void)close(fd);
+}
+
+/* davitd and davit-init hold the open file that was sent, so it outlives the stream. */
+static void test_a_fifo_that_was_removed_comes_again(void **state _unused_) {
+    int fd = make_fifo(0);
+    start_logd();
+    wait_hello();
+    put(fd, "before\n");
+    remove_stream(0);
+    put(fd, "between\n");
+    send_add_as(0, "unit0.container", "0123", fd);
+    put(fd, "after\n");
+    remove_stream(0);
+    assert_output(0, "before\nbetween\nafter\n");
+    assert_string_equal(rig.problem, "");
     (void)close(fd);
 }
 
@@ -864,6 +891,7 @@ int main(void) {
         T(test_long_line_after_a_partial_one),
         T(test_new_invocation_ends_the_old_line),
         T(test_known_fifo_under_another_number),
+        T(test_a_fifo_that_was_removed_comes_again),
         T(test_unknown_stream_is_answered),
         T(test_broken_messages_change_nothing),
         T(test_rotation_keeps_every_line),
