@@ -181,6 +181,18 @@ def storm(options, units):
     return killed, time.monotonic() - at
 
 
+def all_running(names):
+    end = time.monotonic() + 120
+    while True:
+        state = describe()
+        missing = [n for n in names if state[n]["state"] != "running"]
+        if not missing:
+            return state
+        if time.monotonic() > end:
+            sys.exit("at the beginning: " + ", ".join(f"{n} is {state[n]['state']}" for n in missing))
+        time.sleep(0.1)
+
+
 def settle(units):
     """Stops everything that is not steady, waits until all is quiet."""
     names = [name for _, kind, name in units if kind != "steady"]
@@ -268,6 +280,11 @@ class Check:
         elif end == ["end"] and len(numbers) != lines(unit, run):
             self.fail(name, f"run {run}: {len(numbers)} lines of {lines(unit, run)}")
 
+    @staticmethod
+    def wanted(unit, run, runs):
+        """The status that this run must have ended with, as ExecStopPost= wrote it."""
+        return str(STOPPED if runs.get(run, ([], []))[1] == ["stopped"] else status(unit, run))
+
     def ends_of(self, directory, unit, name, runs, count):
         """ExecStopPost= wrote one record for each start. Without a status it was undone before there was a process; a stop
         that comes before execve can only be SIGKILL. Neither is a run: that is what the program itself has counted."""
@@ -282,25 +299,21 @@ class Check:
         if name.startswith("loop") and any(len(r) == 3 and r[1] != "exited" for r in records[:-1]):
             self.fail(name, f"killed while nobody stopped it: {[' '.join(r) for r in records]}")
         if len(ran) != count:
-            self.fail(name, f"{count} runs and {len(ran)} ends: {[' '.join(r) for r in records][-8:]}")
+            lost = next((run for run, (_, _, number) in enumerate(ran, 1) if number != self.wanted(unit, run, runs)), count)
+            self.fail(name, f"{count} runs and {len(ran)} ends, that of run {lost} is missing: "
+                      f"{[' '.join(r) for r in records if r[1:2] != ['exited']]}")
             return
-        for run, (_, code, number) in enumerate(ran, 1):
-            end = runs.get(run, ([], []))[1]
-            wanted = STOPPED if end == ["stopped"] else status(unit, run)
-            if code != "exited" or number != str(wanted):
-                self.fail(name, f"run {run}: ended with {code} {number}, not {wanted} ({end})")
+        for run, (_, _, number) in enumerate(ran, 1):
+            if number != self.wanted(unit, run, runs):
+                self.fail(name, f"run {run}: ended with {number}, not {self.wanted(unit, run, runs)}")
 
 
 def run(options):
     units = kinds(options.containers)
     random.seed(options.seed)
     davit("start", "--no-block", *[name for _, _, name in units])
-    time.sleep(2)
-    before = describe()
     steady = [name for _, kind, name in units if kind == "steady"]
-    for name in steady:
-        if before[name]["state"] != "running":
-            sys.exit(f"{name} is {before[name]['state']} at the beginning")
+    before = all_running(steady)
 
     killed, seconds = storm(options, units)
     after = settle(units)
