@@ -6,6 +6,14 @@ load lib
 # shellcheck source=tests/lib.bash
 . "$BATS_TEST_DIRNAME/../lib.bash"
 
+# build OPTIONS: with the kernel that is to boot it
+build() {
+    "$VM_SOURCE/fetch" "$VM_KERNEL"
+    "$VM_SOURCE/../../packaging/appliance/build" --build "$DAVIT_BUILD" --kernel "$DAVIT_VM_CACHE/kernel-$VM_KERNEL" "$@"
+}
+# appliance GOAL VARIABLE=VALUE...: as somebody calls it whose programs are built
+appliance() { env -u MAKEFLAGS -u MAKELEVEL make -s -o programs -C "$VM_SOURCE/../.." O="$DAVIT_BUILD" "$@"; }
+
 # What a boot that has said "startup finished" has synced to /var.
 units() {
     mkdir "$1"
@@ -35,7 +43,7 @@ U
     units "$work/units"
     davit_image_in "$work/box"
     tar -C "$work/box" -cf "$work/box.tar" .
-    "$BATS_TEST_DIRNAME/../../packaging/appliance/build" --build "$DAVIT_BUILD" --units "$work/units" --rootfs "$work/box.tar" --out "$work/out"
+    build --units "$work/units" --rootfs "$work/box.tar" --out "$work/out"
     cmdline=$(cat "$work/out/cmdline")
     # The second partition is /var: the last field of "...img2 : start= 24576, size= ..."
     vm_adopt "$work/out/disk.img" "var:$(($(sfdisk -d "$work/out/disk.img" | sed -n 's/.*img2 : start= *\([0-9]*\),.*/\1/p') * 512))"
@@ -61,10 +69,49 @@ U
 @test 'an appliance without its root says so and is started again' {
     local work=$BATS_TEST_TMPDIR
     units "$work/units"
-    "$BATS_TEST_DIRNAME/../../packaging/appliance/build" --build "$DAVIT_BUILD" --units "$work/units" --out "$work/out"
+    build --units "$work/units" --out "$work/out"
     vm_adopt "$work/out/disk.img"
     vm_boot --no-root --initrd "$work/out/initramfs" --append 'root=/dev/sdz1 rootflags=x-systemd.device-timeout=1s' --memory 256
     vm_said 'root=/dev/sdz1: .*did not appear'
     vm_said 'there is no root file system; the machine is started again'
     vm_ended reboot
+}
+
+@test 'an appliance of nothing, or of what is not there, is refused with a hint' {
+    local work=$BATS_TEST_TMPDIR
+    refused() { run ! appliance "$@" "OUT=$work/out"; echo "$output"; [ ! -e "$work/out" ]; }
+    units "$work/units"
+    mkdir "$work/empty"
+    : >"$work/text"
+    echo 'no archive' >"$work/text"
+    refused appliance
+    [[ $output == *'appliance: UNITS=DIR has to name a directory of unit files'* ]]
+    refused appliance "UNITS=$work/empty"
+    [[ $output == *"appliance: no unit file is in UNITS=$work/empty"* ]]
+    refused appliance "UNITS=$work/units" "ROOTFS=box=$work/nowhere"
+    [[ $output == *"there is no $work/nowhere; [NAME=]PATH is a directory, or a tar file of one"* ]]
+    refused appliance "UNITS=$work/units" "ROOTFS=$work/text"
+    [[ $output == *"$work/text is neither a directory nor a tar file"* ]]
+    refused appliance-run
+    [[ $output == *"appliance: $work/out has no kernel: make one first, with make appliance UNITS=DIR"* ]]
+}
+
+# bats test_tags=long
+@test 'make appliance prints size and boot time, make appliance-run shows the console until the machine ends' {
+    local work=$BATS_TEST_TMPDIR
+    mkdir "$work/units"
+    # From the second boot on: make appliance itself boots a copy, and looks no further than to the end of the boot.
+    printf '[Service]\nExecStart=/usr/bin/davit poweroff\n[Install]\nWantedBy=multi-user.target\n' >"$work/units/off.service"
+    mkdir -p "$work/units/multi-user.target.wants" "$work/box/etc"
+    ln -s ../off.service "$work/units/multi-user.target.wants/off.service"
+    : >"$work/box/etc/os-release"
+    run -0 appliance appliance "UNITS=$work/units" "ROOTFS=box=$work/box" "OUT=$work/out"
+    echo "$output"
+    [[ $output =~ kernel\ +[0-9.]+[MK]B ]]
+    [[ $output =~ initramfs\ +[0-9.]+[MK]B ]]
+    [[ $output =~ root\ +[0-9.]+[MK]B ]]
+    [[ $output =~ boot\ +[0-9a-z.\ ]+\(kernel\) ]]
+    appliance appliance-run "OUT=$work/out" </dev/null >"$work/console"
+    grep -q 'davit-init: startup finished' "$work/console"
+    grep -q 'davit-shutdown: all file systems are unmounted' "$work/console"
 }
