@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# davit as the first process of a real LXC container, of a real systemd-nspawn one, and of one that crun makes as podman has it do: it boots a fleet in there, is ended by what each
+# davit as the first process of a real LXC container, of a real systemd-nspawn one, of one that podman makes, and of one that crun makes alone: it boots a fleet in there, is ended by what each
 # sends, and what an earlier start has left in its /run does no harm. What each signal means by itself is in endings.bats.
 # shellcheck disable=SC2030,SC2031 # each test has a container of its own
 bats_require_minimum_version 1.5.0
@@ -41,7 +41,7 @@ setup() {
 teardown() {
     [ -n "${BATS_TEST_COMPLETED:-}" ] || { cat "$D/lxc.log" "$D/console"; inside /usr/bin/davit status web; } 2>/dev/null | tail -n 40
     if [ -n "${OUTSIDE:-}" ]; then
-        if [ -n "${FIRST:-}" ]; then kill -KILL "$FIRST" 2>/dev/null; fi
+        if [ "${FIRST:-0}" -gt 1 ]; then kill -KILL "$FIRST" 2>/dev/null; fi # 0 would be ourselves
         wait_for 20 gone "$OUTSIDE" || kill -KILL "$OUTSIDE"
     fi
     davit_stop
@@ -233,4 +233,60 @@ oci_end() {
     oci_end 7
     web_said stopped 3
     web_said started 3
+}
+
+podman_missing() {
+    command -v podman >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends podman crun >&2 || return 0
+    ! { command -v podman && command -v crun; } >/dev/null
+}
+# As crun above. Everything that podman keeps is the test's own.
+podman() {
+    clean unshare --mount sh -c 'mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec podman "$@"' sh --root "$D/podman" --runroot "$D/podman-run" --tmpdir "$D/podman-tmp" \
+        --storage-driver vfs --runtime crun --cgroup-manager cgroupfs --events-backend none "$@"
+}
+podman_start() { # [OPTION...]
+    # Limits that any machine has: podman's own may be higher than ours.
+    podman run --name "$MACHINE" --privileged --network none --cgroups disabled --no-hosts --log-driver none --ulimit nofile=1024:4096 --ulimit nproc=1000:1000 "$@" --rootfs "$R" /usr/sbin/davit-init </dev/null >"$D/console" 2>&1 &
+    OUTSIDE=$!
+    wait_for 30 podman_first
+    wait_for 60 web_runs
+}
+podman_first() { FIRST=$(podman inspect --format '{{.State.Pid}}' "$MACHINE" 2>/dev/null) && [ "$FIRST" -gt 1 ]; }
+# podman_end STATUS: both of what `podman run` returns and what podman has written down
+podman_end() {
+    local status=0
+    wait "$OUTSIDE" || status=$?
+    OUTSIDE=''
+    [ "$status" = "$1" ] || { echo "status $status, wanted $1"; return 1; }
+    [ "$(podman inspect --format '{{.State.ExitCode}}' "$MACHINE")" = "$1" ]
+    podman rm "$MACHINE"
+}
+
+# bats test_tags=long
+@test 'podman: boots a fleet; podman stop, with each stop signal, and podman kill end it with 0, exit N with N, in order each time' {
+    if podman_missing; then skip 'podman cannot be had'; fi
+    podman_start
+    podman stop --time 60 "$MACHINE" # SIGTERM
+    podman_end 0
+    web_said stopped 1
+    podman_start --stop-signal SIGRTMIN+3 # what --systemd=always sets
+    podman stop --time 60 "$MACHINE"
+    podman_end 0
+    web_said stopped 2
+    podman_start
+    podman kill --signal INT "$MACHINE"
+    podman_end 0
+    web_said stopped 3
+    podman_start
+    inside /usr/bin/davit exit 7
+    podman_end 7
+    web_said stopped 4
+    podman_start
+    podman kill --signal KILL "$MACHINE"
+    podman_end 137
+    podman_start # nothing of the state from before is taken for true
+    [ "$(inside /bin/sh -c 'ls /var/lib/davit/containers/web.container | wc -l')" = 1 ]
+    inside /usr/bin/davit reboot
+    podman_end 133
+    web_said started 6
 }
