@@ -4,7 +4,7 @@ load common
 
 units() {
     local u
-    for u in damaged missing removed steady; do
+    for u in damaged missing removed newer strange known steady; do
         unit "$u.container" <<'U'
 [Container]
 Image=busybox
@@ -49,6 +49,35 @@ kept_file() { davit exec "$1" cat /kept/file; }
     is_gone damaged.container
     is_gone missing.container
     [ -z "$(find "$D/state/volumes" -mindepth 1 -maxdepth 1)" ]
+}
+
+# as_saved UNIT SED: its last state as another davitd would have written it, with the right sum.
+as_saved() { python3 "$BATS_TEST_DIRNAME/saved-state.py" "$DAVIT_RUNTIME_DIR/state/$1.container" "$2" "$3"; }
+
+@test 'state of a newer davitd, after a downgrade: what can be read counts, the rest leads to the control group, never to a second copy' {
+    davit start newer strange known
+    newer=$(show newer pid) strange=$(show strange pid) known=$(show known pid)
+    kill -STOP "$(cat "$D/pid")" # no new davitd meanwhile
+    kill -9 "$(manager_pid)"
+    as_saved newer '^version=1$' 'version=2'
+    as_saved strange '^state=running$' 'state=contemplating'
+    as_saved known '^version=1$' $'version=1\nsomething_new=of a later time'
+    kill -CONT "$(cat "$D/pid")"
+    wait_for 10 manager_pid
+    manager_pid >"$D/manager"
+    for u in newer strange known; do
+        wait_for 5 is_state "$u" running
+        [ "$(show "$u" pid)" = "${!u}" ]
+        [ "$(kept_file "$u")" = here ]
+        davit start "$u"
+        [ "$(show "$u" pid)" = "${!u}" ]
+    done
+    for u in newer strange; do grep -q "$u.container: no saved state, taking over process ${!u} from its control group" "$D/init.log"; done
+    refute grep -q 'known.container: .*state' "$D/init.log"
+    davit stop newer strange known
+    [ "$(show newer exit.status)" -eq 9 ]
+    is_gone newer.container
+    is_gone strange.container
 }
 
 @test 'a unit whose file is gone runs on, and can be stopped' {

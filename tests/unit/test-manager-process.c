@@ -599,6 +599,31 @@ static void a_request_that_was_never_sent_is_found_out(void **state) {
     assert_int_equal(last_error.number, ECONNRESET);
 }
 
+/* It was sent by a davitd of another version: to be found lost, and asked for anew in our own words. */
+static void a_request_that_the_next_launcher_cannot_read_is_lost(void **state) {
+    (void)state;
+    go();
+    struct process *p = ask(PROCESS_CONTROL);
+    uint64_t request = p->request;
+    crash_davitd();
+
+    start_davitd();
+    assert_int_equal(
+        process_adopt(&fake->m, NULL, PROCESS_CONTROL, request, 0, PROCESS_REQUESTED, &callbacks, NULL, &p),
+        0);
+    go();
+    fake_turn();
+    assert_int_equal(peek_request(0), request);
+    consume_request(0);
+    answer(0, LAUNCH_FAILED, 0, 0, NULL, 0); /* whose it was it could not read */
+    expect_calls("");
+    answer_probe(0);
+    expect_calls("");
+    answer_probe(1);
+    expect_calls("failed"); /* with a unit: sent again, see lost_spec() */
+    assert_int_equal(last_error.number, ECONNRESET);
+}
+
 static void a_request_that_waits_in_a_socket_is_awaited(void **state) {
     (void)state;
     go();
@@ -649,6 +674,7 @@ int main(void) {
         TEST(an_end_that_waits_in_the_feed_is_seen_before_it_is_handled),
         TEST(a_process_that_nobody_can_find_has_ended),
         TEST(a_request_that_was_never_sent_is_found_out),
+        TEST(a_request_that_the_next_launcher_cannot_read_is_lost),
         TEST(a_request_that_waits_in_a_socket_is_awaited),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
