@@ -138,6 +138,31 @@ P
     kill $socat
 }
 
+@test 'a davitd that keeps dying below a davit-init that is PID 1 of a container: the same, with longer and longer delays' {
+    fleet
+    mkdir "$D/libexec"
+    ln -s "$DAVIT_BUILD"/davit-launch "$DAVIT_BUILD"/davit-logd "$DAVIT_BUILD"/davitd "$D/libexec"
+    container=test DAVIT_LIBEXEC_DIR=$D/libexec DAVIT_RESTART_USEC=20000 unshare --mount --pid --fork --kill-child \
+        sh -c 'mount -t proc proc /proc && exec "$0"' "$DAVIT_BUILD/davit-init" >"$D/init.log" 2>&1 3>&- &
+    OUTSIDE=$!
+    wait_for 10 manager_pid
+    DAVIT_PID=$(pgrep -P "$OUTSIDE" -x davit-init)
+    davit start steady
+    steady=$(show steady pid)
+    old=$(part_pids davitd)
+    ln -sf /bin/false "$D/libexec/davitd"
+    kill -9 "$old"
+    wait_for 20 grep -q 'davitd keeps dying (6 times' "$D/init.log"
+    ln -sf "$DAVIT_BUILD/davitd" "$D/libexec/davitd"
+    # 20 ms, 40 ms, ...: none shorter than the one before
+    sed -nE 's/.*davitd .*: starting it again in ([0-9]+)ms$/\1/p' "$D/init.log" >"$D/delays"
+    [ "$(wc -l <"$D/delays")" -ge 4 ]
+    sort -nuc "$D/delays"
+    wait_for 40 manager_pid
+    undisturbed
+    davit stop steady
+}
+
 # pid_max 400 is 300 numbers for what stays and, since the kernel begins anew at 300 (RESERVED_PIDS), 100 for all that comes and goes.
 @test 'a pid space of 300: numbers come again and again, and each end is its own' {
     fleet

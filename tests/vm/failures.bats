@@ -92,6 +92,35 @@ no_davitd() {
     run ! vm_said 'davit: emergency shell'
 }
 
+# bats test_tags=long
+@test 'a davitd that keeps dying on a machine that runs: the container goes on, the console says so, and it is tried again with longer and longer delays' {
+    vm_new debian
+    vm_agent
+    vm_unit web.container <<'U'
+[Container]
+Image=busybox
+Exec=/bin/sh -c 'while :; do sleep 1; done'
+[Install]
+WantedBy=multi-user.target
+U
+    vm_enable web.container
+    vm_boot --background --timeout 120 --append davit.log=info,console,kmsg
+    vm_wait_said 'startup finished'
+    pid=$(vm_run 'davit status --json web | jq -r ".pid // .[0].pid"')
+    vm_run 'mv /usr/lib/davit/davitd /usr/lib/davit/whole; ln -s /bin/false /usr/lib/davit/davitd; pkill -KILL -x davitd'
+    vm_wait_said 'davitd keeps dying \(6 times in a row, last it exited with status 1\); containers go on'
+    vm_console | awk '/davitd exited .*starting it again in/ { print $NF ~ /ms$/ ? $NF + 0 : $NF * 1000 }' >"$V/delays"
+    [ "$(wc -l <"$V/delays")" -ge 3 ]
+    sort -nc "$V/delays"
+    run ! vm_said 'davit: emergency shell' # that is for a machine that has not come up
+    vm_run "kill -0 $pid && mv /usr/lib/davit/whole /usr/lib/davit/davitd; until davit is-active -q web; do sleep 0.2; done"
+    [ "$(vm_run 'davit status --json web | jq -r ".pid // .[0].pid"')" = "$pid" ]
+    [ "$(vm_run 'davit status --json web | jq -r ".restarts // .[0].restarts"')" = 0 ]
+    vm_run 'davit poweroff' || true
+    vm_wait
+    vm_ended poweroff
+}
+
 # The kernel lets through to process 1 only the signals that it has a handler for.
 # bats test_tags=long
 @test 'a fatal signal with davit.crash=freeze: the machine stands still, and a core dump is written' {
