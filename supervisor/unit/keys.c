@@ -196,7 +196,8 @@ const struct key keys[] = {
     {CONTAINER, SCALAR, C(shm_size), "ShmSize", &value_shm_size, .default_text = "64m",
         DOC = "Size of /dev/shm; 0 is no limit."},
     {CONTAINER, MANY, C(add_capabilities), "AddCapability", &value_capabilities,
-        DOC = "Capabilities beyond the default eleven; \"all\" for all of them."},
+        DOC = "Capabilities beyond the default eleven; \"all\" for all of them. SYS_ADMIN without a user "
+              "namespace of its own is as good as root of the host."},
     {CONTAINER, MANY, C(drop_capabilities), "DropCapability", &value_capabilities,
         DOC = "Capabilities to take away; \"all\" for all of them. Taken away first, then AddCapability= "
               "adds."},

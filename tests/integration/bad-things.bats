@@ -142,6 +142,7 @@ P
     fleet
     mkdir "$D/libexec"
     ln -s "$DAVIT_BUILD"/davit-launch "$DAVIT_BUILD"/davit-logd "$DAVIT_BUILD"/davitd "$D/libexec"
+    # shellcheck disable=SC2016 # for the shell in there
     container=test DAVIT_LIBEXEC_DIR=$D/libexec DAVIT_RESTART_USEC=20000 unshare --mount --pid --fork --kill-child \
         sh -c 'mount -t proc proc /proc && exec "$0"' "$DAVIT_BUILD/davit-init" >"$D/init.log" 2>&1 3>&- &
     OUTSIDE=$!

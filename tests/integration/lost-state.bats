@@ -55,8 +55,9 @@ kept_file() { davit exec "$1" cat /kept/file; }
 as_saved() { python3 "$BATS_TEST_DIRNAME/saved-state.py" "$DAVIT_RUNTIME_DIR/state/$1.container" "$2" "$3"; }
 
 @test 'state of a newer davitd, after a downgrade: what can be read counts, the rest leads to the control group, never to a second copy' {
+    local -A pids
     davit start newer strange known
-    newer=$(show newer pid) strange=$(show strange pid) known=$(show known pid)
+    for u in newer strange known; do pids[$u]=$(show "$u" pid); done
     kill -STOP "$(cat "$D/pid")" # no new davitd meanwhile
     kill -9 "$(manager_pid)"
     as_saved newer '^version=1$' 'version=2'
@@ -67,12 +68,12 @@ as_saved() { python3 "$BATS_TEST_DIRNAME/saved-state.py" "$DAVIT_RUNTIME_DIR/sta
     manager_pid >"$D/manager"
     for u in newer strange known; do
         wait_for 5 is_state "$u" running
-        [ "$(show "$u" pid)" = "${!u}" ]
+        [ "$(show "$u" pid)" = "${pids[$u]}" ]
         [ "$(kept_file "$u")" = here ]
         davit start "$u"
-        [ "$(show "$u" pid)" = "${!u}" ]
+        [ "$(show "$u" pid)" = "${pids[$u]}" ]
     done
-    for u in newer strange; do grep -q "$u.container: no saved state, taking over process ${!u} from its control group" "$D/init.log"; done
+    for u in newer strange; do grep -q "$u.container: no saved state, taking over process ${pids[$u]} from its control group" "$D/init.log"; done
     refute grep -q 'known.container: .*state' "$D/init.log"
     davit stop newer strange known
     [ "$(show newer exit.status)" -eq 9 ]
