@@ -259,7 +259,7 @@ $(O)/tests/bench/floor $(O)/tests/demo/payload $(O)/tests/soak/die-at: %: %.o
 
 PACKAGES := gcc make git pkg-config libsystemd-dev libinih-dev libconfig-dev libjansson-dev libarchive-dev libcurl4-openssl-dev nettle-dev libseccomp-dev libcmocka-dev scdoc bats \
 	busybox-static skopeo openssl shellcheck clang clang-format clang-tidy cppcheck libclang-rt-14-dev gcovr jq socat procps util-linux python3 \
-	umoci buildah mmdebstrap debootstrap squashfs-tools erofs-utils attr libcap2-bin zstd xz-utils bzip2 systemd-container strace
+	umoci buildah mmdebstrap debootstrap squashfs-tools erofs-utils btrfs-progs xfsprogs attr libcap2-bin zstd xz-utils bzip2 systemd-container strace
 deps: ## install the Debian packages that building and testing need
 	@missing=; for p in $(PACKAGES); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q '^install ok' || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then echo "installing:$$missing"; \

@@ -235,7 +235,9 @@ int credentials_lookup(
         if (r != 0)
             return MIN(r, 0);
         if (helper && note && !*note)
-            *note = strf("%s leaves it to a credential helper, which davit does not run", *path);
+            *note = strf("%s leaves it to a credential helper, which davit does not run; 'davit login' "
+                         "stores a password",
+                *path);
     }
     return 0;
 }

@@ -159,12 +159,14 @@ static int make_copy(const struct tree *t, int chain, const char *digest, struct
     if (r < 0)
         return error_set_errno(e, r, "removing a half-made tree");
     r = t->driver->copy(chain, t->target, NEW_TREE, e);
-    if (r < 0)
-        return r;
-    r = file_write_atomic(t->target, TREE_CHAIN, digest, strlen(digest), 0600, false);
-    if (r < 0 || renameat(t->target, NEW_TREE, t->target, TREE_NAME) < 0)
-        return error_set_errno(e, r < 0 ? r : errno, "naming the tree");
-    return 0;
+    if (r >= 0) {
+        r = file_write_atomic(t->target, TREE_CHAIN, digest, strlen(digest), 0600, false);
+        if (r < 0 || renameat(t->target, NEW_TREE, t->target, TREE_NAME) < 0)
+            r = error_set_errno(e, r < 0 ? r : errno, "naming the tree");
+    }
+    if (r < 0) /* the disk may be full: others need the space before the directory goes */
+        (void)remove_tree(t->target, NEW_TREE);
+    return r;
 }
 
 int tree_run(struct worker *w, struct error *e) {

@@ -220,7 +220,16 @@ setup() {
     says "$output" 'none.json'
     printf '{"credsStore": "pass"}' >"$HOME/.docker/config.json"
     run -1 davit image pull "$image"
-    says "$output" 'credential helper'
+    says "$output" 'config.json leaves it to a credential helper'
+    says "$output" 'davit login'
+    printf '{"credHelpers": {"localhost:%s": "pass"}, "auths": {"localhost:%s": {}}}' "$(port basic)" "$(port basic)" >"$HOME/.docker/config.json"
+    run -1 davit image pull "$image"
+    says "$output" 'davit login'
+    # One for another registry is nobody's trouble, and podman's file comes first.
+    mkdir -p "$HOME/.config/containers"
+    cp "$D/podman.json" "$HOME/.config/containers/auth.json"
+    davit image pull "$image"
+    rm "$HOME/.config/containers/auth.json"
 }
 
 @test 'tokens: for nobody, for a user, and not for a wrong password' {
