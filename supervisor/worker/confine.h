@@ -3,12 +3,14 @@
  * What is left to davit-image once it has opened its inputs. If a decompressor or parser is taken over by
  * what it reads, this is what the taker gets:
  *
- *   files       below the store, by Landlock (kernel 5.19 and later with it switched on); elsewhere nothing
- * can be opened but what the command's row names, for reading privileges  the capabilities for making files
- * of any owner and kind, and CAP_SYS_ADMIN, which the kernel wants for trusted.* attributes: overlay's opaque
- * mark is one. What else that one would allow is not in the list of system calls calls       those in the
- * list: no mounts, namespaces, modules, tracing, execution; sockets only for fetching resources   memory,
- * descriptors, CPU time, wall-clock time, no core dump
+ * - files: below the store, by Landlock (kernel 5.19 and later with it switched on); elsewhere nothing can be opened
+ *   but what the command's row names, for reading
+ * - privileges: the capabilities for making files of any owner and kind, and CAP_SYS_ADMIN, which the kernel wants
+ *   for trusted.* attributes: overlay's opaque mark is one. What else that one would allow is not in the list of
+ *   system calls
+ * - system calls: those in the list. No mounts, namespaces, modules, tracing, execution; sockets only for fetching,
+ *   and only those of the Internet, since one word to davitd's socket would be worth more than all of this
+ * - resources: memory, descriptors, CPU time, wall-clock time, no core dump
  *
  * no_new_privs is set; descriptors that nobody meant it to have are closed before anything is read.
  */
