@@ -36,7 +36,7 @@ struct image {
     char **exposed_ports; /* "80/tcp" */
     struct oci_healthcheck healthcheck;
 };
-#define IMAGE_MAX_LAYERS 500
+#define IMAGE_MAX_LAYERS 499
 /* The last image root: images that came with the system, which nobody writes to. */
 #define IMAGES_PRELOADED "/usr/share/davit/images"
 

@@ -20,7 +20,9 @@
 
 #define OCI_MANIFEST_MAX (4U * 1024 * 1024) /* what registries take */
 #define OCI_CONFIG_MAX (8U * 1024 * 1024)
-#define OCI_LAYERS_MAX 500
+/* Overlay takes 500, and two are ours: one with /etc/hosts and the like, and one with directories that layers do
+ * not describe (worker/settle.h). More would come in and never start. */
+#define OCI_LAYERS_MAX 498
 #define OCI_INDEX_MAX 2000    /* manifests in an index */
 #define OCI_STRINGS_MAX 10000 /* environment variables, labels, ... */
 

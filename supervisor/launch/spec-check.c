@@ -12,7 +12,7 @@
 #include "launch/spec.h"
 
 enum {
-    MAX_LAYERS = 500,    /* overlayfs: OVL_MAX_STACK */
+    MAX_LAYERS = 499,    /* overlayfs: OVL_MAX_STACK, and one is the init layer */
     MAX_ID_RANGES = 340, /* user_namespaces(7) */
     MAX_HOSTNAME = 64,   /* __NEW_UTS_LEN */
     MAX_SUPPLEMENTARY = 1024,

@@ -231,7 +231,7 @@ static void too_many_layers(void **state) {
     }
     text = strbuf_take(&list);
     put_text(p->roots[0], "big/layers", text);
-    expect_error(p, "big", E2BIG, "500");
+    expect_error(p, "big", E2BIG, "499");
 }
 
 static void conf_file(void **state) {
