@@ -101,7 +101,7 @@ static int on_config(struct logd *l, struct wire_reader *r, int *fd) {
         l->directory = TAKE_PTR(directory);
     }
     l->files.max_size = max_size == 0 ? FILE_SIZE_DEFAULT : MAX(max_size, (uint64_t)FILE_SIZE_MIN);
-    l->files.max_files = max_files == 0 ? FILE_COUNT_DEFAULT : MIN(max_files, FILE_COUNT_MAX);
+    l->files.max_files = max_files == 0 ? FILE_COUNT_DEFAULT : MIN(max_files, (uint32_t)FILE_COUNT_MAX);
     if (!l->privileges_dropped) {
         /* Nothing that a container has written is looked at before this. */
         x = privileges_drop(l->files.directory);

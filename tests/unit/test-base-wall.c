@@ -79,7 +79,7 @@ static void log_in(short type, const char *line) {
     struct utmpx u = {.ut_type = type, .ut_pid = getpid()};
 
     memcpy(u.ut_line, line, MIN(strlen(line), sizeof u.ut_line));
-    (void)snprintf(u.ut_id, sizeof u.ut_id, "%s", line + MAX(strlen(line), 3) - 3);
+    (void)snprintf(u.ut_id, sizeof u.ut_id, "%s", line + MAX(strlen(line), 3U) - 3);
     assert_non_null(pututxline(&u));
 }
 
