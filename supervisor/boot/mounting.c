@@ -252,7 +252,7 @@ int fstab_child_end(struct fstab_child *c, struct error *e) {
 }
 
 int fstab_mount(const struct fstab_entry *f, usec_t begin, struct error *e) {
-    struct fstab_child c;
+    struct fstab_child c = FSTAB_CHILD_NONE;
 
     int r = fstab_mount_begin(f, begin, &c, e);
     if (r < 0)
