@@ -60,6 +60,18 @@ const char *api_unit_name(const struct managed_unit *u) {
 
 /* ---- jobs ---- */
 
+/* As systemd has it: a restart is both. */
+static int check_manual(const struct managed_unit *u, enum job_type type, struct error *e) {
+    const struct unit_section *s = &u->config->unit;
+    bool restart = type == JOB_RESTART || type == JOB_TRY_RESTART;
+
+    if (s->refuse_manual_start && (type == JOB_START || restart))
+        return error_set(e, EPERM, "%s is started only by units that want it (RefuseManualStart=)", u->name);
+    if (s->refuse_manual_stop && (type == JOB_STOP || restart))
+        return error_set(e, EPERM, "%s is stopped only together with others (RefuseManualStop=)", u->name);
+    return 0;
+}
+
 int api_queue_job(struct manager *m, struct managed_unit *u, enum job_type type, enum job_mode mode,
     job_done_t done, void *userdata, struct error *e) {
     struct job *j = NULL;
@@ -67,7 +79,9 @@ int api_queue_job(struct manager *m, struct managed_unit *u, enum job_type type,
 
     if (m->phase >= PHASE_STOPPING && type != JOB_STOP)
         return error_set(e, ESHUTDOWN, "davit is shutting down");
-    r = transaction_run(m, u, type, mode, TRANSACTION_BY_PERSON, &j, e);
+    r = check_manual(u, type, e);
+    if (r >= 0)
+        r = transaction_run(m, u, type, mode, TRANSACTION_BY_PERSON, &j, e);
     if (r < 0)
         return r;
     if (!done) {

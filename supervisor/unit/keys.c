@@ -132,6 +132,11 @@ const struct key keys[] = {
         .choices = ending_words, DOC = "Old place of StartLimitAction= in [Unit]."},
     {SERVICE, KEY_OLD_NAME, U(unit.reboot_argument), "RebootArgument", &value_string,
         .check = check_reboot_argument, DOC = "Old place of RebootArgument= in [Unit]."},
+    {UNIT, 0, U(unit.refuse_manual_start), "RefuseManualStart", &value_boolean, .default_text = "no",
+        DOC = "It is started only as a dependency of others or by itself: davit start and davit restart are "
+              "refused."},
+    {UNIT, 0, U(unit.refuse_manual_stop), "RefuseManualStop", &value_boolean, .default_text = "no",
+        DOC = "The same for davit stop and davit restart."},
     {UNIT, 0, U(unit.default_dependencies), "DefaultDependencies", &value_boolean, .default_text = "yes",
         DOC = "After=basic.target, and stopped by shutdown.target."},
 

@@ -314,6 +314,27 @@ static void test_stopped_by_hand_it_does_not_come_back(void **state _unused_) {
     assert_state("web.service", STATE_INACTIVE);
 }
 
+static void test_what_is_not_for_persons_to_start_or_stop(void **state _unused_) {
+    unit("web.service", "Requires=db.service\nAfter=db.service\n");
+    unit("db.service", "RefuseManualStart=yes\nRefuseManualStop=yes\n");
+    fake_load();
+    assert_int_equal(fake_job("db.service", JOB_START), -EPERM);
+    assert_state("db.service", STATE_INACTIVE);
+    start("web.service");
+    ready("db.service");
+    ready("web.service");
+    assert_state("web.service", STATE_RUNNING);
+    assert_int_equal(fake_job("db.service", JOB_STOP), -EPERM);
+    assert_int_equal(fake_job("db.service", JOB_RESTART), -EPERM);
+    assert_int_equal(fake_job("db.service", JOB_TRY_RESTART), -EPERM);
+    assert_state("db.service", STATE_RUNNING);
+    /* It may be stopped by what it conflicts with, and end by itself. */
+    unit("guest.service", "Conflicts=db.service\n");
+    fake_load();
+    start("guest.service");
+    assert_state("db.service", STATE_INACTIVE);
+}
+
 static void test_part_of(void **state _unused_) {
     fake_write("app.target", "[Unit]\nWants=web.service\n");
     unit("web.service", "PartOf=app.target\n");
@@ -686,6 +707,7 @@ int main(void) {
         TEST(test_binds_to_comes_back_after_a_restart),
         TEST(test_binds_to_stays_through_a_direct_restart),
         TEST(test_stopped_by_hand_it_does_not_come_back),
+        TEST(test_what_is_not_for_persons_to_start_or_stop),
         TEST(test_part_of),
         TEST(test_conflicts),
         TEST(test_conflict_within_a_request),
