@@ -192,12 +192,16 @@ static void next_davitd(struct managed_unit *u) {
     exec_recover(u);
 }
 
-static void test_exec_asked_again_is_the_same_command(void **state _unused_) {
-    struct error e = {};
-
+static struct managed_unit *running_container(void) {
     container("a.container");
     start("a.container");
-    struct managed_unit *u = fake_unit("a.container");
+    return fake_unit("a.container");
+}
+
+static void test_exec_asked_again_is_the_same_command(void **state _unused_) {
+    struct managed_unit *u = running_container();
+    struct error e = {};
+
     assert_return_code(run_exec_of(KEY, false, &e, &e), 0);
     pid_t pid = told_pid;
     assert_int_equal(run_exec_of(KEY, true, &told_pid, &e), -EBUSY);
@@ -211,11 +215,9 @@ static void test_exec_asked_again_is_the_same_command(void **state _unused_) {
 }
 
 static void test_exec_that_has_ended_meanwhile_is_told_once(void **state _unused_) {
+    struct managed_unit *u = running_container();
     struct error e = {};
 
-    container("a.container");
-    start("a.container");
-    struct managed_unit *u = fake_unit("a.container");
     assert_return_code(run_exec_of(KEY, false, &e, &e), 0);
     pid_t pid = told_pid;
     next_davitd(u);
@@ -239,11 +241,9 @@ static void test_exec_that_has_ended_meanwhile_is_told_once(void **state _unused
 }
 
 static void test_exec_that_was_lost_before_its_launch_may_be_asked_again(void **state _unused_) {
+    struct managed_unit *u = running_container();
     struct error e = {};
 
-    container("a.container");
-    start("a.container");
-    struct managed_unit *u = fake_unit("a.container");
     assert_return_code(ask_exec(KEY, false, &e, &e), 0);
     next_davitd(u);
     fake_process_fails(fake.last_exec, ECONNRESET); /* by the launchers: they have never seen it */
@@ -253,11 +253,9 @@ static void test_exec_that_was_lost_before_its_launch_may_be_asked_again(void **
 }
 
 static void test_exec_is_not_run_again_where_that_could_be_twice(void **state _unused_) {
+    struct managed_unit *u = running_container();
     struct error e = {};
 
-    container("a.container");
-    start("a.container");
-    struct managed_unit *u = fake_unit("a.container");
     fake.save_fails = true; /* as it may have done the first time */
     assert_int_equal(run_exec_of(KEY, true, &e, &e), -ENOTRECOVERABLE);
     assert_return_code(run_exec_of(KEY, false, &e, &e), 0);
@@ -275,18 +273,16 @@ static void test_exec_is_not_run_again_where_that_could_be_twice(void **state _u
 }
 
 static void test_ends_that_nobody_asks_for_are_not_kept_for_ever(void **state _unused_) {
+    struct managed_unit *u = running_container();
     struct error e = {};
     unsigned n = 0;
 
-    container("a.container");
-    start("a.container");
     for (int i = 0; i < 40; i++) {
         assert_return_code(run_exec(&e, &e), 0);
         api_forget_client(&fake.m, &e);
         fake_settle();
     }
-    for (const struct list *l = fake_unit("a.container")->sessions.next;
-         l != &fake_unit("a.container")->sessions; l = l->next)
+    for (const struct list *l = u->sessions.next; l != &u->sessions; l = l->next)
         n++;
     assert_int_equal(n, 32);
 }

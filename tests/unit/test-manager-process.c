@@ -599,9 +599,8 @@ static void a_request_that_was_never_sent_is_found_out(void **state) {
     assert_int_equal(last_error.number, ECONNRESET);
 }
 
-/* It was sent by a davitd of another version: to be found lost, and asked for anew in our own words. */
-static void a_request_that_the_next_launcher_cannot_read_is_lost(void **state) {
-    (void)state;
+/* It waits in the socket while davitd is replaced, and then a launcher has it. */
+static uint64_t take_request_of_the_last_davitd(void) {
     go();
     struct process *p = ask(PROCESS_CONTROL);
     uint64_t request = p->request;
@@ -615,6 +614,13 @@ static void a_request_that_the_next_launcher_cannot_read_is_lost(void **state) {
     fake_turn();
     assert_int_equal(peek_request(0), request);
     consume_request(0);
+    return request;
+}
+
+/* It was sent by a davitd of another version: to be found lost, and asked for anew in our own words. */
+static void a_request_that_the_next_launcher_cannot_read_is_lost(void **state) {
+    (void)state;
+    (void)take_request_of_the_last_davitd();
     answer(0, LAUNCH_FAILED, 0, 0, NULL, 0); /* whose it was it could not read */
     expect_calls("");
     answer_probe(0);
@@ -626,19 +632,7 @@ static void a_request_that_the_next_launcher_cannot_read_is_lost(void **state) {
 
 static void a_request_that_waits_in_a_socket_is_awaited(void **state) {
     (void)state;
-    go();
-    struct process *p = ask(PROCESS_CONTROL);
-    uint64_t request = p->request;
-    crash_davitd();
-
-    start_davitd();
-    assert_int_equal(
-        process_adopt(&fake->m, NULL, PROCESS_CONTROL, request, 0, PROCESS_REQUESTED, &callbacks, NULL, &p),
-        0);
-    go();
-    fake_turn();
-    assert_int_equal(peek_request(0), request);
-    consume_request(0);
+    uint64_t request = take_request_of_the_last_davitd();
     struct child c = make_child();
     begin(0, request, &c);
     expect_calls("begun");
