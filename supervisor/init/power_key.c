@@ -13,15 +13,26 @@
 /* Nodes have no gaps but those that unplugging leaves. */
 #define NODES_MAX 32
 #define INPUT "/dev/input"
+#define WORD_BITS (8 * sizeof(unsigned long))
 
-static bool bit_is_set(const unsigned char *bits, unsigned bit) {
-    return bits[bit / 8] & (1U << bit % 8);
-}
+/* As sysfs has it: words of hexadecimal digits, the last one is the lowest. Without opening the device, which can take its
+ * time to wake up, for nothing if it is a mouse. */
+static bool has_power_key(int node) {
+    char path[64], text[512], *word;
 
-static bool has_power_key(int fd) {
-    unsigned char keys[KEY_CNT / 8] = {};
-
-    return ioctl(fd, EVIOCGBIT(EV_KEY, sizeof keys), keys) >= 0 && bit_is_set(keys, KEY_POWER);
+    (void)snprintf(path, sizeof path, "/sys/class/input/event%d/device/capabilities/key", node);
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (n <= 0)
+        return false;
+    text[n] = '\0';
+    for (unsigned lower = KEY_POWER / WORD_BITS; lower > 0; lower--) {
+        if (!(word = strrchr(text, ' ')))
+            return false;
+        *word = '\0';
+    }
+    word = strrchr(text, ' ');
+    return strtoul(word ? word + 1 : text, NULL, 16) >> KEY_POWER % WORD_BITS & 1;
 }
 
 /* Of all types of events one key. A kernel without masks (before 4.4) would wake us at each key. */
@@ -54,11 +65,11 @@ static int add_to_epoll(const struct power_keys *p, int fd) {
 static void open_all(struct power_keys *p) {
     for (int i = 0; i < NODES_MAX && p->n < POWER_KEYS_MAX; i++) {
         char path[32];
-        if (is_open(p, i))
+        if (is_open(p, i) || !has_power_key(i))
             continue;
         (void)snprintf(path, sizeof path, INPUT "/event%d", i);
         _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-        if (fd < 0 || !has_power_key(fd) || !ask_for_nothing_else(fd) || add_to_epoll(p, fd) < 0)
+        if (fd < 0 || !ask_for_nothing_else(fd) || add_to_epoll(p, fd) < 0)
             continue;
         log_info("the power key of %s powers off", path);
         p->nodes[p->n] = i;
