@@ -113,13 +113,18 @@ static bool is_missing(const struct line *l) {
 }
 
 /* A mount waits for what lies above it, an unmount for what lies below; not for what does not go. */
-static bool is_blocked(const struct mounts *m, size_t i) {
+static bool waits_for(const struct mounts *m, size_t i, size_t k) {
     const struct fstab_entry *f = m->fstab.entries;
+    const struct line *l = &m->lines[k];
 
-    for (size_t k = m->unmount ? i + 1 : 0; k < (m->unmount ? m->fstab.n : i); k++)
-        if (m->unmount
-                ? m->lines[k].progress != STUCK && is_missing(&m->lines[k]) && fstab_must_follow(&f[k], &f[i])
-                : is_missing(&m->lines[k]) && fstab_must_follow(&f[i], &f[k]))
+    if (m->unmount)
+        return k > i && is_missing(l) && l->progress != STUCK && fstab_must_follow(&f[k], &f[i]);
+    return k < i && is_missing(l) && fstab_must_follow(&f[i], &f[k]);
+}
+
+static bool is_blocked(const struct mounts *m, size_t i) {
+    for (size_t k = 0; k < m->fstab.n; k++)
+        if (waits_for(m, i, k))
             return true;
     return false;
 }
@@ -154,8 +159,11 @@ static void take_in(struct mounts *m, size_t i) {
         l->progress = FINISHED;
         return;
     }
-    if (!was_stuck) /* which has been told why */
-        l->error = e;
+    if (was_stuck) { /* why has been told, and the pause has begun then */
+        l->progress = m->unmount ? NOT_OURS : WAITING;
+        return;
+    }
+    l->error = e;
     l->progress = l->child.pidfd >= 0 ? STUCK : WAITING;
     m->failed(m, i);
 }
@@ -227,7 +235,7 @@ static usec_t ready_at(const struct mounts *m) {
 
 struct teller {
     struct notify_target up;
-    bool told, ready, warned; /* anything; READY=1; what is missing after all patience */
+    bool told, ready, warned; /* anything; READY=1; what has failed and is missing after all patience */
 };
 
 /* Once in words of its own, and always in `davit status`. */
@@ -244,7 +252,7 @@ static void tell(struct teller *t, const struct mounts *m, size_t missing, bool 
     else
         (void)snprintf(text, sizeof text, "%zu missing: %s: %s", missing, name_of(&m->fstab.entries[i]),
             m->lines[i].error.text);
-    if (ready && missing > 0 && !t->warned) {
+    if (ready && missing > 0 && i < m->fstab.n && !t->warned) {
         log_warning(FSTAB_FILE ": %s; trying on", text);
         t->warned = true;
     }
@@ -297,11 +305,10 @@ static void give_up(struct mounts *m, size_t i) {
 
 int network_mounts_stop(void) {
     _cleanup_(mounts_done) struct mounts m = {.unmount = true, .begin_one = begin_unmount, .failed = give_up};
-    size_t all;
 
     if (prepare(&m) < 0)
         return EXIT_FAILURE;
-    all = count(&m, WAITING);
+    size_t all = count(&m, WAITING);
     while (count(&m, WAITING) + count(&m, RUNNING) > 0) {
         begin_what_is_due(&m);
         wait_for_news(&m, USEC_INFINITY);
