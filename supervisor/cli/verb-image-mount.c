@@ -47,29 +47,11 @@ static int mount_layers(char *const *layers, struct error *e) {
     return r < 0 ? r : filesystem_mount(fs, MOUNT_FLAGS, e);
 }
 
-/* mount(2) takes a page of options. Standing in /proc/self/fd, directories have names of a few digits. */
-static int mount_numbers(int target, const int *layers, size_t n, struct error *e) {
-    _cleanup_strbuf_ struct strbuf options = {};
-    char where[16];
-
-    snprintf(where, sizeof(where), "%d", target);
-    for (size_t i = n; i-- > 0;)
-        strbuf_printf(&options, "%s%d", i == n - 1 ? "lowerdir=" : ":", layers[i]);
-    if (options.failed)
-        return error_set(e, ENOMEM, "out of memory");
-    if (options.length >= (size_t)sysconf(_SC_PAGESIZE))
-        return error_set(e, E2BIG, "%zu layers are too many for this kernel", n);
-    if (chdir("/proc/self/fd") < 0)
-        return error_set_errno(e, errno, "chdir /proc/self/fd");
-    if (mount("davit", where, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, options.data) < 0)
-        return error_set_errno(e, errno, "mounting an overlay of %zu layers", n);
-    return 0;
-}
-
 /* For kernels before that: all at once. */
 static int mount_layers_by_number(char *const *layers, const char *target, struct error *e) {
     _cleanup_close_ int target_fd = open(target, O_PATH | O_DIRECTORY | O_CLOEXEC);
     size_t n = strv_length(layers), n_open = 0;
+    char where[16];
     _cleanup_free_ int *fds = calloc(n, sizeof(*fds));
     int r = 0;
 
@@ -78,12 +60,14 @@ static int mount_layers_by_number(char *const *layers, const char *target, struc
     if (target_fd < 0)
         return error_set_errno(e, errno, "open %s", target);
     for (; n_open < n && r >= 0; n_open++) {
-        fds[n_open] = open(layers[n_open], O_PATH | O_DIRECTORY | O_CLOEXEC);
+        const char *layer = layers[n - 1 - n_open]; /* topmost first */
+        fds[n_open] = open(layer, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (fds[n_open] < 0)
-            r = error_set_errno(e, errno, "open layer %s", layers[n_open]);
+            r = error_set_errno(e, errno, "open layer %s", layer);
     }
+    (void)snprintf(where, sizeof(where), "%d", target_fd);
     if (r >= 0)
-        r = mount_numbers(target_fd, fds, n, e);
+        r = mount_overlay_numbers(fds, n, "", where, MS_RDONLY | MS_NOSUID | MS_NODEV, e);
     while (n_open-- > 0)
         closep(&fds[n_open]);
     return r;

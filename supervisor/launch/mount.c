@@ -93,3 +93,21 @@ int mount_attach(int fd, int target_fd, const char *name) {
     unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | (*name ? 0 : MOVE_MOUNT_T_EMPTY_PATH);
     return result_or_errno(move_mount(fd, "", target_fd, name, flags));
 }
+
+int mount_overlay_numbers(
+    const int *layers, size_t n, const char *more, const char *where, unsigned long flags, struct error *e) {
+    _cleanup_strbuf_ struct strbuf b = {};
+
+    for (size_t i = 0; i < n; i++)
+        strbuf_printf(&b, "%s%d", i == 0 ? "lowerdir=" : ":", layers[i]);
+    strbuf_puts(&b, more);
+    if (strbuf_failed(&b))
+        return error_set(e, ENOMEM, "out of memory");
+    if (b.length >= (size_t)sysconf(_SC_PAGESIZE))
+        return error_set(e, E2BIG, "%zu layers are too many for this kernel", n);
+    if (chdir("/proc/self/fd") < 0)
+        return error_set_errno(e, errno, "chdir /proc/self/fd");
+    int r = mount("davit", where, "overlay", flags, b.data) < 0 ? negative_errno() : 0;
+    (void)!chdir("/");
+    return r < 0 ? error_set_errno(e, r, "mount overlay of %zu layers", n) : 0;
+}

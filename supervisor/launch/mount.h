@@ -31,3 +31,9 @@ int mount_set(int fd, bool recursive, uint64_t set, uint64_t clear, uint64_t pro
 /* Attaches a detached mount at name below target_fd ("" = at target_fd itself). A symbolic link is not
  * followed. */
 int mount_attach(int fd, int target_fd, const char *name);
+/* An overlay of directories by their descriptors, topmost first, for kernels whose fsconfig(2) takes 255 bytes of
+ * lowerdir=: mount(2) takes a page, and where the caller stands in /proc/self/fd names have a few digits. more:
+ * options after that, with a comma in front, or "". where: absolute, or a descriptor in digits. The caller's working
+ * directory is / afterwards. */
+int mount_overlay_numbers(
+    const int *layers, size_t n, const char *more, const char *where, unsigned long flags, struct error *e);

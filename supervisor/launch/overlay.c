@@ -5,8 +5,8 @@
  *
  * With a user namespace the layers are idmapped clones, so that owners on disk stay as they are. Destroying a
  * detached mount waits for an RCU grace period, so layers are not cloned one by one: their closest common
- * parent directory is cloned once and the layers are opened below it. A layer that is not the same directory
- * there (it is a mount point of its own) gets its own clone.
+ * parent directory is cloned once and the layers are opened below it. A layer that would not be the same directory
+ * there (it is a mount point of its own, or reached by a symbolic link) gets its own clone.
  *
  * The upper directory is never idmapped (overlay would turn read-only: EOVERFLOW in its work directory); it
  * belongs to the container's root instead.
@@ -19,8 +19,15 @@
 
 /* ---- opening layers ---- */
 
+/* What is asked about a layer before it is opened in the clone: one system call, and nothing to close. */
+struct layer_place {
+    uint64_t mount;
+    bool directory;
+};
+
 /* Length of the longest directory prefix that the paths of all layers share that are directories. */
-static size_t common_directory(const struct prepared *p, const char **ret_first) {
+static size_t common_directory(
+    const struct prepared *p, const struct layer_place *places, const char **ret_first) {
     const char *first = NULL;
     size_t n = 0;
 
@@ -28,7 +35,7 @@ static size_t common_directory(const struct prepared *p, const char **ret_first)
         const char *path = p->spec->layers[k];
         size_t i = 0;
 
-        if (p->layer_fds[k] < 0)
+        if (!places[k].directory)
             continue;
         if (!first) {
             first = path;
@@ -58,31 +65,26 @@ int clone_idmapped(const char *path, int userns_fd, struct error *e) {
     return TAKE_FD(fd);
 }
 
-static bool same_directory(int a, int b) {
-    struct stat x, y;
-    return fstat(a, &x) >= 0 && fstat(b, &y) >= 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
-/* Swaps the plainly opened layer i for the same directory seen through an id map. */
-static int map_layer(struct prepared *p, size_t i, size_t common, struct error *e) {
+/* Opens layer i, a directory, as it is seen through an id map. Below the common clone it is the same directory if it
+ * lies on the same mount and no symbolic link leads there; otherwise it gets a clone of its own. */
+static int map_layer(struct prepared *p, size_t i, size_t common, bool same_mount, struct error *e) {
     const char *layer = p->spec->layers[i], *below = layer + common;
+    const struct open_how how = {
+        .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+        .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH,
+    };
 
     below += strspn(below, "/");
-    int fd = openat(p->layers_clone, *below ? below : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || !same_directory(fd, p->layer_fds[i])) {
-        if (fd >= 0)
-            close(fd);
-        int clone = clone_idmapped(layer, p->userns_fd, e);
-        if (clone < 0)
-            return clone;
-        p->extra_clones[p->n_extra_clones++] = clone;
-        fd = openat(clone, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-            return error_set_errno(e, errno, "open layer %s", layer);
-    }
-    close(p->layer_fds[i]);
-    p->layer_fds[i] = fd;
-    return 0;
+    if (same_mount)
+        p->layer_fds[i] = (int)syscall(SYS_openat2, p->layers_clone, *below ? below : ".", &how, sizeof(how));
+    if (p->layer_fds[i] >= 0)
+        return 0;
+    int clone = clone_idmapped(layer, p->userns_fd, e);
+    if (clone < 0)
+        return clone;
+    p->extra_clones[p->n_extra_clones++] = clone;
+    p->layer_fds[i] = openat(clone, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return p->layer_fds[i] < 0 ? error_set_errno(e, errno, "open layer %s", layer) : 0;
 }
 
 /* Opens the layers that are directories; those that are files keep -1. */
@@ -120,23 +122,44 @@ static int mount_files(struct prepared *p, struct error *e) {
     return 0;
 }
 
+static int find_place(const char *path, struct layer_place *ret, struct error *e) {
+    struct statx st;
+
+    if (statx(AT_FDCWD, path, 0, STATX_TYPE | STATX_MNT_ID, &st) < 0)
+        return error_set_errno(e, errno, "open layer %s", path);
+    if (!S_ISDIR(st.stx_mode) && !S_ISREG(st.stx_mode))
+        return error_set(e, ENOTDIR, "open layer %s: it is neither a directory nor a file", path);
+    *ret = (struct layer_place){st.stx_mnt_id, S_ISDIR(st.stx_mode)};
+    return 0;
+}
+
 static int map_directories(struct prepared *p, struct error *e) {
+    _cleanup_free_ struct layer_place *places = calloc(p->n_layer_fds + 1, sizeof(*places));
+    struct layer_place common_place;
     char parent[PATH_MAX];
     const char *first;
 
-    size_t common = common_directory(p, &first);
-    if (!first)
-        return 0;
-    snprintf(parent, sizeof(parent), "%.*s", common > 0 ? (int)common : 1, first);
-    p->layers_clone = clone_idmapped(parent, p->userns_fd, e);
-    if (p->layers_clone < 0)
-        return p->layers_clone;
+    if (!places)
+        return error_set(e, ENOMEM, "out of memory");
     for (size_t i = 0; i < p->n_layer_fds; i++) {
-        int r = p->layer_fds[i] >= 0 ? map_layer(p, i, common, e) : 0;
+        int r = find_place(p->spec->layers[i], &places[i], e);
         if (r < 0)
             return r;
     }
-    return 0;
+    size_t common = common_directory(p, places, &first);
+    if (!first)
+        return 0;
+    snprintf(parent, sizeof(parent), "%.*s", common > 0 ? (int)common : 1, first);
+    int r = find_place(parent, &common_place, e);
+    if (r < 0)
+        return r;
+    p->layers_clone = clone_idmapped(parent, p->userns_fd, e);
+    if (p->layers_clone < 0)
+        return p->layers_clone;
+    for (size_t i = 0; i < p->n_layer_fds && r >= 0; i++)
+        if (places[i].directory)
+            r = map_layer(p, i, common, places[i].mount == common_place.mount, e);
+    return r;
 }
 
 int layers_open(struct prepared *p, struct error *e) {
@@ -146,9 +169,8 @@ int layers_open(struct prepared *p, struct error *e) {
         r = fds_new(p->n_layer_fds, &p->extra_clones);
     if (r < 0)
         return error_set(e, -r, "out of memory");
-    r = open_directories(p, e);
-    if (r >= 0 && (p->userns_fd >= 0 || p->launcher->overlay != OVERLAY_DETACHED))
-        r = map_directories(p, e);
+    bool mapped = p->userns_fd >= 0 || p->launcher->overlay != OVERLAY_DETACHED;
+    r = mapped ? map_directories(p, e) : open_directories(p, e);
     return r < 0 ? r : mount_files(p, e);
 }
 
@@ -260,32 +282,24 @@ static int overlay_by_context(struct prepared *p, struct error *e) {
     return 0;
 }
 
-/* For kernels whose fsconfig(2) takes 255 bytes of lowerdir=: mount(2) takes a page. Standing in
- * /proc/self/fd the layers have names of a few digits. The mount is made at /scratch/root of our own
- * namespace and a clone of it taken. */
+/* The mount is made at /scratch/root of our own namespace and a clone of it taken. */
 static int overlay_by_mount(struct prepared *p, struct error *e) {
-    _cleanup_strbuf_ struct strbuf b = {};
+    _cleanup_free_ int *layers = calloc(p->n_layer_fds + 1, sizeof(*layers));
     const char *where = "/scratch/root";
+    char more[96] = "";
 
-    strbuf_puts(&b, "lowerdir=");
-    for (size_t i = 0; i <= p->n_layer_fds; i++)
-        strbuf_printf(&b, "%s%d", i > 0 ? ":" : "", nth_layer(p, i));
-    if (p->upper_fd >= 0)
-        strbuf_printf(&b, ",upperdir=%d,workdir=%d%s", p->upper_fd, p->work_fd,
-            p->spec->volatile_upper ? ",volatile" : "");
-    size_t n = b.length;
-    _cleanup_free_ char *options = strbuf_take(&b);
-    if (!options)
+    if (!layers)
         return error_set(e, ENOMEM, "out of memory");
-    if (n >= (size_t)sysconf(_SC_PAGESIZE))
-        return error_set(e, E2BIG, "%zu layers are too many for this kernel", p->n_layer_fds);
-
-    if ((mkdir(where, 0755) < 0 && errno != EEXIST) || chdir("/proc/self/fd") < 0)
+    for (size_t i = 0; i <= p->n_layer_fds; i++)
+        layers[i] = nth_layer(p, i);
+    if (p->upper_fd >= 0)
+        (void)snprintf(more, sizeof(more), ",upperdir=%d,workdir=%d%s", p->upper_fd, p->work_fd,
+            p->spec->volatile_upper ? ",volatile" : "");
+    if (mkdir(where, 0755) < 0 && errno != EEXIST)
         return error_set_errno(e, errno, "mkdir %s", where);
-    int r = mount("davit", where, "overlay", 0, options) < 0 ? negative_errno() : 0;
-    (void)!chdir("/");
+    int r = mount_overlay_numbers(layers, p->n_layer_fds + 1, more, where, 0, e);
     if (r < 0)
-        return error_set_errno(e, r, "mount overlay of %zu layers", p->n_layer_fds);
+        return r;
     int fd = mount_clone(AT_FDCWD, where, false);
     (void)umount2(where, MNT_DETACH);
     if (fd < 0)
