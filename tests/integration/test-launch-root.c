@@ -291,6 +291,35 @@ static void check_many_layers(struct rig *r, const char *parent, unsigned n, boo
     assert_int_equal(system(command), 0);
 }
 
+/* Below the clone of the layers' common directory neither is what it is by its path. */
+static void test_layers_that_lie_elsewhere(void **state) {
+    struct rig *r = RIG(state);
+    BOTH(u) {
+        struct container_spec s;
+        _cleanup_free_ char *all = rig_path(r, "all"), *away = rig_path(r, "away");
+        _cleanup_free_ char *linked = rig_path(r, "all/7"), *target = rig_path(r, "away/7");
+        _cleanup_free_ char *mounted = rig_path(r, "all/8"), *source = rig_path(r, "away/8");
+        _cleanup_free_ char *command = strf("rm -rf %s %s", all, away);
+
+        make_directory(all, 0755);
+        make_directory(away, 0755);
+        container_script(r, &s, u, "cat /layer-1 /layer-7 /layer-8; stat -c '%u %g' /layer-7 /layer-8");
+        add_layer(r, &s, "all", 1);
+        add_layer(r, &s, "away", 7);
+        add_layer(r, &s, "away", 8);
+        assert_int_equal(free_and_strdup(&s.layers[strv_length(s.layers) - 2], linked), 0);
+        assert_int_equal(free_and_strdup(&s.layers[strv_length(s.layers) - 1], mounted), 0);
+        assert_int_equal(symlink(target, linked), 0);
+        make_directory(mounted, 0755);
+        assert_int_equal(mount(source, mounted, NULL, MS_BIND, NULL), 0);
+        _cleanup_outcome_ struct outcome o = run(r, &s);
+        assert_int_equal(umount2(mounted, MNT_DETACH), 0);
+        assert_int_equal(system(command), 0);
+        assert_exit(&o, 0);
+        assert_string_equal(o.output, "1\n7\n8\n0 0\n0 0\n");
+    }
+}
+
 static void test_two_layers(void **state) {
     struct rig *r = RIG(state);
     BOTH(u)
@@ -425,6 +454,7 @@ int main(void) {
         TEST(test_namespaces_can_be_shared),
         TEST(test_whiteout_and_copy_up),
         TEST(test_two_layers),
+        TEST(test_layers_that_lie_elsewhere),
         TEST(test_many_layers),
         TEST(test_many_layers_on_older_kernels),
         TEST(test_layer_on_a_mount_of_its_own),
