@@ -38,6 +38,7 @@ struct fsck {
     const struct store *store;
     const struct fsck_roots *roots;
     struct hashmap *damaged; /* digests of blobs and layers: key = value */
+    char **chains;           /* digests of those that have been looked at */
     const char *layer;       /* that is being looked at */
     uint64_t differences;    /* that it has */
     unsigned problems, restored, lost;
@@ -316,6 +317,22 @@ static int check_references(struct fsck *f, struct error *e) {
     return r;
 }
 
+/* After everything else, and only if what they are compared with is sound. */
+static int check_chains(struct fsck *f, struct error *e) {
+    struct store_reference *references;
+    size_t n;
+
+    int r = store_reference_list(f->store, &references, &n, e);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < n && r >= 0; i++) {
+        r = fsck_chain_of(f->worker, references[i].manifest, &f->chains, f->repair, e);
+        f->problems += r > 0;
+    }
+    store_references_free(references, n);
+    return MIN(r, 0);
+}
+
 /* ---- the command ---- */
 
 static void roots_free(struct fsck_roots *r) {
@@ -357,7 +374,9 @@ static int check_store(struct fsck *f, struct error *e) {
         _cleanup_close_ int lock = store_lock(f->store, LOCK_EX, LOCK_TIMEOUT, e);
         r = lock < 0 ? lock : take_out_damaged(f, e);
     }
-    return r < 0 ? r : check_references(f, e);
+    if (r >= 0)
+        r = check_references(f, e);
+    return r < 0 || f->quick || (f->problems > 0 && !f->repair) ? r : check_chains(f, e);
 }
 
 int fsck_run(struct worker *w, struct error *e) {
@@ -375,6 +394,7 @@ int fsck_run(struct worker *w, struct error *e) {
         free(hashmap_remove(f.damaged, key));
     if (f.damaged)
         hashmap_free(f.damaged);
+    strv_free(f.chains);
     roots_free(roots);
     if (r < 0)
         return r;

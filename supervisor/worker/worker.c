@@ -29,7 +29,7 @@ static const struct worker_command commands[] = {
     {"save", CONFINE_UNPACK, NULL, save_prepare, save_run, false},
     {"tree", CONFINE_TREE, NULL, tree_prepare, tree_run, false},
     {"gc", CONFINE_UNPACK, NULL, gc_prepare, gc_run, false},
-    {"fsck", CONFINE_UNPACK, NULL, fsck_prepare, fsck_run, false},
+    {"fsck", CONFINE_TREE, NULL, fsck_prepare, fsck_run, false},
     {"pull", CONFINE_FETCH, network_files, command_pull_prepare, command_pull_run, true},
     {"check-login", CONFINE_FETCH, network_files, command_login_prepare, command_login_run, false},
 };

@@ -116,6 +116,28 @@ chain() { echo "$(store)"/chains/*/tree; }
     [ -z "$(ls -A "$D/disk/t")" ]
 }
 
+@test 'fsck finds what is different from the layers; --repair removes it, and the next start makes it anew' {
+    rm -rf "$(store)"/chains/*
+    tree "$D/targets/t"
+    davit image fsck
+    sed -i s/300/003/ "$(chain)/d/300"
+    touch "$(chain)/added"
+    rm "$(chain)/d/299"
+    run -1 davit image fsck
+    says "$output" 'd/300: is different'
+    says "$output" 'added: is in no layer'
+    says "$output" 'd/299: is missing'
+    davit image fsck --quick
+    davit image fsck --repair
+    [ ! -e "$(chain)" ]
+    [ -z "$(ls "$(store)/work")" ]
+    tree "$D/targets/u"
+    is_whole "$D/targets/u/root"
+    davit image fsck
+    davit image du --json | jq -e '.ChainsSize > 1000000'
+    says "$(davit image du)" 'in layers put together'
+}
+
 shares_data_on() {
     local tool
     for tool in "mkfs.$1" filefrag; do command -v "$tool" >/dev/null || skip "needs $tool"; done
