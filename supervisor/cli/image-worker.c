@@ -76,9 +76,11 @@ static void show_error(struct reports *p, json_t *event) {
 static void show_freed(struct reports *p, json_t *event) {
     char size[16];
 
-    cli_remark(p->cli, "%" PRIi64 " images, %" PRIi64 " layers and %" PRIi64 " documents removed, %s freed.",
+    cli_remark(p->cli, "%" PRIi64 " images, %" PRIi64 " layers and %" PRIi64 " documents %s, %s %s.",
         json_number(event, "images", 0), json_number(event, "layers", 0), json_number(event, "blobs", 0),
-        size_format((uint64_t)json_number(event, "bytes", 0), size));
+        p->cli->options.dry_run ? "would be removed" : "removed",
+        size_format((uint64_t)json_number(event, "bytes", 0), size),
+        p->cli->options.dry_run ? "would be freed" : "freed");
 }
 
 static void show_event(struct reports *p, json_t *event) {
@@ -97,6 +99,8 @@ static void show_event(struct reports *p, json_t *event) {
         cli_remark(p->cli, "%s", json_text(event, "text"));
     else if (streq(kind, "freed"))
         show_freed(p, event);
+    else if (streq(kind, "checked") && json_number(event, "problems", 0) == 0)
+        cli_remark(p->cli, "No problems found.");
 }
 
 static void take_line(struct reports *p, const char *line) {

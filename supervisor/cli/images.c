@@ -86,6 +86,15 @@ static char *nearest_name(const struct images *i, const char *text) {
     return TAKE_PTR(nearest);
 }
 
+void images_complain(const struct images *i, const char *text, const struct error *e) {
+    _cleanup_free_ char *nearest = e->number == ENOENT ? nearest_name(i, text) : NULL;
+
+    if (nearest)
+        cli_error("%s (did you mean %s?)", e->text, nearest);
+    else
+        cli_error("%s", e->text);
+}
+
 int images_look_up(const struct images *i, const char *text, struct store_image *ret,
     const struct store **ret_store, struct error *e) {
     int r = error_set(e, ENOENT, "there is no image \"%s\": the image store is empty", text);
@@ -114,11 +123,7 @@ int images_load(
     int r = images_look_up(i, text, ret, ret_store, &e);
     if (r >= 0)
         return r;
-    _cleanup_free_ char *nearest = r == -ENOENT ? nearest_name(i, text) : NULL;
-    if (nearest)
-        cli_error("%s (did you mean %s?)", e.text, nearest);
-    else
-        cli_error("%s", e.text);
+    images_complain(i, text, &e);
     return r;
 }
 

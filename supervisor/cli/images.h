@@ -32,6 +32,8 @@ int images_load(
 /* The same without a word: *e says what is wrong. */
 int images_look_up(const struct images *i, const char *text, struct store_image *ret,
     const struct store **ret_store, struct error *e);
+/* Says what is wrong with the image that text means, and what else it may have meant. */
+void images_complain(const struct images *i, const char *text, const struct error *e);
 /* Bytes of a layer, unpacked; 0 of one that is not there, or NULL. */
 uint64_t layer_size(const struct store *s, const char *diff_id);
 /* Bytes of all its layers. */

@@ -195,11 +195,9 @@ int verb_image_tag(struct cli *c, char **arguments, size_t n) {
     int r = find_own(&images, arguments[0], &s, manifest, &name, &e);
     if (r >= 0)
         r = set_names(s, manifest, name, arguments + 1, n - 1, &e);
-    if (r < 0) {
-        cli_error("%s", e.text);
-        return EXIT_FAILURE;
-    }
-    return EXIT_SUCCESS;
+    if (r < 0)
+        images_complain(&images, arguments[0], &e);
+    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 static int remove_name(const struct store *s, const char *name, struct error *e) {
@@ -232,7 +230,7 @@ int verb_image_untag(struct cli *c, char **arguments, size_t n) {
         if (r >= 0)
             r = remove_name(s, name, &e);
         if (r < 0) {
-            cli_error("%s", e.text);
+            images_complain(&images, arguments[i], &e);
             status = EXIT_FAILURE;
         }
     }
@@ -305,7 +303,7 @@ int verb_image_remove(struct cli *c, char **arguments, size_t n) {
     for (size_t i = 0; i < n; i++) {
         struct error e = {};
         if (remove_one(c, &images, arguments[i], untagged, &e) < 0) {
-            cli_error("%s", e.text);
+            images_complain(&images, arguments[i], &e);
             status = EXIT_FAILURE;
         }
     }

@@ -106,6 +106,15 @@ lines() {
     says "$(davit images --no-trunc box)" "sha256:$(id_of box)"
 }
 
+@test 'a name that is not there is met with the one that may be meant, and nothing is said to be done that is not' {
+    run -1 davit tag boxx new
+    says "$output" 'did you mean localhost/box:latest?'
+    run -1 davit rmi ohter
+    says "$output" 'did you mean localhost/other:latest?'
+    says "$(davit image gc --dry-run 2>&1)" 'would be removed'
+    says "$(davit image fsck 2>&1)" 'No problems found'
+}
+
 @test 'a template is refused with what to do instead' {
     run -1 davit images --format '{{.ID}}'
     says "$output" 'jq'
