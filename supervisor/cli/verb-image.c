@@ -168,18 +168,16 @@ static int set_names(const struct store *s, const char *manifest, const char *ol
     return store_image_commit(s, manifest, canonical, *old.source ? old.source : NULL, e);
 }
 
-/* The image that a person means, in the store that can be changed; one that is only in another is told of. */
+/* The image that a person means, in the store that can be changed, which was made when images was opened for writing;
+ * one that is only in another is told of. */
 static int find_own(const struct images *images, const char *text, const struct store **ret_store,
     char ret_manifest[static DIGEST_TEXT], char **ret_name, struct error *e) {
-    const struct store *own = images->own < images->n ? &images->stores[images->own] : NULL;
+    *ret_store = &images->stores[images->own];
+    int r = store_image_find(*ret_store, text, ret_manifest, ret_name, e);
 
-    int r = own ? store_image_find(own, text, ret_manifest, ret_name, e)
-                : error_set(e, ENOENT, "there is no image \"%s\": the image store is empty", text);
     for (size_t i = 0; i < images->n && r == -ENOENT; i++)
         if (i != images->own && store_image_find(&images->stores[i], text, ret_manifest, NULL, NULL) >= 0)
             return error_set(e, EROFS, "\"%s\" is in %s, which is read-only", text, images->stores[i].path);
-    if (r >= 0)
-        *ret_store = own;
     return r;
 }
 

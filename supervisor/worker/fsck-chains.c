@@ -6,7 +6,6 @@
  */
 #include <fcntl.h>
 
-#include "base/copy_tree.h"
 #include "base/fs.h"
 #include "image/chain.h"
 #include "image/driver.h"
@@ -16,16 +15,6 @@
 
 #define DIFFERENCES_MAX 20 /* of one chain that are named */
 
-static int add_layer(const struct store *s, const char *diff_id, int to, struct error *e) {
-    static const struct copy_tree_options options = {.layer = true};
-    char path[sizeof("layers//tree") + DIGEST_HEX];
-
-    (void)snprintf(path, sizeof(path), "layers/%s/tree", digest_hex(diff_id));
-    _cleanup_close_ int fd = openat(s->fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    int r = fd < 0 ? error_set_errno(e, errno, "opening it") : copy_tree(fd, to, &options, e);
-    return r < 0 ? error_prefix(e, r, "layer %s", diff_id) : 0;
-}
-
 /* The tree as it ought to be, in work. Returns its descriptor. */
 static int make_again(const struct store *s, char *const *layers, int work, struct error *e) {
     if (mkdirat(work, "tree", 0755) < 0)
@@ -34,7 +23,7 @@ static int make_again(const struct store *s, char *const *layers, int work, stru
     int r = tree < 0 ? error_set_errno(e, errno, "opening it") : 0;
 
     STRV_FOREACH (id, layers)
-        r = r < 0 ? r : add_layer(s, *id, tree, e);
+        r = r < 0 ? r : chain_add_layer(s, *id, tree, e);
     return r < 0 ? r : TAKE_FD(tree);
 }
 

@@ -79,12 +79,12 @@ void chain_digest(char *const *diff_ids, size_t n, char ret[static DIGEST_TEXT])
     }
 }
 
-static int add_layer(const struct tree *t, const char *diff_id, int to, struct error *e) {
+int chain_add_layer(const struct store *s, const char *diff_id, int to, struct error *e) {
     static const struct copy_tree_options options = {.layer = true};
     char path[sizeof("layers//tree") + DIGEST_HEX];
 
     (void)snprintf(path, sizeof(path), "layers/%s/tree", digest_hex(diff_id));
-    _cleanup_close_ int fd = openat(t->from.fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    _cleanup_close_ int fd = openat(s->fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     int r = fd < 0 ? error_set_errno(e, errno, "opening it") : copy_tree(fd, to, &options, e);
     return r < 0 ? error_prefix(e, r, "layer %s", diff_id) : 0;
 }
@@ -98,7 +98,7 @@ static int fill_chain(struct worker *w, const struct tree *t, int work, struct e
         return error_set_errno(e, errno, "opening the new chain");
     for (size_t i = 0; i < w->n_arguments && r >= 0; i++) {
         worker_progress(w, "layers put together", i, w->n_arguments);
-        r = add_layer(t, w->arguments[i], fd, e);
+        r = chain_add_layer(&t->from, w->arguments[i], fd, e);
     }
     return r >= 0 && syncfs(work) < 0 ? error_set_errno(e, errno, "writing %s", w->store.path) : r;
 }
