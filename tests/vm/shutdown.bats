@@ -293,6 +293,20 @@ S
 }
 
 # bats test_tags=long
+@test 'without a davit-shutdown that can be executed: davit-init kills, syncs and ends the machine itself' {
+    machine <<'S'
+rm /usr/lib/davit/davit-shutdown
+outside sleep 1000
+echo kept >/var/lib/kept
+davit reboot
+S
+    vm_boot
+    vm_ended reboot
+    vm_said 'davit-init: cannot execute /usr/lib/davit/davit-shutdown'
+    [ "$(vm_get /var/lib/kept)" = kept ]
+}
+
+# bats test_tags=long
 @test 'a frozen file system, with a writer that cannot be killed, ends in an explained state' {
     machine <<'S'
 mount LABEL=data /data
