@@ -23,6 +23,7 @@ static struct {
 /* Lines as they go to the kernel's log, until it can be opened. */
 static struct {
     size_t length;
+    unsigned lost; /* for want of room */
     char text[EARLY_BYTES];
 } early;
 
@@ -79,8 +80,10 @@ static void show(int priority, const char *text) {
 }
 
 static void keep(const char *line, size_t length) {
-    if (length > sizeof early.text - early.length)
+    if (length > sizeof early.text - early.length) {
+        early.lost++;
         return;
+    }
     memcpy(early.text + early.length, line, length);
     early.length += length;
 }
@@ -142,7 +145,9 @@ void console_connect(void) {
             (void)!write(machine.kmsg_fd, line, n);
         line += n;
     }
-    early.length = 0;
+    if (early.lost > 0)
+        log_warning("%u messages from before there was a /dev/kmsg are lost", early.lost);
+    early.length = early.lost = 0;
 }
 
 void console_share(const char *program) {

@@ -18,6 +18,7 @@
 #include "boot/seed.h"
 #include "boot/superblock.h"
 #include "init/boot.h"
+#include "init/console.h"
 #include "init/mounts.h"
 
 /* What the step had to say, "" = nothing. */
@@ -336,6 +337,43 @@ static void the_seed_is_another_at_each_boot(void **state _unused_) {
     PRIVATELY(seed_steps);
 }
 
+/* ---- the early log ---- */
+
+static size_t count_of(const char *text, const char *part) {
+    size_t n = 0;
+
+    for (const char *p = text; (p = strstr(p, part)); p += strlen(part))
+        n++;
+    return n;
+}
+
+/* A file in the place of the kernel's log. */
+static void early_log(void) {
+    _cleanup_free_ char *text = NULL;
+
+    write_text("/run/kmsg", "");
+    CHECK(mount("/run/kmsg", "/dev/kmsg", NULL, MS_BIND, NULL) >= 0);
+    console_open_machine();
+    log_warning("the first word");
+    for (int i = 0; i < 100; i++) /* some 40 bytes each: they cannot all be kept */
+        log_info("early message %d", i);
+    CHECK(has_text("/run/kmsg", ""));
+    console_connect();
+    log_info("from now on");
+    CHECK(file_read(AT_FDCWD, "/run/kmsg", 64 * 1024, &text, NULL) >= 0);
+    CHECK(startswith(text, "<28>davit-init: the first word\n<30>davit-init: early message 0\n"));
+    CHECK(strstr(text, "are lost\n<30>davit-init: from now on\n"));
+    /* Each is there, or counted. */
+    const char *lost = strstr(text, "<28>davit-init: ");
+    lost = lost ? strstr(lost + 1, "<28>davit-init: ") : NULL;
+    CHECK(lost);
+    CHECK(count_of(text, "early message ") + strtoul(lost + strlen("<28>davit-init: "), NULL, 10) == 100);
+}
+
+static void what_is_said_early_goes_to_the_kernels_log(void **state _unused_) {
+    PRIVATELY(early_log);
+}
+
 /* ---- why the machine booted ---- */
 
 static void reason_steps(void) {
@@ -398,6 +436,7 @@ int main(void) {
         cmocka_unit_test(fstab_is_carried_out_parents_first_and_told),
         cmocka_unit_test(a_machine_without_fstab_is_fine),
         cmocka_unit_test(network_mounts_come_and_go),
+        cmocka_unit_test(what_is_said_early_goes_to_the_kernels_log),
         cmocka_unit_test(servers_that_keep_waiting_do_not_wait_for_each_other),
         cmocka_unit_test(mounts_that_fail_say_why),
         cmocka_unit_test(var_in_memory_shows_the_images_of_the_root),
