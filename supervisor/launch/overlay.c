@@ -135,7 +135,7 @@ static int find_place(const char *path, struct layer_place *ret, struct error *e
 
 static int map_directories(struct prepared *p, struct error *e) {
     _cleanup_free_ struct layer_place *places = calloc(p->n_layer_fds + 1, sizeof(*places));
-    struct layer_place common_place;
+    struct layer_place common_place = {};
     char parent[PATH_MAX];
     const char *first;
 

@@ -245,7 +245,7 @@ static int take_keep_archives(struct worker *w, struct error *e) {
     _cleanup_(gc_policy_done) struct gc_policy p = {};
     const char *conf = w->options.conf ? w->options.conf : WORKER_CONF;
 
-    int r = w->command->makes ? gc_policy_read(conf, &p, e) : 0;
+    int r = w->command && w->command->makes ? gc_policy_read(conf, &p, e) : 0;
     w->keep_archives = p.keep_archives;
     return r;
 }

@@ -141,7 +141,7 @@ def measure_import(layers):
             memory = max(memory, m)
             for what, run, needs in OTHERS:
                 if what in missing or not all(map(shutil.which, needs)):
-                    missing.setdefault(what, "not installed")
+                    missing.setdefault(what, "not installed: apt-get install " + " ".join(needs))
                     continue
                 try:
                     t, _ = run(kind, layers[kind])
