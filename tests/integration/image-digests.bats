@@ -176,7 +176,7 @@ archives() { jq -r '.layers[].digest' "$DAVIT_STATE_DIR/images/blobs/sha256/${1#
     [ "$(archives "$web")" = 2 ]
     davit image remove "$WEB:1"
     davit image gc --unused-for 0s
-    [ -z "$(ls "$DAVIT_STATE_DIR/images/blobs/sha256" "$DAVIT_STATE_DIR/images/layers" | grep -v :)" ]
+    [ -z "$(find "$DAVIT_STATE_DIR/images/blobs/sha256" "$DAVIT_STATE_DIR/images/layers" -mindepth 1)" ]
 }
 
 @test 'kept archives: one that is damaged does not come out, is found, and the image goes on without it' {
