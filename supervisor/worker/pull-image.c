@@ -206,6 +206,14 @@ static bool lacks_archive(const struct pull_image *i, const struct oci_descripto
     return fd < 0;
 }
 
+/* One archive cannot unpack to two layers, and who waits for it twice would wait for himself. */
+static bool is_wanted(const struct layers *l, const char *digest) {
+    for (size_t k = 0; k < l->n_wanted; k++)
+        if (streq(l->wanted[k]->digest, digest))
+            return true;
+    return false;
+}
+
 static int find_missing(struct pull_image *i, struct layers *l, struct error *e) {
     size_t n = l->manifest->n_layers;
 
@@ -224,6 +232,9 @@ static int find_missing(struct pull_image *i, struct layers *l, struct error *e)
         if (layer_find(i->store, diff_id, NULL, NULL) >= 0 &&
             !lacks_archive(i, &l->manifest->layers[k], diff_id))
             continue;
+        if (is_wanted(l, l->manifest->layers[k].digest))
+            return error_set(e, EBADMSG, "layer %s is there twice, and should unpack to different layers",
+                l->manifest->layers[k].digest);
         l->archives[l->n_wanted] = -1;
         l->wanted_ids[l->n_wanted] = diff_id;
         l->wanted[l->n_wanted++] = &l->manifest->layers[k];

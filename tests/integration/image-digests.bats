@@ -209,6 +209,22 @@ archives() { jq -r '.layers[].digest' "$DAVIT_STATE_DIR/images/blobs/sha256/${1#
     has_image "127.0.0.1:$(port plain)/team/v2s2@$digest"
 }
 
+@test 'one archive for two layers is refused, and not waited for' {
+    appliance
+    for keep in true false; do
+        keeping $keep
+        python3 - "http://127.0.0.1:$(port plain)/v2/team/web/manifests" <<'P'
+import json, sys, urllib.request
+kind = "application/vnd.oci.image.manifest.v1+json"
+manifest = json.load(urllib.request.urlopen(urllib.request.Request(sys.argv[1] + "/1", headers={"Accept": kind})))
+manifest["layers"][1] = {**manifest["layers"][0]}
+urllib.request.urlopen(urllib.request.Request(sys.argv[1] + "/twice", method="PUT", data=json.dumps(manifest).encode(), headers={"Content-Type": kind}))
+P
+        run -1 timeout 60 "$DAVIT_BUILD/davit" image pull "$WEB:twice"
+        says "$output" 'is there twice'
+    done
+}
+
 @test 'offline: a unit starts the image that it names by the digest of an index' {
     fresh_store
     mkdir -p "$D/preload"
