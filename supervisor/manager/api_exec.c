@@ -147,9 +147,10 @@ void exec_free_all(struct managed_unit *u) {
     strv_free(TAKE_PTR(u->recovered_sessions));
 }
 
-/* ---- saved with the unit: REQUEST PID KEY [WHEN CODE STATUS], the end where it has ended ---- */
+/* ---- saved with the unit: REQUEST PID KEY [foreign | WHEN CODE STATUS], the end where it has ended ---- */
 
 #define NO_KEY "-"
+#define FOREIGN "foreign" /* no child of davit-init */
 
 void exec_format(const struct managed_unit *u, const char *key, struct strbuf *b) {
     LIST_FOREACH (s, &u->sessions, struct exec_session, link) {
@@ -157,6 +158,8 @@ void exec_format(const struct managed_unit *u, const char *key, struct strbuf *b
             *s->key ? s->key : NO_KEY);
         if (!s->process)
             strbuf_printf(b, " %" PRIu64 " %d %d", s->end.when, s->end.code, s->end.status);
+        else if (s->process->foreign)
+            strbuf_puts(b, " " FOREIGN);
         strbuf_putc(b, '\n');
     }
 }
@@ -195,7 +198,7 @@ static int recover_one(struct managed_unit *u, const char *line) {
         return 0;
     r = process_adopt(
         u->manager, u, PROCESS_EXEC, request, s->pid, PROCESS_BEGUN, &session_callbacks, s, &s->process);
-    if (r >= 0 && u->manager->keeper_changed)
+    if (r >= 0 && (u->manager->keeper_changed || (n > 3 && streq(words[3], FOREIGN))))
         process_set_foreign(s->process);
     return r == -ESRCH ? 0 : r;
 }

@@ -183,7 +183,6 @@ static void next_davitd(struct managed_unit *u) {
 
     exec_format(u, "exec", &b);
     exec_free_all(u);
-    list_init(&u->sessions);
     line = strbuf_failed(&b) || !b.data ? NULL : startswith(b.data, "exec=");
     if (line) {
         _cleanup_free_ char *value = strndup(line, strcspn(line, "\n"));
@@ -238,6 +237,28 @@ static void test_exec_that_has_ended_meanwhile_is_told_once(void **state _unused
     assert_return_code(api_exec_attach(u, told_pid, on_started, on_exited, &e, &e), 0);
     assert_int_equal(told_status, 3);
     assert_int_equal(api_exec_attach(u, told_pid, on_started, on_exited, &e, &e), -ESRCH);
+}
+
+/* Of an earlier davit-init: no feed will ever tell of its end. */
+static void test_exec_below_another_davit_init_is_watched_by_each_davitd(void **state _unused_) {
+    struct managed_unit *u = running_container();
+    struct error e = {};
+
+    assert_return_code(run_exec_of(KEY, false, &e, &e), 0);
+    fake.m.keeper_changed = true;
+    next_davitd(u);
+    assert_true(fake.last_exec->foreign);
+    fake.m.keeper_changed = false;
+    _cleanup_strbuf_ struct strbuf b = {};
+    exec_format(u, "exec", &b);
+    assert_non_null(strstr(b.data, KEY " foreign\n"));
+    fake.last_exec->foreign = false;
+    exec_free_all(u);
+    assert_return_code(strv_consume(&u->recovered_sessions,
+                           strndup(b.data + strlen("exec="), strcspn(b.data, "\n") - strlen("exec="))),
+        0);
+    exec_recover(u);
+    assert_true(fake.last_exec->foreign);
 }
 
 static void test_exec_that_was_lost_before_its_launch_may_be_asked_again(void **state _unused_) {
@@ -421,6 +442,7 @@ int main(void) {
         TEST(test_exec_that_cannot_be),
         TEST(test_exec_asked_again_is_the_same_command),
         TEST(test_exec_that_has_ended_meanwhile_is_told_once),
+        TEST(test_exec_below_another_davit_init_is_watched_by_each_davitd),
         TEST(test_exec_that_was_lost_before_its_launch_may_be_asked_again),
         TEST(test_exec_is_not_run_again_where_that_could_be_twice),
         TEST(test_ends_that_nobody_asks_for_are_not_kept_for_ever),
