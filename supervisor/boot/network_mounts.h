@@ -5,6 +5,8 @@
  * wants in this boot, and with it remote-fs.service and network-online.target. That service is started when the
  * network is online, and stopped before the network is, so that what it has mounted is unmounted while its server
  * can still be reached.
+ *
+ * Each line has a child of its own, several at once: a server that does not answer holds up only what lies below it.
  */
 #pragma once
 
