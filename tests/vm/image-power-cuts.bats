@@ -139,8 +139,7 @@ look() {
     echo sound
 }
 mount -t tmpfs tmpfs /tmp
-modprobe virtio_blk
-modprobe loop
+modprobe -a virtio_pci virtio_blk loop
 while read -r offset names; do
     said='it cannot be mounted'
     losetup -o "$offset" /dev/loop0 /dev/vda
