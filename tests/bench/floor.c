@@ -25,7 +25,7 @@
  *
  * floor ROOTFS WORKDIR CGROUP restart N: SIGKILL to the next one running (us, median)
  *
- * Prints one JSON object. CGROUP is a name below the root of each hierarchy; it is made and removed here.
+ * Prints one JSON object. ROOTFS is a directory, or layers as overlay takes them: DIR[:DIR...], topmost first. CGROUP is a name below the root of each hierarchy; it is made and removed here.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -58,7 +58,9 @@
 #define ID_BASE 900000000
 #define ID_COUNT 65536
 
-static const char *rootfs, *workdir, *cgroup;
+#define LAYERS_MAX 128
+static const char *layers[LAYERS_MAX], *workdir, *cgroup;
+static size_t n_layers;
 /* The root file system is attached there on its way to become the root. */
 static const char stage[] = "/mnt";
 #define N_NODES 7 /* of /dev, and the empty directory */
@@ -247,15 +249,18 @@ static int init_layer(void) {
 /* Before 6.15 a layer has to be attached somewhere, and detaching it waits for an RCU grace period. */
 static bool layers_stay_detached = true;
 
-static int overlay_try(int upper, int work, int image, int top) {
-    char path[4][48];
-    const int fds[4] = {top, image, upper, work};
-    static const char *const keys[4] = {"lowerdir+", "lowerdir+", "upperdir", "workdir"};
+static void overlay_set(int fs, const char *key, int directory) {
+    char path[48];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", directory);
+    CHECK(syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, key, path, 0));
+}
+
+static int overlay_try(int upper, int work, const int *lower, size_t n) {
     int fs = (int)CHECK(syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC));
-    for (size_t i = 0; i < 4; i++) {
-        snprintf(path[i], sizeof path[i], "/proc/self/fd/%d", fds[i]);
-        CHECK(syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, keys[i], path[i], 0));
-    }
+    for (size_t i = 0; i < n; i++)
+        overlay_set(fs, "lowerdir+", lower[i]);
+    overlay_set(fs, "upperdir", upper);
+    overlay_set(fs, "workdir", work);
     CHECK(syscall(SYS_fsconfig, fs, FSCONFIG_SET_FLAG, "volatile", NULL, 0));
     int overlay = -1;
     if (syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
@@ -270,31 +275,51 @@ static int make_directory(int parent, const char *name) {
     return CHECK(openat(parent, name, O_PATH | O_DIRECTORY | O_CLOEXEC));
 }
 
+static const char *scratch_path(char buffer[static 300], size_t i) {
+    snprintf(buffer, 300, "%s/scratch-%zu", workdir, i);
+    return buffer;
+}
+
+static void attach_all(const int *trees, size_t n) {
+    char path[300];
+    for (size_t i = 0; i < n; i++)
+        CHECK(
+            syscall(SYS_move_mount, trees[i], "", AT_FDCWD, scratch_path(path, i), MOVE_MOUNT_F_EMPTY_PATH));
+}
+
+static void detach_all(size_t n) {
+    char path[300];
+    for (size_t i = 0; i < n; i++)
+        CHECK(umount2(scratch_path(path, i), MNT_DETACH));
+}
+
 static int overlay_make(int number) {
-    char dir[300], scratch[300];
+    char dir[300];
+    int lower[1 + LAYERS_MAX], overlay = -1;
+    size_t n = 0;
     snprintf(dir, sizeof dir, "%s/%d", workdir, number);
     CHECK(mkdir(dir, 0700));
     int parent = CHECK(open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC));
     int upper = make_directory(parent, "upper"), work = make_directory(parent, "work");
-    int image = (int)CHECK(syscall(SYS_open_tree, AT_FDCWD, rootfs, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
     struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns_fd};
-    CHECK(syscall(SYS_mount_setattr, image, "", AT_EMPTY_PATH, &attr, sizeof attr));
-    int fds[2] = {image, init_layer()}, overlay = -1;
-
+    lower[n++] = init_layer();
+    for (size_t i = 0; i < n_layers; i++) {
+        int image =
+            (int)CHECK(syscall(SYS_open_tree, AT_FDCWD, layers[i], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+        CHECK(syscall(SYS_mount_setattr, image, "", AT_EMPTY_PATH, &attr, sizeof attr));
+        lower[n++] = image;
+    }
     if (layers_stay_detached)
-        overlay = overlay_try(upper, work, image, fds[1]);
+        overlay = overlay_try(upper, work, lower, n);
     layers_stay_detached = overlay >= 0;
-    for (int i = 0; i < 2 && !layers_stay_detached; i++) {
-        snprintf(scratch, sizeof scratch, "%s/scratch-%d", workdir, i);
-        CHECK(syscall(SYS_move_mount, fds[i], "", AT_FDCWD, scratch, MOVE_MOUNT_F_EMPTY_PATH));
+    if (!layers_stay_detached) {
+        attach_all(lower, n);
+        overlay = CHECK(overlay_try(upper, work, lower, n));
+        detach_all(n);
     }
-    if (!layers_stay_detached)
-        overlay = CHECK(overlay_try(upper, work, image, fds[1]));
-    for (int i = 0; i < 2 && !layers_stay_detached; i++) {
-        snprintf(scratch, sizeof scratch, "%s/scratch-%d", workdir, i);
-        CHECK(umount2(scratch, MNT_DETACH));
-    }
-    close(parent), close(upper), close(work), close(image), close(fds[1]);
+    close(parent), close(upper), close(work);
+    for (size_t i = 0; i < n; i++)
+        close(lower[i]);
     return overlay;
 }
 
@@ -585,20 +610,29 @@ static void measure_restart(int n) {
     free(v);
 }
 
+static void parse_layers(char *text) {
+    for (char *next; (next = strsep(&text, ":")); layers[n_layers++] = next)
+        if (n_layers == LAYERS_MAX) {
+            fprintf(stderr, "floor: more than %d layers\n", LAYERS_MAX);
+            exit(2);
+        }
+}
+
 int main(int argc, char **argv) {
+    char scratch[300];
     if (argc < 6) {
         fprintf(stderr, "usage: floor ROOTFS WORKDIR CGROUP start|parallel|restart N [WIDTH]\n");
         return 2;
     }
-    rootfs = argv[1], workdir = argv[2], cgroup = argv[3];
+    parse_layers(argv[1]);
+    workdir = argv[2], cgroup = argv[3];
     int n = atoi(argv[5]), width = argc > 6 ? atoi(argv[6]) : 8;
-    static const char *const directories[] = {"scratch-0", "scratch-1", "empty"};
     CHECK(unshare(CLONE_NEWNS));
     CHECK(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
     snprintf(empty, sizeof empty, "%s/empty", workdir);
-    int work = CHECK(open(workdir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    for (size_t i = 0; i < 3; i++)
-        CHECK(mkdirat(work, directories[i], 0755));
+    CHECK(mkdir(empty, 0755));
+    for (size_t i = 0; i <= n_layers; i++)
+        CHECK(mkdir(scratch_path(scratch, i), 0755));
     groups_root(true);
     userns_fd = userns_open();
     if (strcmp(argv[4], "start") == 0)
@@ -608,7 +642,8 @@ int main(int argc, char **argv) {
     else
         measure_restart(n);
     groups_root(false);
-    for (size_t i = 0; i < 3; i++)
-        unlinkat(work, directories[i], AT_REMOVEDIR);
+    for (size_t i = 0; i <= n_layers; i++)
+        rmdir(scratch_path(scratch, i));
+    rmdir(empty);
     return 0;
 }
