@@ -100,16 +100,24 @@ static int prepare(struct mounts *m) {
     return 0;
 }
 
+static bool is_missing(const struct line *l) {
+    return l->progress == WAITING || l->progress == RUNNING || l->progress == STUCK;
+}
+
+static size_t count_missing(const struct mounts *m) {
+    size_t n = 0;
+
+    for (size_t i = 0; i < m->fstab.n; i++)
+        n += is_missing(&m->lines[i]);
+    return n;
+}
+
 static size_t count(const struct mounts *m, enum progress progress) {
     size_t n = 0;
 
     for (size_t i = 0; i < m->fstab.n; i++)
         n += m->lines[i].progress == progress;
     return n;
-}
-
-static bool is_missing(const struct line *l) {
-    return l->progress == WAITING || l->progress == RUNNING || l->progress == STUCK;
 }
 
 /* A mount waits for what lies above it, an unmount for what lies below; not for what does not go. */
@@ -278,7 +286,7 @@ int network_mounts_start(void) {
         return EXIT_FAILURE;
     for (;;) {
         begin_what_is_due(&m);
-        size_t missing = count(&m, WAITING) + count(&m, RUNNING) + count(&m, STUCK);
+        size_t missing = count_missing(&m);
         usec_t patience = ready_at(&m);
         bool ready = patience <= now_monotonic();
         if (is_news(&t, &m, missing, ready))

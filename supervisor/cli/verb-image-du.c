@@ -24,19 +24,13 @@ static bool seen_before(const struct store_reference *l, size_t i) {
     return false;
 }
 
-/* Unpacked, and as it came if that is kept. */
-static uint64_t whole_size(const struct store *s, const char *diff_id, const char *blob) {
-    uint64_t kept = 0;
-    _cleanup_close_ int fd = blob_open(s, blob, &kept, NULL);
-    return layer_size(s, diff_id) + (fd >= 0 ? kept : 0);
-}
-
 static void count_layers(const struct store *s, const struct store_image *i, struct usage *u) {
     for (size_t k = 0; k < i->manifest.n_layers; k++) {
         const char *id = i->config.diff_ids[k];
         json_int_t users = json_integer_value(json_object_get(u->users, id));
         if (users == 0) {
-            uint64_t size = whole_size(s, id, i->manifest.layers[k].digest);
+            /* Unpacked, and as it came if that is kept. */
+            uint64_t size = layer_size(s, id) + blob_size(s, i->manifest.layers[k].digest);
             u->total += size;
             (void)json_object_set_new(u->sizes, id, json_integer((json_int_t)size));
         }

@@ -65,9 +65,7 @@ int blob_begin(
         *ret = w;
         return 0;
     }
-    _cleanup_close_ int there = blob_open(s, digest, NULL, NULL);
-    if (there >= 0)
-        (void)futimens(there, NULL); /* rule 5 */
+    int there = blob_touch(s, digest);
     if (there >= 0)
         return error_set(e, EEXIST, "blob %s is in the store already", digest);
     if (there != -ENOENT)
@@ -194,8 +192,7 @@ int blob_put(
     char digest[DIGEST_TEXT];
 
     hash_data(data, n, digest);
-    _cleanup_close_ int there = blob_open(s, digest, NULL, NULL);
-    if (there < 0) {
+    if (blob_touch(s, digest) < 0) {
         int r = blob_begin(s, NULL, n, &w, e);
         if (r >= 0) {
             r = blob_write(&w, data, n, e);
@@ -205,8 +202,7 @@ int blob_put(
         }
         if (r < 0)
             return r;
-    } else
-        (void)futimens(there, NULL); /* rule 5 */
+    }
     memcpy(ret_digest, digest, sizeof(digest));
     return 0;
 }

@@ -24,6 +24,22 @@ int blob_open(const struct store *s, const char *digest, uint64_t *ret_size, str
     return TAKE_FD(fd);
 }
 
+uint64_t blob_size(const struct store *s, const char *digest) {
+    uint64_t size = 0;
+
+    _cleanup_close_ int fd = blob_open(s, digest, &size, NULL);
+    return fd < 0 ? 0 : size;
+}
+
+int blob_touch(const struct store *s, const char *digest) {
+    _cleanup_close_ int fd = blob_open(s, digest, NULL, NULL);
+
+    if (fd < 0)
+        return fd;
+    (void)futimens(fd, NULL);
+    return 0;
+}
+
 int blob_read(
     const struct store *s, const char *digest, size_t max, char **ret, size_t *ret_size, struct error *e) {
     _cleanup_close_ int fd = blob_open(s, digest, NULL, e);

@@ -82,6 +82,10 @@ int work_place(const struct store *s, const char *name, const char *place, struc
 
 /* An open descriptor. -ENOENT */
 int blob_open(const struct store *s, const char *digest, uint64_t *ret_size, struct error *e);
+/* Bytes; 0 of one that is not there. */
+uint64_t blob_size(const struct store *s, const char *digest);
+/* Marks it as used now, for rule 5. -ENOENT */
+int blob_touch(const struct store *s, const char *digest);
 /* A document of at most max bytes. -ENOENT, -EFBIG */
 int blob_read(
     const struct store *s, const char *digest, size_t max, char **ret, size_t *ret_size, struct error *e);

@@ -89,8 +89,8 @@ typedef void (*exec_exited_t)(void *userdata, int code, int status);
 struct exec_request {
     char **argv, **environment;
     const char *user, *working_dir;
-    const char *
-        key; /* of the client's choice, an id128; NULL = none. One that is known is that command, not a second one */
+    /* Of the client's choice, an id128; NULL = none. One that is known is that command, not a second one. */
+    const char *key;
     bool again; /* it has been asked for before: not in doubt whether it has run */
     bool privileged;
     int stdin_fd, stdout_fd, stderr_fd, terminal_fd;

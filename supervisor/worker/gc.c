@@ -200,11 +200,9 @@ static int marked_size(struct gc *g, uint64_t *ret, struct error *e) {
         return r;
     HASHMAP_FOREACH (digest, g->marked) {
         struct layer_info info;
-        uint64_t blob = 0;
         if (layer_find(g->store, digest, &info, NULL) >= 0)
             size += info.size;
-        _cleanup_close_ int fd = blob_open(g->store, digest, &blob, NULL);
-        size += fd >= 0 ? blob : 0;
+        size += blob_size(g->store, digest);
     }
     *ret = size;
     return 0;

@@ -198,12 +198,7 @@ static bool is_repeated(char *const *diff_ids, size_t k) {
 
 /* What is kept besides layers. An archive that is not compressed comes out of its layer again. */
 static bool lacks_archive(const struct pull_image *i, const struct oci_descriptor *d, const char *diff_id) {
-    if (!i->options->keep_archives || streq(d->digest, diff_id))
-        return false;
-    _cleanup_close_ int fd = blob_open(i->store, d->digest, NULL, NULL);
-    if (fd >= 0)
-        (void)futimens(fd, NULL); /* gc may be about to take it */
-    return fd < 0;
+    return i->options->keep_archives && !streq(d->digest, diff_id) && blob_touch(i->store, d->digest) < 0;
 }
 
 /* One archive cannot unpack to two layers, and who waits for it twice would wait for himself. */
