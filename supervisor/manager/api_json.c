@@ -185,7 +185,7 @@ static json_t *dependencies(const struct managed_unit *u) {
     for (int k = 0; k < _DEP_COUNT; k++) {
         json_t *a = NULL;
 
-        GRAPH_FOREACH (other, u->dependencies[k]) {
+        GRAPH_FOREACH (other, graph_dependencies(u, k)) {
             if (!a)
                 a = json_array();
             (void)json_array_append_new(a, json_string(other->name));

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "init/boot.h"
+#include "manager/graph.h"
 #include "manager/job.h"
 #include "manager/rooms.h"
 
@@ -122,7 +123,7 @@ static json_t *unit_json(const struct managed_unit *u) {
            *after = json_array();
 
     set_time(o, "end", end);
-    for (struct managed_unit **d = u->dependencies[DEP_AFTER]; d && *d; d++)
+    for (struct managed_unit **d = graph_dependencies(u, DEP_AFTER); d && *d; d++)
         (void)json_array_append_new(after, json_string((*d)->name));
     (void)json_object_set_new(o, "after", after);
     return o;

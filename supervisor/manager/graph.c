@@ -3,6 +3,50 @@
  * ends. */
 #include "manager/graph.h"
 
+#include "base/macro.h"
+
+/* Kinds that are two names for the same edge, seen from its two ends. */
+static const struct {
+    enum dependency_kind kind, inverse;
+} inverses[] = {
+    {DEP_AFTER, DEP_BEFORE},
+    {DEP_WANTS, DEP_WANTED_BY},
+    {DEP_REQUIRES, DEP_REQUIRED_BY},
+};
+
+/* Where a unit's list is: its dependencies of a kind, then what depends on it in that way. Of a kind that has
+ * an inverse the latter are its dependencies of that inverse. */
+enum { SLOTS = 2 * _DEP_COUNT };
+_Static_assert(SLOTS <= 64, "a bit for each list");
+
+static unsigned slot_of_dependents(enum dependency_kind kind) {
+    for (size_t i = 0; i < ARRAY_SIZE(inverses); i++) {
+        if (inverses[i].kind == kind)
+            return inverses[i].inverse;
+        if (inverses[i].inverse == kind)
+            return inverses[i].kind;
+    }
+    return _DEP_COUNT + kind;
+}
+
+/* ---- lists of one unit ---- */
+
+static size_t slot_position(const struct managed_unit *u, unsigned slot) {
+    return (size_t)__builtin_popcountll(u->edge_kinds & ((UINT64_C(1) << slot) - 1));
+}
+
+static struct managed_unit **slot_list(const struct managed_unit *u, unsigned slot) {
+    return u->edge_kinds >> slot & 1 ? u->edges[slot_position(u, slot)] : NULL;
+}
+
+struct managed_unit **graph_dependencies(const struct managed_unit *u, enum dependency_kind kind) {
+    return slot_list(u, kind);
+}
+
+struct managed_unit **graph_dependents(const struct managed_unit *u, enum dependency_kind kind) {
+    return slot_list(u, slot_of_dependents(kind));
+}
+
 /* An array that grows, kept NULL-terminated; duplicates are left out by the caller. */
 static int array_add(struct managed_unit ***array, struct managed_unit *u) {
     size_t n = 0;
@@ -25,30 +69,32 @@ static int array_add(struct managed_unit ***array, struct managed_unit *u) {
     return 0;
 }
 
-static int edge_add(struct managed_unit *from, enum dependency_kind kind, struct managed_unit *to) {
-    int r = array_add(&from->dependencies[kind], to);
+static int slot_add(struct managed_unit *u, unsigned slot, struct managed_unit *other) {
+    size_t at = slot_position(u, slot), n = (size_t)__builtin_popcountll(u->edge_kinds);
+    struct managed_unit **list = NULL, ***bigger;
+    int r;
 
-    return r < 0 ? r : array_add(&to->dependents[kind], from);
+    if (u->edge_kinds >> slot & 1)
+        return array_add(&u->edges[at], other);
+    r = array_add(&list, other);
+    if (r < 0)
+        return r;
+    bigger = reallocarray(u->edges, n + 1, sizeof(*bigger));
+    if (!bigger) {
+        free(list);
+        return -ENOMEM;
+    }
+    memmove(bigger + at + 1, bigger + at, (n - at) * sizeof(*bigger));
+    bigger[at] = list;
+    u->edges = bigger;
+    u->edge_kinds |= UINT64_C(1) << slot;
+    return 0;
 }
 
-/* Kinds that are two names for the same edge, seen from its two ends. */
-static enum dependency_kind inverse_kind(enum dependency_kind k) {
-    switch (k) {
-    case DEP_AFTER:
-        return DEP_BEFORE;
-    case DEP_BEFORE:
-        return DEP_AFTER;
-    case DEP_WANTS:
-        return DEP_WANTED_BY;
-    case DEP_WANTED_BY:
-        return DEP_WANTS;
-    case DEP_REQUIRES:
-        return DEP_REQUIRED_BY;
-    case DEP_REQUIRED_BY:
-        return DEP_REQUIRES;
-    default:
-        return _DEP_COUNT;
-    }
+static int edge_add(struct managed_unit *from, enum dependency_kind kind, struct managed_unit *to) {
+    int r = slot_add(from, kind, to);
+
+    return r < 0 ? r : slot_add(to, slot_of_dependents(kind), from);
 }
 
 static void array_remove(struct managed_unit **array, const struct managed_unit *u) {
@@ -63,18 +109,18 @@ static void array_remove(struct managed_unit **array, const struct managed_unit 
 }
 
 static void graph_forget(struct managed_unit *u) {
-    for (int k = 0; k < _DEP_COUNT; k++) {
-        free(TAKE_PTR(u->dependencies[k]));
-        free(TAKE_PTR(u->dependents[k]));
-    }
+    for (size_t n = (size_t)__builtin_popcountll(u->edge_kinds); n > 0; n--)
+        free(u->edges[n - 1]);
+    free(TAKE_PTR(u->edges));
+    u->edge_kinds = 0;
 }
 
 void graph_remove(struct managed_unit *u) {
     for (int k = 0; k < _DEP_COUNT; k++) {
-        GRAPH_FOREACH (other, u->dependencies[k])
-            array_remove(other->dependents[k], u);
-        GRAPH_FOREACH (other, u->dependents[k])
-            array_remove(other->dependencies[k], u);
+        GRAPH_FOREACH (other, graph_dependencies(u, k))
+            array_remove(graph_dependents(other, k), u);
+        GRAPH_FOREACH (other, graph_dependents(u, k))
+            array_remove(graph_dependencies(other, k), u);
     }
     graph_forget(u);
 }
@@ -86,14 +132,11 @@ static const struct unit *newest_config(const struct managed_unit *u) {
 static int add_named(struct manager *m, struct managed_unit *u, enum dependency_kind kind) {
     STRV_FOREACH (name, newest_config(u)->unit.dependencies[kind]) {
         struct managed_unit *other = manager_find(m, *name);
-        enum dependency_kind inverse = inverse_kind(kind);
         int r;
 
         if (!other || other == u)
             continue;
         r = edge_add(u, kind, other);
-        if (r >= 0 && inverse != _DEP_COUNT)
-            r = edge_add(other, inverse, u);
         if (r < 0)
             return r;
     }
@@ -110,15 +153,13 @@ static bool array_has(struct managed_unit **array, const struct managed_unit *u)
 /* systemd.target(5): a target comes after what it wants and requires, unless one of the two says otherwise by
  * DefaultDependencies=no or by an order of its own. */
 static int add_target_order(struct managed_unit *target, enum dependency_kind kind) {
-    GRAPH_FOREACH (other, target->dependencies[kind]) {
+    GRAPH_FOREACH (other, graph_dependencies(target, kind)) {
         int r;
 
         if (!newest_config(other)->unit.default_dependencies ||
-            array_has(other->dependencies[DEP_AFTER], target))
+            array_has(graph_dependencies(other, DEP_AFTER), target))
             continue;
         r = edge_add(target, DEP_AFTER, other);
-        if (r >= 0)
-            r = edge_add(other, DEP_BEFORE, target);
         if (r < 0)
             return r;
     }

@@ -164,7 +164,7 @@ void unit_follow_up(struct managed_unit *u, enum followup what) {
 /* ---- order ---- */
 
 static bool is_after(const struct managed_unit *u, const struct managed_unit *other) {
-    GRAPH_FOREACH (x, u->dependencies[DEP_AFTER])
+    GRAPH_FOREACH (x, graph_dependencies(u, DEP_AFTER))
         if (x == other)
             return true;
     return false;
@@ -191,8 +191,8 @@ static void wake_array(struct managed_unit **array) {
 }
 
 static void wake_neighbours(struct managed_unit *u) {
-    wake_array(u->dependencies[DEP_AFTER]);
-    wake_array(u->dependencies[DEP_BEFORE]);
+    wake_array(graph_dependencies(u, DEP_AFTER));
+    wake_array(graph_dependencies(u, DEP_BEFORE));
 }
 
 /* ---- installing ---- */
@@ -333,7 +333,7 @@ static void add_dependents(struct managed_unit *u, struct list *queue) {
     static const enum dependency_kind kinds[] = {DEP_REQUIRES, DEP_BINDS_TO, DEP_REQUISITE};
 
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-        GRAPH_FOREACH (other, u->dependents[kinds[i]])
+        GRAPH_FOREACH (other, graph_dependents(u, kinds[i]))
             if (fails_with_dependency(other) && list_empty(&other->dependency_queue))
                 list_append(queue, &other->dependency_queue);
 }

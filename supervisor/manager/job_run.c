@@ -9,10 +9,10 @@ static const char *requisite_missing(struct managed_unit *u) {
     static const enum dependency_kind kinds[] = {DEP_REQUISITE, DEP_BINDS_TO};
 
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-        GRAPH_FOREACH (other, u->dependencies[kinds[i]]) {
+        GRAPH_FOREACH (other, graph_dependencies(u, kinds[i])) {
             bool ordered = false;
 
-            GRAPH_FOREACH (before, u->dependencies[DEP_AFTER])
+            GRAPH_FOREACH (before, graph_dependencies(u, DEP_AFTER))
                 ordered |= before == other;
             /* BindsTo= without After= says nothing about now. */
             if ((ordered || kinds[i] == DEP_REQUISITE) && !unit_is_active(other))
@@ -100,10 +100,10 @@ static void run_reload(struct managed_unit *u, struct job *j) {
 static bool order_allows(const struct job *j) {
     if (j->ignore_order)
         return true;
-    GRAPH_FOREACH (after, j->unit->dependencies[DEP_AFTER])
+    GRAPH_FOREACH (after, graph_dependencies(j->unit, DEP_AFTER))
         if (after->job && job_comes_before(after->job, j))
             return false;
-    GRAPH_FOREACH (before, j->unit->dependencies[DEP_BEFORE])
+    GRAPH_FOREACH (before, graph_dependencies(j->unit, DEP_BEFORE))
         if (before->job && job_comes_before(before->job, j))
             return false;
     return true;
@@ -162,7 +162,7 @@ static void stop_bound(struct managed_unit *u) {
 
     if (unit_is_active(u))
         return;
-    GRAPH_FOREACH (other, u->dependents[DEP_BINDS_TO]) {
+    GRAPH_FOREACH (other, graph_dependents(u, DEP_BINDS_TO)) {
         struct error e = {};
         struct job *j;
 
@@ -179,7 +179,7 @@ static void stop_bound(struct managed_unit *u) {
 }
 
 static void start_returning(struct managed_unit *u) {
-    GRAPH_FOREACH (other, u->dependents[DEP_BINDS_TO]) {
+    GRAPH_FOREACH (other, graph_dependents(u, DEP_BINDS_TO)) {
         struct error e = {};
         struct job *j;
 
@@ -194,7 +194,7 @@ static void start_returning(struct managed_unit *u) {
 
 /* It will not be started again by itself: then nobody comes back with it either. */
 static void forget_returning(struct managed_unit *u) {
-    GRAPH_FOREACH (other, u->dependents[DEP_BINDS_TO])
+    GRAPH_FOREACH (other, graph_dependents(u, DEP_BINDS_TO))
         other->returns_with_dependency = false;
 }
 
@@ -245,9 +245,9 @@ static void follow_up(struct managed_unit *u) {
         restart(u);
     if (u->manager->phase != PHASE_STOPPING) {
         if ((what & FOLLOW_ON_FAILURE) && u->state == STATE_FAILED)
-            start_all(u, u->dependencies[DEP_ON_FAILURE], "OnFailure");
+            start_all(u, graph_dependencies(u, DEP_ON_FAILURE), "OnFailure");
         if ((what & FOLLOW_ON_SUCCESS) && u->result == RESULT_SUCCESS)
-            start_all(u, u->dependencies[DEP_ON_SUCCESS], "OnSuccess");
+            start_all(u, graph_dependencies(u, DEP_ON_SUCCESS), "OnSuccess");
     }
     take_actions(u, what);
     if ((what & FOLLOW_COLLECT) && unit_is_idle(u))

@@ -119,11 +119,10 @@ struct managed_unit {
     struct list save_queue;  /* linked when the saved state is out of date */
     uint16_t saved_size;     /* of the file, if another state can be appended to it; saved.c */
     struct run_session *run; /* `davit run`: its waiting client, api_exec.c */
-    /* Resolved, NULL-terminated (NULL = none); rebuilt by graph_build(). dependents[k]: the units whose
-     * dependencies[k] has this one. After/Before and Wants/WantedBy, Requires/RequiredBy are complete in both
-     * directions. */
-    struct managed_unit **dependencies[_DEP_COUNT];
-    struct managed_unit **dependents[_DEP_COUNT];
+    /* What it depends on and what depends on it, resolved: graph.c's, rebuilt by graph_build(). Of the lists
+     * that there could be most are empty: a bit for each that is not, and those in the order of the bits. */
+    uint64_t edge_kinds;
+    struct managed_unit ***edges;
 
     /* ---- the core's own. What has to outlive davitd is marked "saved". ---- */
     int saved_job;     /* saved: enum job_type of u->job, -1 = none; jobs_recover() makes the job again */

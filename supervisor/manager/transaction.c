@@ -153,7 +153,7 @@ static int check_present(struct managed_unit *u, enum dependency_kind kind, stru
 
 static int pull_start(
     struct transaction *t, struct entry *e, enum dependency_kind kind, bool required, struct error *err) {
-    GRAPH_FOREACH (other, e->unit->dependencies[kind]) {
+    GRAPH_FOREACH (other, graph_dependencies(e->unit, kind)) {
         struct error why = {};
         int r = add(t, other, JOB_START, required && e->required, &why);
         struct entry *o = r >= 0 ? hashmap_get(t->entries, other->name) : NULL;
@@ -230,9 +230,9 @@ static int expand_start(struct transaction *t, struct entry *e, struct error *er
     }
     if (t->retry)
         return 0;
-    r = pull_stop(t, u->dependencies[DEP_CONFLICTS], JOB_STOP, e->required, err);
+    r = pull_stop(t, graph_dependencies(u, DEP_CONFLICTS), JOB_STOP, e->required, err);
     if (r >= 0 && !t->retry)
-        r = pull_stop(t, u->dependents[DEP_CONFLICTS], JOB_STOP, false, err);
+        r = pull_stop(t, graph_dependents(u, DEP_CONFLICTS), JOB_STOP, false, err);
     return r;
 }
 
@@ -245,7 +245,7 @@ static int expand(struct transaction *t, struct entry *e, struct error *err) {
         return 0;
     if (e->type == JOB_STOP || e->type == JOB_RESTART)
         for (size_t i = 0; i < ARRAY_SIZE(takes_along) && r >= 0 && !t->retry; i++)
-            r = pull_stop(t, e->unit->dependents[takes_along[i]], e->type, e->required, err);
+            r = pull_stop(t, graph_dependents(e->unit, takes_along[i]), e->type, e->required, err);
     if (r >= 0 && !t->retry && e->type != JOB_STOP)
         r = expand_start(t, e, err);
     return r;
@@ -256,7 +256,7 @@ static int check_requisites(struct transaction *t, struct error *err) {
     LIST_FOREACH (e, &t->order, struct entry, link) {
         if (e->type == JOB_STOP || e->type == JOB_RELOAD || unit_is_active(e->unit))
             continue;
-        GRAPH_FOREACH (other, e->unit->dependencies[DEP_REQUISITE]) {
+        GRAPH_FOREACH (other, graph_dependencies(e->unit, DEP_REQUISITE)) {
             struct entry *o = hashmap_get(t->entries, other->name);
 
             if ((o && o->type != JOB_STOP) ||
@@ -361,7 +361,7 @@ static int check_from(struct transaction *t, struct entry *root, struct hashmap 
     e->color = GREY;
     while (e) {
         struct managed_unit **at = hashmap_get(next, e->unit->name);
-        struct managed_unit **array = at ? at : e->unit->dependencies[DEP_AFTER];
+        struct managed_unit **array = at ? at : graph_dependencies(e->unit, DEP_AFTER);
         struct entry *down = NULL;
         int r;
 
