@@ -12,6 +12,8 @@ static const struct {
     {DEP_AFTER, DEP_BEFORE},
     {DEP_WANTS, DEP_WANTED_BY},
     {DEP_REQUIRES, DEP_REQUIRED_BY},
+    {DEP_PROPAGATES_STOP_TO, DEP_STOP_PROPAGATED_FROM},
+    {DEP_PROPAGATES_RELOAD_TO, DEP_RELOAD_PROPAGATED_FROM},
 };
 
 /* Where a unit's list is: its dependencies of a kind, then what depends on it in that way. Of a kind that has

@@ -51,6 +51,7 @@ enum followup {
     FOLLOW_COLLECT = 1 << 4,     /* perhaps nobody needs the unit any more */
     FOLLOW_START_LIMIT = 1 << 5, /* StartLimitAction= */
     FOLLOW_JOB_TIMEOUT = 1 << 6, /* JobTimeoutAction= */
+    FOLLOW_RELOAD = 1 << 7,      /* the program reloads itself: PropagatesReloadTo= */
 };
 
 struct jobs {
@@ -76,6 +77,9 @@ enum transaction_flags {
  * api_queue_job(). */
 int transaction_run(struct manager *m, struct managed_unit *u, enum job_type type, enum job_mode mode,
     unsigned flags, struct job **ret_job, struct error *e);
+
+/* PropagatesReloadTo=: whether other is reloaded with u, as things are. */
+bool transaction_reloads_along(const struct managed_unit *u, struct managed_unit *other);
 
 /* ---- job.c ---- */
 /* Puts a job on the unit, merged with the one it has or replacing it. *ret may be the old one. */

@@ -83,6 +83,10 @@ static void run_restart(struct managed_unit *u, struct job *j) {
 static void run_reload(struct managed_unit *u, struct job *j) {
     switch (u->state) {
     case STATE_RUNNING:
+        if (!unit_has_processes(u)) {
+            job_finish(j, JOB_DONE, NULL);
+            return;
+        }
         j->running = true;
         unit_event(u, EVENT_RELOAD);
         return;
@@ -155,26 +159,45 @@ static void start_all(struct managed_unit *u, struct managed_unit **units, const
     }
 }
 
+/* u has ended by itself. True if other stops because of that. */
+static bool stop_with(struct managed_unit *u, struct managed_unit *other) {
+    struct error e = {};
+    struct job *j;
+
+    if (unit_is_idle(other) || (other->job && other->job->type == JOB_STOP))
+        return false;
+    if (transaction_run(u->manager, other, JOB_STOP, JOB_MODE_REPLACE, 0, &j, &e) < 0) {
+        report_unit(other, LOG_ERR, NULL, "Cannot stop with %s: %s", u->name, e.text);
+        return false;
+    }
+    other->stop_by_dependency = true;
+    unit_mark_dirty(other);
+    return true;
+}
+
 /* BindsTo=: stronger than Requires=, it also follows a unit that ends by itself. If that unit is about to be
- * started again, so are those that it took along. */
+ * started again, so are those that it took along. PropagatesStopTo= is followed in the same case, one way. */
 static void stop_bound(struct managed_unit *u) {
     bool returns = u->state == STATE_BACKOFF || u->state == STATE_STOPPING;
 
     if (unit_is_active(u))
         return;
-    GRAPH_FOREACH (other, graph_dependents(u, DEP_BINDS_TO)) {
+    GRAPH_FOREACH (other, graph_dependents(u, DEP_BINDS_TO))
+        if (stop_with(u, other))
+            other->returns_with_dependency = returns;
+    GRAPH_FOREACH (other, graph_dependencies(u, DEP_PROPAGATES_STOP_TO))
+        (void)stop_with(u, other);
+}
+
+/* The program reloads itself, without a job that would have taken others along. */
+static void reload_along(struct managed_unit *u) {
+    GRAPH_FOREACH (other, graph_dependencies(u, DEP_PROPAGATES_RELOAD_TO)) {
         struct error e = {};
         struct job *j;
 
-        if (unit_is_idle(other) || (other->job && other->job->type == JOB_STOP))
-            continue;
-        if (transaction_run(u->manager, other, JOB_STOP, JOB_MODE_REPLACE, 0, &j, &e) < 0)
-            report_unit(other, LOG_ERR, NULL, "Cannot stop with %s: %s", u->name, e.text);
-        else {
-            other->returns_with_dependency = returns;
-            other->stop_by_dependency = true;
-            unit_mark_dirty(other);
-        }
+        if (transaction_reloads_along(u, other) &&
+            transaction_run(u->manager, other, JOB_RELOAD, JOB_MODE_FAIL, 0, &j, &e) < 0)
+            report_unit(other, LOG_WARNING, NULL, "Not reloaded with %s: %s", u->name, e.text);
     }
 }
 
@@ -241,6 +264,8 @@ static void follow_up(struct managed_unit *u) {
     u->followups = 0;
     if (what & FOLLOW_STOP_BOUND)
         stop_bound(u);
+    if (what & FOLLOW_RELOAD)
+        reload_along(u);
     if (what & FOLLOW_RESTART)
         restart(u);
     if (u->manager->phase != PHASE_STOPPING) {

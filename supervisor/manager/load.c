@@ -190,6 +190,10 @@ static const enum dependency_kind pulling[] = {
     DEP_ON_SUCCESS,
     DEP_CONFLICTS,
     DEP_PART_OF,
+    DEP_PROPAGATES_STOP_TO,
+    DEP_STOP_PROPAGATED_FROM,
+    DEP_PROPAGATES_RELOAD_TO,
+    DEP_RELOAD_PROPAGATED_FROM,
 };
 
 /* Instances of templates exist by being named. Each name is tried once: those that are not there stay away.

@@ -15,6 +15,7 @@ struct entry {
     struct managed_unit *unit;
     enum job_type type; /* START, STOP, RESTART, RELOAD */
     bool required;
+    bool stops_along;                     /* PropagatesStopTo= was looked at */
     const struct managed_unit *pulled_by; /* NULL: the request itself */
     enum dependency_kind pulled_as;
     unsigned color;       /* of the search for cycles */
@@ -236,13 +237,33 @@ static int expand_start(struct transaction *t, struct entry *e, struct error *er
     return r;
 }
 
+/* As systemd's try-reload: what does not run is left alone, and what cannot be reloaded is no reason not to
+ * reload the rest. */
+bool transaction_reloads_along(const struct managed_unit *u, struct managed_unit *other) {
+    if (unit_is_idle(other) || other->state == STATE_STOPPING || (other->job && other->job->type == JOB_STOP))
+        return false;
+    if (!unit_can_reload(other))
+        report_unit(other, LOG_WARNING, NULL,
+            "Not reloaded with %s: it has neither ExecReload= nor ReloadSignal=", u->name);
+    return unit_can_reload(other);
+}
+
+static int expand_reload(struct transaction *t, struct entry *e, struct error *err) {
+    int r = 0;
+
+    GRAPH_FOREACH (other, graph_dependencies(e->unit, DEP_PROPAGATES_RELOAD_TO))
+        if (r >= 0 && transaction_reloads_along(e->unit, other))
+            r = add(t, other, JOB_RELOAD, false, err);
+    return r;
+}
+
 static int expand(struct transaction *t, struct entry *e, struct error *err) {
     static const enum dependency_kind takes_along[] = {
         DEP_REQUIRES, DEP_BINDS_TO, DEP_PART_OF, DEP_REQUISITE};
     int r = 0;
 
     if (e->type == JOB_RELOAD)
-        return 0;
+        return expand_reload(t, e, err);
     if (e->type == JOB_STOP || e->type == JOB_RESTART)
         for (size_t i = 0; i < ARRAY_SIZE(takes_along) && r >= 0 && !t->retry; i++)
             r = pull_stop(t, graph_dependents(e->unit, takes_along[i]), e->type, e->required, err);
@@ -285,7 +306,7 @@ static int stop_the_others(struct transaction *t, struct error *err) {
     return 0;
 }
 
-static int expand_all(struct transaction *t, struct error *err) {
+static int expand_queue(struct transaction *t, struct error *err) {
     while (!list_empty(&t->queue) && !t->retry) {
         struct entry *e = LIST_ENTRY(t->queue.next, struct entry, queue);
 
@@ -299,6 +320,40 @@ static int expand_all(struct transaction *t, struct error *err) {
         }
     }
     return 0;
+}
+
+/* PropagatesStopTo= of what goes down, looked at when all else is known: a unit that this transaction starts
+ * is restarted instead of refusing the whole. A unit that only restarts stops those all the same, as systemd
+ * has it. */
+static int stop_along(struct transaction *t, struct error *err) {
+    LIST_FOREACH (e, &t->order, struct entry, link) {
+        if (e->stops_along || e->type == JOB_START || e->type == JOB_RELOAD)
+            continue;
+        e->stops_along = true;
+        GRAPH_FOREACH (other, graph_dependencies(e->unit, DEP_PROPAGATES_STOP_TO)) {
+            struct entry *o = hashmap_get(t->entries, other->name);
+            int r = 0;
+
+            if (o && o->type == JOB_START)
+                r = add(t, other, JOB_RESTART, e->required, err);
+            else if (!o && (!unit_is_idle(other) || other->job))
+                r = add(t, other, JOB_STOP, e->required, err);
+            if (r < 0)
+                return r;
+        }
+    }
+    return 0;
+}
+
+static int expand_all(struct transaction *t, struct error *err) {
+    int r;
+
+    do {
+        r = expand_queue(t, err);
+        if (r >= 0 && !t->retry)
+            r = stop_along(t, err);
+    } while (r >= 0 && !t->retry && !list_empty(&t->queue));
+    return r;
 }
 
 static int build_once(struct transaction *t, enum job_type type, enum job_mode mode, struct error *err) {

@@ -443,6 +443,7 @@ void unit_on_reloading(struct managed_unit *u) {
     u->reload_waits = RELOAD_WAITS_NOT;
     unit_set_state(u, STATE_RELOADING, STEP_NONE);
     unit_timeout_in(u, u->config->service.timeout_start);
+    unit_follow_up(u, FOLLOW_RELOAD);
 }
 
 /* RELOADING=1 as the answer to ReloadSignal=: the READY=1 that follows belongs to it. */

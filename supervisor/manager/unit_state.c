@@ -144,7 +144,10 @@ enum service_type unit_service_type(const struct managed_unit *u) {
 
 bool unit_can_reload(const struct managed_unit *u) {
     const struct service_section *s = &u->config->service;
-    return unit_has_processes(u) && (s->reload.count > 0 || s->reload_signal != 0);
+    struct managed_unit **others = graph_dependencies(u, DEP_PROPAGATES_RELOAD_TO);
+
+    /* A target's reload is that of others. */
+    return unit_has_processes(u) ? s->reload.count > 0 || s->reload_signal != 0 : others && *others;
 }
 
 void unit_fail(struct managed_unit *u, enum unit_result result) {

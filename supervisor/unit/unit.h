@@ -81,6 +81,10 @@ enum dependency_kind {
     DEP_ON_SUCCESS,
     DEP_WANTED_BY,   /* inverse of Wants, from [Install] and from *.wants directories */
     DEP_REQUIRED_BY, /* inverse of Requires */
+    DEP_PROPAGATES_STOP_TO,
+    DEP_STOP_PROPAGATED_FROM, /* its inverse */
+    DEP_PROPAGATES_RELOAD_TO,
+    DEP_RELOAD_PROPAGATED_FROM, /* its inverse */
     _DEP_COUNT,
 };
 const char *dependency_name(enum dependency_kind k); /* "After" */

@@ -23,6 +23,8 @@ has() { grep -qxF -- "$2" "$G/out/$1"; }
 [Unit]
 Description=Web of %n
 After=db.container data.volume network-online.target
+PropagatesStopTo=proxy.container
+ReloadPropagatedFrom=db.container site.target
 [Container]
 Image=busybox
 ContainerName=web
@@ -45,6 +47,8 @@ U
     [ "$stderr" = '' ]
     has web.service 'Description=Web of %n'
     has web.service 'After=db.service network-online.target'
+    has web.service 'PropagatesStopTo=proxy.service'
+    has web.service 'ReloadPropagatedFrom=db.service site.target'
     has web.service 'ExecStart=/usr/bin/davit launch --no-limits web.container'
     has web.service 'MemoryMax=104857600'
     has web.service 'TasksMax=77'

@@ -1,0 +1,52 @@
+#!/usr/bin/env bats
+# Dependencies that go on acting while units run, with real containers and over a death of davitd.
+load common
+
+# sleeper NAME [LINE...]: a container that sleeps and tells of each reload, with these lines in [Unit]
+sleeper() {
+    local name=$1
+    shift
+    { echo '[Unit]'; printf '%s\n' "$@"; cat; } <<U | unit "$name.container"
+[Container]
+Image=busybox
+Exec=/bin/sleep infinity
+RunInit=yes
+[Service]
+ExecReload=/bin/sh -c 'echo $name >> $D/reloads'
+U
+}
+
+units() {
+    sleeper net PropagatesStopTo=client.container PropagatesReloadTo=client.container
+    sleeper client
+    unit all.target <<'U'
+[Unit]
+PropagatesReloadTo=net.container
+Wants=net.container
+U
+}
+setup_file() { fleet_setup; }
+teardown_file() { fleet_teardown; }
+
+@test 'a stop and an end are handed on to what PropagatesStopTo names' {
+    davit start net client
+    davit stop net
+    is_state client inactive
+    davit start net client
+    davit kill -s KILL net
+    wait_for 10 is_state client inactive
+    is_state net failed
+}
+
+@test 'a reload goes through a target to containers, as far as they run' {
+    davit start all.target
+    davit reload all.target
+    wait_for 5 grep -q net "$D/reloads"
+    davit start client
+    : >"$D/reloads"
+    davit reload net
+    wait_for 5 grep -q client "$D/reloads"
+    is_state client running
+    davit show net | grep -q 'PropagatesReloadTo=client.container'
+    davit stop net
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* link: fake-manager.c; without: cgroup */
+/* Dependencies that go on acting while units run: stops and reloads that are handed on. What a start pulls in
+ * and the order are in test-manager-jobs.c. */
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "fake-manager.h"
+
+#define S USEC_PER_SEC
+
+static void unit(const char *name, const char *dependencies) {
+    _cleanup_free_ char *text = strf("[Unit]\nDefaultDependencies=no\n%s\n[Service]\nExecStart=/bin/main\n"
+                                     "ExecReload=/bin/reload\nTimeoutStopSec=5\n",
+        dependencies);
+
+    fake_write(name, text);
+}
+
+static void up(const char *name) {
+    start(name);
+    assert_state(name, STATE_RUNNING);
+}
+
+/* ---- PropagatesStopTo= ---- */
+
+static void test_stop_is_handed_on(void **state _unused_) {
+    unit("a.service", "PropagatesStopTo=b.service\n");
+    unit("b.service", "");
+    fake_load();
+    up("a.service");
+    assert_state("b.service", STATE_INACTIVE); /* it starts nothing */
+    up("b.service");
+    stop("a.service");
+    assert_state("b.service", STATE_INACTIVE);
+    up("a.service");
+    up("b.service");
+    stop("b.service");
+    assert_state("a.service", STATE_RUNNING); /* one way */
+}
+
+static void test_stop_is_handed_on_by_the_other_name(void **state _unused_) {
+    unit("a.service", "");
+    unit("b.service", "StopPropagatedFrom=a.service\n");
+    unit("c.service", "StopPropagatedFrom=b.service\n");
+    fake_load();
+    up("a.service");
+    up("b.service");
+    up("c.service");
+    stop("a.service");
+    assert_state("b.service", STATE_INACTIVE);
+    assert_state("c.service", STATE_INACTIVE);
+}
+
+static void test_stop_waits_for_what_comes_after(void **state _unused_) {
+    unit("a.service", "PropagatesStopTo=b.service\n");
+    unit("b.service", "After=a.service\n");
+    fake_load();
+    up("a.service");
+    up("b.service");
+    fake.ignore_term = true;
+    stop("a.service");
+    assert_state("b.service", STATE_STOPPING);
+    assert_state("a.service", STATE_RUNNING);
+    fake_exits("b.service", CLD_EXITED, 0);
+    assert_state("a.service", STATE_STOPPING);
+}
+
+static void test_end_by_itself_is_handed_on(void **state _unused_) {
+    unit("a.service", "PropagatesStopTo=b.service\n");
+    unit("b.service", "");
+    fake_load();
+    up("a.service");
+    up("b.service");
+    fake_exits("a.service", CLD_EXITED, 1);
+    assert_state("a.service", STATE_FAILED);
+    assert_state("b.service", STATE_INACTIVE);
+}
+
+/* As systemd: only a unit that the same request starts comes back. */
+static void test_restart_stops_those_that_nobody_starts(void **state _unused_) {
+    unit("a.service", "PropagatesStopTo=b.service c.service\nWants=c.service\n");
+    unit("b.service", "");
+    unit("c.service", "");
+    fake_load();
+    up("a.service");
+    up("b.service");
+    assert_int_equal(fake.mains, 3);
+    assert_return_code(fake_job("a.service", JOB_RESTART), 0);
+    assert_state("a.service", STATE_RUNNING);
+    assert_state("b.service", STATE_INACTIVE);
+    assert_state("c.service", STATE_RUNNING);
+    assert_int_equal(fake.mains, 5); /* c too has been restarted */
+}
+
+static void test_stops_in_a_circle_end(void **state _unused_) {
+    unit("a.service", "PropagatesStopTo=b.service\n");
+    unit("b.service", "PropagatesStopTo=a.service\n");
+    fake_load();
+    up("a.service");
+    up("b.service");
+    stop("a.service");
+    assert_state("a.service", STATE_INACTIVE);
+    assert_state("b.service", STATE_INACTIVE);
+    assert_int_equal(fake.m.jobs->count, 0);
+}
+
+/* ---- PropagatesReloadTo= ---- */
+
+static void test_reload_is_handed_on_to_what_runs(void **state _unused_) {
+    unit("a.service", "PropagatesReloadTo=b.service c.service\n");
+    unit("b.service", "PropagatesReloadTo=d.service\n");
+    unit("c.service", "");
+    unit("d.service", "ReloadPropagatedFrom=a.service\n");
+    fake_load();
+    up("a.service");
+    up("b.service");
+    up("d.service");
+    assert_return_code(fake_job("a.service", JOB_RELOAD), 0);
+    assert_int_equal(fake.hooks, 3);
+    assert_state("a.service", STATE_RUNNING);
+    assert_state("b.service", STATE_RUNNING);
+    assert_state("c.service", STATE_INACTIVE);
+}
+
+static void test_reload_goes_past_what_cannot(void **state _unused_) {
+    unit("a.service", "PropagatesReloadTo=fixed.service b.service\n");
+    fake_write("fixed.service", "[Service]\nExecStart=/bin/main\n");
+    unit("b.service", "");
+    fake_load();
+    up("a.service");
+    up("fixed.service");
+    up("b.service");
+    assert_return_code(fake_job("a.service", JOB_RELOAD), 0);
+    assert_int_equal(fake.hooks, 2);
+    assert_logged("fixed.service: Not reloaded with a.service");
+}
+
+static void test_reload_takes_no_stop_back(void **state _unused_) {
+    unit("a.service", "PropagatesReloadTo=b.service\n");
+    unit("b.service", "");
+    fake_load();
+    up("a.service");
+    up("b.service");
+    fake.ignore_term = true;
+    stop("b.service");
+    assert_return_code(fake_job("a.service", JOB_RELOAD), 0);
+    assert_state("b.service", STATE_STOPPING);
+    fake_exits("b.service", CLD_EXITED, 0);
+    assert_state("b.service", STATE_INACTIVE);
+}
+
+static void test_target_hands_a_reload_on(void **state _unused_) {
+    fake_write("all.target", "[Unit]\nPropagatesReloadTo=a.service\nWants=a.service\n");
+    fake_write("plain.target", "[Unit]\nWants=a.service\n");
+    unit("a.service", "");
+    fake_load();
+    start("all.target");
+    assert_return_code(fake_job("all.target", JOB_RELOAD), 0);
+    assert_string_equal(fake.last_job, "all.target done");
+    assert_int_equal(fake.hooks, 1);
+    start("plain.target");
+    assert_int_equal(fake_job("plain.target", JOB_RELOAD), -EINVAL);
+}
+
+static void test_reload_of_the_programs_own_is_handed_on(void **state _unused_) {
+    fake_write(
+        "a.service", "[Unit]\nPropagatesReloadTo=b.service\n[Service]\nType=notify\nExecStart=/bin/main\n");
+    unit("b.service", "");
+    fake_load();
+    start("a.service");
+    fake_event("a.service", EVENT_READY);
+    up("b.service");
+    fake_event("a.service", EVENT_RELOADING);
+    assert_state("a.service", STATE_RELOADING);
+    assert_int_equal(fake.hooks, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(test_stop_is_handed_on),
+        TEST(test_stop_is_handed_on_by_the_other_name),
+        TEST(test_stop_waits_for_what_comes_after),
+        TEST(test_end_by_itself_is_handed_on),
+        TEST(test_restart_stops_those_that_nobody_starts),
+        TEST(test_stops_in_a_circle_end),
+        TEST(test_reload_is_handed_on_to_what_runs),
+        TEST(test_reload_goes_past_what_cannot),
+        TEST(test_reload_takes_no_stop_back),
+        TEST(test_target_hands_a_reload_on),
+        TEST(test_reload_of_the_programs_own_is_handed_on),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
