@@ -181,12 +181,17 @@ static int on_run(sd_event_source *s, void *userdata) {
 
 /* ---- new connections ---- */
 
-/* True if this user may have one more. */
-static bool client_is_welcome(struct control *c, uid_t uid) {
-    unsigned same = 0;
-    LIST_FOREACH (n, &c->connections, struct connection, link)
+/* True if this user may have one more. Each socket is counted by itself: with the user ids of a few user
+ * namespaces anybody could otherwise keep the machine's owner from the manager. */
+static bool client_is_welcome(struct control *c, uid_t uid, bool read_only) {
+    unsigned all = 0, same = 0;
+    LIST_FOREACH (n, &c->connections, struct connection, link) {
+        if (n->read_only != read_only)
+            continue;
+        all++;
         same += n->peer.uid == uid;
-    return c->n_connections < CONTROL_CONNECTIONS_MAX && same < c->manager->settings.max_clients_per_uid;
+    }
+    return all < CONTROL_CONNECTIONS_MAX && same < c->manager->settings.max_clients_per_uid;
 }
 
 /* A last word to a client that gets no connection; whether it arrives does not matter. */
@@ -213,7 +218,7 @@ int control_add_client(struct control *c, int fd, bool read_only) {
         client_refuse(fd, "org.varlink.service.PermissionDenied", NULL);
         return -EPERM;
     }
-    if (!client_is_welcome(c, peer.uid)) {
+    if (!client_is_welcome(c, peer.uid, read_only)) {
         client_refuse(fd, "io.davit.Manager.TooManyClients", "too many connections");
         return -EUSERS;
     }

@@ -26,7 +26,7 @@ struct manager;
 struct call;
 
 #define CONTROL_REQUEST_MAX_READ_ONLY (64U * 1024)
-/* More connections than this, over all users, are refused. */
+/* More connections than this to one of the sockets, over all users, are refused. */
 #define CONTROL_CONNECTIONS_MAX 1024U
 
 struct control {

@@ -4,6 +4,7 @@
  * connection at most. */
 #include "control-harness.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/fd.h"
@@ -251,6 +252,35 @@ static bool same_file(int a, int b) {
     return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_ino == y.st_ino && x.st_dev == y.st_dev;
 }
 
+/* Whatever user ids its clients have. */
+static void a_crowd_at_the_status_socket_keeps_nobody_from_the_control_socket(void **state _unused_) {
+    struct harness h = harness_new();
+    int crowd[CONTROL_CONNECTIONS_MAX + 1], n = 0;
+    struct rlimit files;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    files.rlim_cur = files.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &files);
+    if (files.rlim_cur < 3 * CONTROL_CONNECTIONS_MAX) {
+        print_message("a process may not have so many descriptors here\n");
+        skip();
+    }
+    harness_start(&h);
+    while (n < (int)ARRAY_SIZE(crowd) && (crowd[n] = harness_connect(&h, true)) >= 0) /* of one user */
+        n++;
+    assert_int_equal(n, h.manager.settings.max_clients_per_uid);
+    h.manager.settings.max_clients_per_uid = UINT32_MAX; /* as if each had another one */
+    while (n < (int)ARRAY_SIZE(crowd) && (crowd[n] = harness_connect(&h, true)) >= 0)
+        n++;
+    assert_int_equal(n, CONTROL_CONNECTIONS_MAX);
+    int client = harness_connect(&h, false);
+    assert_true(client >= 0);
+    (void)close(client);
+    while (n-- > 0)
+        (void)close(crowd[n]);
+    harness_end(&h);
+}
+
 static void descriptors_go_with_their_own_message(void **state _unused_) {
     struct harness h = harness_new();
     int a[2], b[2];
@@ -339,6 +369,7 @@ int main(void) {
         cmocka_unit_test(who_does_not_read_is_not_asked_for_more),
         cmocka_unit_test(a_stream_that_is_not_read_is_dropped),
         cmocka_unit_test(users_have_a_limit_of_connections),
+        cmocka_unit_test(a_crowd_at_the_status_socket_keeps_nobody_from_the_control_socket),
         cmocka_unit_test(descriptors_go_with_their_own_message),
         cmocka_unit_test(descriptors_that_nobody_wants_are_closed),
     };
