@@ -5,6 +5,7 @@
 
 #include "manager/core.h"
 #include "manager/load.h"
+#include "manager/needs.h"
 #include "unit/load.h"
 
 #define FALLBACK_TARGET "rescue.target"
@@ -215,6 +216,7 @@ static void on_config_read(struct manager *m, const struct error *config_error, 
     if (r < 0)
         log_error("Reload: %s", e.text);
     reload_finish(m, problems, r < 0 ? &e : config_error);
+    needs_look_at_all(m);
     jobs_slot_changed(m);
 }
 

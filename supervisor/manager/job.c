@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Jobs of units: installing, ordering, running, finishing, and what changes of state lead to. See job.h. */
 #include "manager/core.h"
+#include "manager/needs.h"
 
 static const char *const type_names[] = {
     [JOB_START] = "start",
@@ -321,6 +322,7 @@ static void end_job(struct job *j, enum job_result result, const char *message) 
     if (u->state == STATE_WAITING && !u->job && result != JOB_DEPENDENCY)
         unit_set_state(u, STATE_INACTIVE, STEP_NONE);
     unit_follow_up(u, FOLLOW_COLLECT);
+    needs_changed(u);
     boot_check_finished(u->manager);
 }
 
@@ -521,6 +523,7 @@ void job_unit_changed(struct managed_unit *u, enum unit_state old, enum unit_sta
         unit_follow_up(u, FOLLOW_ON_FAILURE);
     if (now == STATE_INACTIVE && old == STATE_STOPPING && u->active_since != 0)
         unit_follow_up(u, FOLLOW_ON_SUCCESS);
+    needs_changed(u);
     if (now == STATE_INACTIVE || now == STATE_FAILED) {
         run_session_failed(u); /* if its client has not heard anything yet */
         unit_follow_up(u, FOLLOW_COLLECT);

@@ -51,6 +51,7 @@ enum followup {
     FOLLOW_COLLECT = 1 << 4,     /* perhaps nobody needs the unit any more */
     FOLLOW_START_LIMIT = 1 << 5, /* StartLimitAction= */
     FOLLOW_JOB_TIMEOUT = 1 << 6, /* JobTimeoutAction= */
+    FOLLOW_NEEDS = 1 << 8,       /* StopWhenUnneeded=: needs_look() */
     FOLLOW_RELOAD = 1 << 7,      /* the program reloads itself: PropagatesReloadTo= */
 };
 
@@ -106,5 +107,5 @@ bool jobs_slot_available(struct manager *m);
 void unit_follow_up(struct managed_unit *u, enum followup what);
 /* Does what waits in the queues now; the event loop calls it. */
 void jobs_run(struct manager *m);
-/* Makes the jobs of recovered units again. */
+/* Makes the jobs of recovered units again, and does what follows from how units are by now. */
 void jobs_recover(struct manager *m);

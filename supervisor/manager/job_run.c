@@ -2,6 +2,7 @@
 /* The run queue: starts jobs whose turn it is, and does what changes of state have led to. Runs from the
  * event loop at PRIORITY_RUN_QUEUE, after everything that has happened is known. */
 #include "manager/core.h"
+#include "manager/needs.h"
 
 /* ---- running a job ---- */
 
@@ -275,6 +276,8 @@ static void follow_up(struct managed_unit *u) {
             start_all(u, graph_dependencies(u, DEP_ON_SUCCESS), "OnSuccess");
     }
     take_actions(u, what);
+    if (what & FOLLOW_NEEDS)
+        needs_look(u);
     if ((what & FOLLOW_COLLECT) && unit_is_idle(u))
         forget_returning(u);
     if (what & FOLLOW_COLLECT)
@@ -341,4 +344,5 @@ void jobs_recover(struct manager *m) {
             u->saved_job = -1;
         }
     }
+    needs_look_at_all(m);
 }

@@ -28,6 +28,7 @@ enum unit_timer {
     TIMER_STABLE,   /* RestartResetSec= of running: back-off starts anew */
     TIMER_OOM,      /* v1 tells of an OOM before it kills: the counter is read again a little later */
     TIMER_JOB,      /* JobTimeoutSec=, JobRunningTimeoutSec=: of the job, whatever the unit's state is */
+    TIMER_NEEDS,    /* needs.c did too much for it: it is looked at again */
     TIMER_POLL,     /* legacy machines only: is the group empty yet? */
     _TIMER_COUNT,
 };
@@ -89,9 +90,9 @@ struct managed_unit {
     unsigned restarts;     /* automatic ones, NRestarts */
     unsigned backoff_step; /* grows with each, back to 0 after RestartResetSec= of running */
     usec_t backoff_until;
-    struct start_limit start_limit;
-    bool gone;      /* its file was removed; the unit goes when it stops */
-    bool transient; /* made by api_run */
+    struct start_limit start_limit, needs_limit; /* the latter: needs.c */
+    bool gone;                                   /* its file was removed; the unit goes when it stops */
+    bool transient;                              /* made by api_run */
     bool stop_requested, stop_by_dependency, frozen, start_limited;
     bool ready_received;
     uint64_t oom_kills_seen;

@@ -75,6 +75,8 @@ static const struct field {
     FIELD("backoff_until", FIELD_U64, backoff_until),
     FIELD("start_limit_begin", FIELD_U64, start_limit.window_begin),
     FIELD("start_limit_count", FIELD_UNSIGNED, start_limit.count),
+    FIELD("needs_limit_begin", FIELD_U64, needs_limit.window_begin),
+    FIELD("needs_limit_count", FIELD_UNSIGNED, needs_limit.count),
     FIELD("gone", FIELD_BOOL, gone),
     FIELD("transient", FIELD_BOOL, transient),
     FIELD("stop_requested", FIELD_BOOL, stop_requested),

@@ -168,6 +168,7 @@ static const unsigned timer_states[] = {
     [TIMER_STABLE] = BIT(STATE_RUNNING) | BIT(STATE_RELOADING),
     [TIMER_OOM] = BIT(STATE_STARTING) | BIT(STATE_RUNNING) | BIT(STATE_RELOADING) | BIT(STATE_STOPPING),
     [TIMER_JOB] = BIT(_STATE_COUNT) - 1,
+    [TIMER_NEEDS] = BIT(_STATE_COUNT) - 1,
     [TIMER_POLL] = BIT(STATE_STOPPING),
 };
 _Static_assert(ARRAY_SIZE(timer_states) == _TIMER_COUNT, "each timer");
@@ -279,6 +280,9 @@ void unit_timer_fired(struct managed_unit *u, enum unit_timer which) {
         break;
     case TIMER_JOB:
         job_timed_out(u);
+        break;
+    case TIMER_NEEDS:
+        unit_follow_up(u, FOLLOW_NEEDS);
         break;
     case TIMER_POLL:
         if (unit_group_is_populated(u))

@@ -31,6 +31,7 @@ DEFINE_HANDLER(on_runtime, TIMER_RUNTIME)
 DEFINE_HANDLER(on_stable, TIMER_STABLE)
 DEFINE_HANDLER(on_oom, TIMER_OOM)
 DEFINE_HANDLER(on_job, TIMER_JOB)
+DEFINE_HANDLER(on_needs, TIMER_NEEDS)
 DEFINE_HANDLER(on_poll, TIMER_POLL)
 
 static const sd_event_time_handler_t handlers[] = {
@@ -40,6 +41,7 @@ static const sd_event_time_handler_t handlers[] = {
     [TIMER_STABLE] = on_stable,
     [TIMER_OOM] = on_oom,
     [TIMER_JOB] = on_job,
+    [TIMER_NEEDS] = on_needs,
     [TIMER_POLL] = on_poll,
 };
 _Static_assert(ARRAY_SIZE(handlers) == _TIMER_COUNT, "a handler for each timer");

@@ -147,6 +147,10 @@ const struct key keys[] = {
               "refused."},
     {UNIT, 0, U(unit.refuse_manual_stop), "RefuseManualStop", &value_boolean, .default_text = "no",
         DOC = "The same for davit stop and davit restart."},
+    {UNIT, 0, U(unit.stop_when_unneeded), "StopWhenUnneeded", &value_boolean, .default_text = "no",
+        DOC =
+            "It is stopped as soon as no unit that is active or has a job requires, wants or is bound to it; "
+            "also after a start by hand."},
     {UNIT, 0, U(unit.default_dependencies), "DefaultDependencies", &value_boolean, .default_text = "yes",
         DOC = "After=basic.target, and stopped by shutdown.target."},
 

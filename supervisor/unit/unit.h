@@ -128,7 +128,7 @@ struct unit_section { /* [Unit] */
     struct condition_list conditions, asserts;
     usec_t start_limit_interval;
     unsigned start_limit_burst;
-    bool default_dependencies, refuse_manual_start, refuse_manual_stop;
+    bool default_dependencies, refuse_manual_start, refuse_manual_stop, stop_when_unneeded;
     int failure_action, success_action, start_limit_action, job_timeout_action; /* ending_of_word() */
     int failure_action_status, success_action_status;                           /* -1 = the main process's */
     usec_t job_timeout, job_running_timeout;                                    /* 0 = none */

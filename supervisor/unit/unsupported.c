@@ -33,7 +33,6 @@ static const struct {
     {SECTION_UNIT, IGNORED, "OnFailureJobMode", NULL},
     {SECTION_UNIT, IGNORED, "OnSuccessJobMode", NULL},
     {SECTION_UNIT, IGNORED, "IgnoreOnIsolate", NULL},
-    {SECTION_UNIT, IGNORED, "StopWhenUnneeded", NULL},
     {SECTION_UNIT, SILENT, "AllowIsolate", NULL},
     {SECTION_UNIT, SILENT, "CollectMode", NULL},
     {SECTION_UNIT, SILENT, "SourcePath", NULL},

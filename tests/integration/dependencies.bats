@@ -19,6 +19,8 @@ U
 units() {
     sleeper net PropagatesStopTo=client.container PropagatesReloadTo=client.container
     sleeper client
+    sleeper helper StopWhenUnneeded=yes
+    for n in first second; do sleeper $n Requires=helper.container After=helper.container; done
     unit all.target <<'U'
 [Unit]
 PropagatesReloadTo=net.container
@@ -49,4 +51,20 @@ teardown_file() { fleet_teardown; }
     is_state client running
     davit show net | grep -q 'PropagatesReloadTo=client.container'
     davit stop net
+}
+
+@test 'StopWhenUnneeded: what two need stays until the second is gone, over a death of davitd' {
+    davit start first second
+    davit stop first
+    is_state helper running
+    pid=$(show helper pid)
+    kill -9 "$(manager_pid)"
+    wait_for 10 is_state second running
+    [ "$(show helper pid)" = "$pid" ]
+    davit stop second
+    wait_for 10 is_state helper inactive
+    davit start first
+    davit kill -s KILL first
+    wait_for 10 is_state helper inactive
+    nothing_left helper.container
 }

@@ -176,6 +176,120 @@ static void test_reload_of_the_programs_own_is_handed_on(void **state _unused_) 
     assert_int_equal(fake.hooks, 1);
 }
 
+/* ---- StopWhenUnneeded= ---- */
+
+static void test_what_nothing_needs_is_stopped(void **state _unused_) {
+    static const char *const kinds[] = {"Requires", "Wants", "BindsTo"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        _cleanup_free_ char *needs = strf("%s=helper.service\nAfter=helper.service\n", kinds[i]);
+
+        unit("helper.service", "StopWhenUnneeded=yes\n");
+        unit("a.service", needs);
+        unit("b.service", needs);
+        fake_load();
+        up("a.service");
+        up("b.service");
+        assert_state("helper.service", STATE_RUNNING);
+        stop("a.service");
+        assert_state("helper.service", STATE_RUNNING);
+        stop("b.service");
+        assert_state("helper.service", STATE_INACTIVE);
+    }
+}
+
+static void test_unneeded_after_a_failed_start_and_after_an_end(void **state _unused_) {
+    unit("helper.service", "StopWhenUnneeded=yes\n");
+    unit("a.service", "Wants=helper.service\nAfter=helper.service\n");
+    fake_load();
+    up("a.service");
+    fake_exits("a.service", CLD_EXITED, 1);
+    assert_state("helper.service", STATE_INACTIVE);
+    fake.spawn_fails = true;
+    start("a.service");
+    assert_state("a.service", STATE_FAILED);
+    assert_state("helper.service", STATE_FAILED);
+}
+
+/* It is inactive for a moment, with a job. */
+static void test_needed_through_a_restart(void **state _unused_) {
+    unit("helper.service", "StopWhenUnneeded=yes\n");
+    unit("a.service", "Wants=helper.service\nAfter=helper.service\n");
+    fake_load();
+    up("a.service");
+    assert_return_code(fake_job("a.service", JOB_RESTART), 0);
+    assert_state("a.service", STATE_RUNNING);
+    assert_state("helper.service", STATE_RUNNING);
+    assert_int_equal(fake.mains, 3); /* helper was not started a second time */
+}
+
+static void test_needed_by_what_waits_and_by_what_comes_back(void **state _unused_) {
+    unit("helper.service", "StopWhenUnneeded=yes\n");
+    fake_write("slow.service", "[Service]\nType=notify\nExecStart=/bin/main\n");
+    fake_write("a.service", "[Unit]\nWants=helper.service\nRequires=slow.service\nAfter=slow.service\n"
+                            "[Service]\nExecStart=/bin/main\nRestart=always\nRestartSec=5\n");
+    fake_load();
+    start("a.service");
+    assert_state("a.service", STATE_WAITING);
+    assert_state("helper.service", STATE_RUNNING);
+    fake_event("slow.service", EVENT_READY);
+    assert_state("a.service", STATE_RUNNING);
+    fake_exits("a.service", CLD_EXITED, 1);
+    assert_state("a.service", STATE_BACKOFF);
+    assert_state("helper.service", STATE_RUNNING);
+    stop("a.service");
+    assert_state("helper.service", STATE_INACTIVE);
+}
+
+static void test_unneeded_in_a_chain(void **state _unused_) {
+    unit("a.service", "Requires=b.service\n");
+    unit("b.service", "StopWhenUnneeded=yes\nRequires=c.service\n");
+    unit("c.service", "StopWhenUnneeded=yes\n");
+    fake_load();
+    up("a.service");
+    stop("a.service");
+    assert_state("b.service", STATE_INACTIVE);
+    assert_state("c.service", STATE_INACTIVE);
+}
+
+/* As systemd: who starts it by hand sees it run and go. */
+static void test_unneeded_from_the_start(void **state _unused_) {
+    unit("helper.service", "StopWhenUnneeded=yes\n");
+    fake_load();
+    start("helper.service");
+    assert_state("helper.service", STATE_INACTIVE);
+    assert_logged("helper.service: Stopping: nothing needs it any more.");
+}
+
+static void test_unneeded_while_there_was_no_davitd(void **state _unused_) {
+    unit("helper.service", "StopWhenUnneeded=yes\n");
+    unit("a.service", "Wants=helper.service\n");
+    fake_load();
+    up("a.service");
+    fake_manager_restart();
+    assert_state("helper.service", STATE_RUNNING);
+    unit("a.service", ""); /* its file is another one when the next davitd reads it */
+    fake_manager_restart();
+    assert_state("a.service", STATE_RUNNING);
+    assert_state("helper.service", STATE_INACTIVE);
+}
+
+/* Somebody who starts it again each time it stops. */
+static void test_rules_that_contradict_each_other_are_held_up(void **state _unused_) {
+    unit("helper.service", "StopWhenUnneeded=yes\nOnSuccess=again.service\nStartLimitIntervalSec=0\n");
+    fake_write("again.service", "[Unit]\nOnSuccess=helper.service\nStartLimitIntervalSec=0\n"
+                                "[Service]\nType=oneshot\nExecStart=/bin/main\n");
+    fake_load();
+    start("helper.service");
+    for (int i = 0; i < 40 && fake_unit("helper.service")->state != STATE_RUNNING; i++)
+        fake_exits("again.service", CLD_EXITED, 0);
+    assert_state("helper.service", STATE_RUNNING);
+    assert_int_equal(fake_unit("helper.service")->needs_limit.count, 16);
+    assert_logged("helper.service: Not stopped");
+    fake_advance(11 * S);
+    assert_state("helper.service", STATE_INACTIVE);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
 
 int main(void) {
@@ -191,6 +305,14 @@ int main(void) {
         TEST(test_reload_takes_no_stop_back),
         TEST(test_target_hands_a_reload_on),
         TEST(test_reload_of_the_programs_own_is_handed_on),
+        TEST(test_what_nothing_needs_is_stopped),
+        TEST(test_unneeded_after_a_failed_start_and_after_an_end),
+        TEST(test_needed_through_a_restart),
+        TEST(test_needed_by_what_waits_and_by_what_comes_back),
+        TEST(test_unneeded_in_a_chain),
+        TEST(test_unneeded_from_the_start),
+        TEST(test_unneeded_while_there_was_no_davitd),
+        TEST(test_rules_that_contradict_each_other_are_held_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

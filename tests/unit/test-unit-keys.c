@@ -39,6 +39,8 @@ static const struct {
     {"Unit", "Wants=a@b.container", "Wants", "a@b.container"},
     {"Unit", "BindsTo=a.service", "BindsTo", "a.service"},
     {"Unit", "PartOf=a.service", "PartOf", "a.service"},
+    {"Unit", "", "StopWhenUnneeded", "no"},
+    {"Unit", "StopWhenUnneeded=yes", "StopWhenUnneeded", "yes"},
     {"Unit", "PropagatesStopTo=a.service", "PropagatesStopTo", "a.service"},
     {"Unit", "StopPropagatedFrom=a.service", "StopPropagatedFrom", "a.service"},
     {"Unit", "PropagatesReloadTo=a.service", "PropagatesReloadTo", "a.service"},
