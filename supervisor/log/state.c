@@ -128,8 +128,21 @@ static size_t find_large(const struct state *s) {
     return 0;
 }
 
+/* What a predecessor left unfinished may need a block when its FIFO comes: that one is not for others. */
+static bool large_to_spare(const struct state *s) {
+    size_t n = 0;
+
+    for (size_t i = 0; i < STATE_LARGE; i++)
+        n += !s->large_used[i];
+    for (size_t i = 0; i < STATE_BATCHES && n > 0; i++) {
+        const struct state_batch *b = &s->memory->batches[i];
+        n -= b != s->current && b->phase != BATCH_IDLE && b->rest_length > STATE_SMALL_BYTES;
+    }
+    return n > 0;
+}
+
 bool state_slot_fits(const struct state *s, const struct state_slot *slot, size_t n) {
-    return n <= STATE_SMALL_BYTES || (n <= LINE_MAX_BYTES && (slot->large > 0 || find_large(s) > 0));
+    return n <= STATE_SMALL_BYTES || (n <= LINE_MAX_BYTES && (slot->large > 0 || large_to_spare(s)));
 }
 
 const char *state_slot_text(const struct state *s, const struct state_slot *slot) {
@@ -174,7 +187,7 @@ void state_store_rest(struct state *s, struct state_batch *b, struct state_slot 
         release_large(s, large);
     } else {
         if (large == 0) {
-            large = (uint16_t)find_large(s); /* state_slot_fits() has seen that there is one */
+            large = (uint16_t)find_large(s); /* there is one: state_slot_fits() */
             s->large_used[large - 1] = true;
             slot->large = large;
         }

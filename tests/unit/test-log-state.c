@@ -92,6 +92,28 @@ static void test_large_blocks_run_out(void **state _unused_) {
     assert_true(state_slot_fits(s, state_slot_get(s, id(9999)), sizeof big));
 }
 
+static void test_the_last_large_block_is_for_who_was_cut_off(void **state _unused_) {
+    char big[1000];
+    memset(big, 'b', sizeof big);
+    struct state *s = reopen();
+    (void)state_slot_get(s, id(5));
+    for (uint64_t i = 10; i < 9 + STATE_LARGE; i++)
+        store(s, state_slot_get(s, id(i)), big, sizeof big);
+    memset(s->current->rest, 'r', sizeof big);
+    s->current->rest_length = sizeof big;
+    s->current->fifo = id(5);
+    state_phase(s->current, BATCH_STORING);
+
+    s = reopen();
+    assert_false(state_slot_fits(s, state_slot_get(s, id(9999)), sizeof big));
+    struct state_slot *slot = state_slot_get(s, id(5));
+    state_store_rest(s, state_unfinished(s, id(5)), slot);
+    assert_int_equal(slot->length, sizeof big);
+    assert_int_equal(state_slot_text(s, slot)[0], 'r');
+    for (uint64_t i = 10; i < 9 + STATE_LARGE; i++)
+        assert_memory_equal(state_slot_text(s, state_slot_get(s, id(i))), big, sizeof big);
+}
+
 static void test_slots_run_out_and_strangers_give_way(void **state _unused_) {
     struct state *s = reopen();
     for (uint64_t i = 1; i <= STATE_STREAMS; i++)
@@ -193,6 +215,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         T(test_rests_outlive_the_process),
         T(test_large_blocks_run_out),
+        T(test_the_last_large_block_is_for_who_was_cut_off),
         T(test_slots_run_out_and_strangers_give_way),
         T(test_unfinished_batches_are_found),
         T(test_sends_are_counted_across_a_kill),
