@@ -323,6 +323,7 @@ static int open_all(struct logd *l) {
     l->journal = JOURNAL_INIT;
     l->journal_retry_at = USEC_INFINITY;
     l->socket = LOGD_FD_SOCKET;
+    l->spare_fd = -1;
 
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (l->epoll_fd < 0)

@@ -229,18 +229,29 @@ static const struct {
     {LOGD_REOPEN, on_reopen},
 };
 
+/* The number may be a log file's, which is opened again when needed; a message without room for its FIFO is
+ * lost. */
+static void take_spare(struct logd *l) {
+    while ((l->spare_fd = fcntl(l->socket, F_DUPFD_CLOEXEC, 0)) < 0 && !list_empty(&l->files.open))
+        log_file_close(LIST_ENTRY(l->files.open.next, struct log_file, open_link));
+}
+
 bool server_receive(struct logd *l) {
     uint8_t data[LOGD_MESSAGE_MAX];
     _cleanup_close_ int fd = -1;
     size_t n_fds = 1;
 
+    close_and_reset(&l->spare_fd);
     ssize_t n = socket_recv_fds(l->socket, data, sizeof data, &fd, &n_fds, MSG_DONTWAIT);
+    take_spare(l);
     if (n == 0) { /* nobody holds the other end: not even davit-init lives */
         l->ending = true;
         return false;
     }
     if (n_fds == 0)
         fd = -1;
+    if (n == -EXFULL)
+        logd_problem(l, "more units than open files: the output of one is not read (RLIMIT_NOFILE)");
     if (n < 0)
         return n == -EMSGSIZE || n == -EXFULL;
 

@@ -14,6 +14,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -38,6 +39,7 @@ static struct rig {
     const char *sink;
     uint64_t max_size;
     uint32_t max_files;
+    unsigned files_max; /* descriptors; 0: as many as we */
     int ends[2], state, logs;
     pid_t pid;
     int fifos[STREAMS_MAX]; /* index = stream number; -1 unused */
@@ -49,6 +51,8 @@ static _noreturn_ void exec_logd(void) {
     int socket = fcntl(rig.ends[1], F_DUPFD, 100),
         state = rig.state < 0 ? -1 : fcntl(rig.state, F_DUPFD, 100);
 
+    if (rig.files_max > 0)
+        (void)setrlimit(RLIMIT_NOFILE, &(struct rlimit){rig.files_max, rig.files_max});
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)dup2(socket, LOGD_FD_SOCKET);
     if (state >= 0)
@@ -430,6 +434,23 @@ static void test_a_fifo_that_was_removed_comes_again(void **state _unused_) {
     assert_output(0, "before\nbetween\nafter\n");
     assert_string_equal(rig.problem, "");
     (void)close(fd);
+}
+
+/* Ten are its own, and each unit takes one for its FIFO and one for its file. */
+static void test_a_unit_more_than_descriptors_is_read_too(void **state _unused_) {
+    rig.files_max = 20;
+    start_logd();
+    wait_hello();
+    for (unsigned stream = 0; stream < STREAMS_MAX; stream++) {
+        int fd = make_fifo(stream);
+        send_add(stream);
+        put(fd, "all of them\n");
+        wait_read(fd);
+        assert_output(stream, "all of them\n");
+    }
+    put(rig.fifos[0], "the first as well\n");
+    wait_read(rig.fifos[0]);
+    assert_output(0, "all of them\nthe first as well\n");
 }
 
 static void test_unknown_stream_is_answered(void **state _unused_) {
@@ -892,6 +913,7 @@ int main(void) {
         T(test_new_invocation_ends_the_old_line),
         T(test_known_fifo_under_another_number),
         T(test_a_fifo_that_was_removed_comes_again),
+        T(test_a_unit_more_than_descriptors_is_read_too),
         T(test_unknown_stream_is_answered),
         T(test_broken_messages_change_nothing),
         T(test_rotation_keeps_every_line),
