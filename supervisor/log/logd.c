@@ -161,7 +161,7 @@ void logd_serve(struct logd *l, struct stream *s) {
         stream_gone(l, s);
 }
 
-static bool sink_blocked(const struct logd *l) {
+bool logd_sink_blocked(const struct logd *l) {
     return l->sink == SINK_NONE ||
            (l->sink == SINK_JOURNAL && (l->journal_full || l->journal_retry_at != USEC_INFINITY));
 }
@@ -174,7 +174,7 @@ static void serve_ready(struct logd *l) {
     if (list_empty(&l->ready))
         return;
     list_append(&l->ready, &round);
-    while (l->ready.next != &round && !sink_blocked(l))
+    while (l->ready.next != &round && !logd_sink_blocked(l))
         logd_serve(l, LIST_ENTRY(l->ready.next, struct stream, ready));
     list_remove(&round);
 }
@@ -198,7 +198,7 @@ static void retry_due(struct logd *l) {
 static int time_to_sleep(const struct logd *l) {
     usec_t due = l->journal_retry_at;
 
-    if (!list_empty(&l->ready) && !sink_blocked(l))
+    if (!list_empty(&l->ready) && !logd_sink_blocked(l))
         return 0;
     if (l->n_failing > 0)
         LIST_FOREACH (s, &l->streams, struct stream, link)
@@ -287,10 +287,10 @@ static void drain(struct logd *l) {
 
     LIST_FOREACH (s, &l->streams, struct stream, link)
         logd_ready(l, s);
-    while (!list_empty(&l->ready) && !sink_blocked(l) && now_monotonic() < deadline)
+    while (!list_empty(&l->ready) && !logd_sink_blocked(l) && now_monotonic() < deadline)
         serve_ready(l);
     LIST_FOREACH (s, &l->streams, struct stream, link)
-        if (s->recovered && !sink_blocked(l) && s->retry_at == USEC_INFINITY)
+        if (s->recovered && !logd_sink_blocked(l) && s->retry_at == USEC_INFINITY)
             (void)batch_flush(l, s, true);
     server_stats(l);
 }

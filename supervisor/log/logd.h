@@ -62,6 +62,9 @@ void batch_trim(void);
 /* ---- logd.c ---- */
 int logd_run(void);
 void logd_ready(struct logd *l, struct stream *s);
+/* Nothing can be written at the moment, and nothing may be tried: what ends the wait for a journal that is
+ * full is an event of its socket, which a new connection would not have. */
+bool logd_sink_blocked(const struct logd *l);
 /* Adds to the epoll and recovers. 0 or -errno. */
 int logd_add(struct logd *l, struct stream *s);
 void logd_problem(struct logd *l, const char *fmt, ...) _printf_(2, 3);

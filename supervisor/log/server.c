@@ -125,8 +125,8 @@ static int on_config(struct logd *l, struct wire_reader *r, int *fd) {
 static int update(struct logd *l, struct stream *s, uint64_t id, const struct stream_facts *facts) {
     int r = 1;
 
-    if (!streq(s->invocation, facts->invocation ? facts->invocation : "") && l->sink != SINK_NONE &&
-        s->recovered) {
+    if (!streq(s->invocation, facts->invocation ? facts->invocation : "") && s->recovered &&
+        !logd_sink_blocked(l)) {
         for (size_t turn = 0; r > 0 && turn < UPDATE_TURNS; turn++)
             r = batch_serve(l, s);
         if (r == 0)
