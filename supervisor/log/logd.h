@@ -18,7 +18,7 @@ enum sink { SINK_NONE, SINK_JOURNAL, SINK_FILE };
 
 struct logd {
     int epoll_fd, signal_fd, socket;
-    int spare_fd; /* a number kept free for the FIFO that a message may bring */
+    int spare_fd;   /* a number kept free for the FIFO that a message may bring */
     enum sink sink; /* SINK_NONE until CONFIG has come */
     struct state state;
     struct fifo_peeker peeker;
