@@ -115,17 +115,28 @@ static void release_room(struct processes *ps, unsigned n) {
 
 static int probe_one(struct manager *m, struct launcher *l);
 
+/* Its queue may be full, of what earlier davitds have sent: asked again when there is room. */
+static void ask(struct launcher *l) {
+    int r = probe_one(l->manager, l);
+
+    l->unsure = r < 0;
+    if (r == -EAGAIN)
+        set_blocked(l, true);
+}
+
 static void ask_unsure(struct processes *ps) {
     for (unsigned i = 0; i < ps->n_launchers; i++) {
         struct launcher *l = &ps->launchers[i];
-        if (!l->unsure || l->blocked)
-            continue;
-        int r = probe_one(l->manager, l);
-        if (r == -EAGAIN)
-            set_blocked(l, true);
-        else
-            l->unsure = false;
+        if (l->unsure && !l->blocked)
+            ask(l);
     }
+}
+
+static bool any_is_unsure(const struct processes *ps) {
+    for (unsigned i = 0; i < ps->n_launchers; i++)
+        if (ps->launchers[i].unsure)
+            return true;
+    return false;
 }
 
 static int on_dispatch(_unused_ sd_event_source *s, void *userdata) {
@@ -395,7 +406,7 @@ static void probe_answered(struct process *p) {
     if (!p->probe)
         return;
     p->probe = false;
-    if (--ps->probes == 0)
+    if (--ps->probes == 0 && !any_is_unsure(ps))
         settle_unassigned(ps);
 }
 static void probe_failed(struct process *p, _unused_ const struct error *e) {
@@ -441,7 +452,7 @@ void launcher_probe(struct manager *m) {
     if (ps->probes > 0)
         return;
     for (unsigned i = 0; i < ps->n_launchers; i++)
-        (void)probe_one(m, &ps->launchers[i]);
+        ask(&ps->launchers[i]);
 }
 
 /* ---- making ---- */

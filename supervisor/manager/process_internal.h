@@ -29,7 +29,7 @@ struct launcher {
     unsigned n_in_flight;
     uint64_t sent; /* requests */
     bool blocked;  /* EPOLLOUT is being waited for */
-    bool unsure;   /* it died: whether what is in flight was lost with it is to be found out */
+    bool unsure;   /* what became of requests that it was sent is to be found out, and it was not asked yet */
 };
 
 struct feed {

@@ -645,6 +645,38 @@ static void a_request_that_waits_in_a_socket_is_awaited(void **state) {
     expect_calls("started exited");
 }
 
+/* As after some davitds that died while a launcher hung: it cannot even be asked. */
+static void a_request_that_waits_in_a_full_socket_is_not_taken_for_lost(void **state) {
+    (void)state;
+    struct process *p;
+    int waiting = 0;
+
+    go();
+    p = ask(PROCESS_CONTROL);
+    uint64_t request = p->request;
+    crash_davitd();
+    while (send(davitd_end[0], "", 1, MSG_DONTWAIT) == 1)
+        waiting++;
+
+    start_davitd();
+    assert_int_equal(
+        process_adopt(&fake->m, NULL, PROCESS_CONTROL, request, 0, PROCESS_REQUESTED, &callbacks, NULL, &p),
+        0);
+    go();
+    answer_probe(1);
+    expect_calls("");
+    assert_int_equal(peek_request(0), request);
+    for (; waiting >= 0; waiting--)
+        consume_request(0);
+    struct child c = make_child();
+    begin(0, request, &c);
+    expect_calls("begun");
+    answer_probe(0);
+    expect_calls("");
+    end_child(&c, CLD_EXITED, 0);
+    expect_calls("started exited");
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -670,6 +702,7 @@ int main(void) {
         TEST(a_request_that_was_never_sent_is_found_out),
         TEST(a_request_that_the_next_launcher_cannot_read_is_lost),
         TEST(a_request_that_waits_in_a_socket_is_awaited),
+        TEST(a_request_that_waits_in_a_full_socket_is_not_taken_for_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
