@@ -66,6 +66,7 @@ static const struct {
     {"Unit", "Conflicts", UNITS},
     {"Unit", "OnFailure", UNITS},
     {"Unit", "OnSuccess", UNITS},
+    {"Unit", "Upholds", UNITS},
     {"Unit", "PropagatesStopTo", UNITS},
     {"Unit", "StopPropagatedFrom", UNITS},
     {"Unit", "PropagatesReloadTo", UNITS},

@@ -12,6 +12,7 @@ static const struct {
     {DEP_AFTER, DEP_BEFORE},
     {DEP_WANTS, DEP_WANTED_BY},
     {DEP_REQUIRES, DEP_REQUIRED_BY},
+    {DEP_UPHOLDS, DEP_UPHELD_BY},
     {DEP_PROPAGATES_STOP_TO, DEP_STOP_PROPAGATED_FROM},
     {DEP_PROPAGATES_RELOAD_TO, DEP_RELOAD_PROPAGATED_FROM},
 };
@@ -188,6 +189,8 @@ int graph_build(struct manager *m) {
             r = add_target_order(u, DEP_REQUIRES);
         if (r >= 0)
             r = add_target_order(u, DEP_BINDS_TO);
+        if (r >= 0)
+            r = add_target_order(u, DEP_UPHOLDS);
         if (r < 0)
             return r;
     }

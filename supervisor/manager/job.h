@@ -51,7 +51,7 @@ enum followup {
     FOLLOW_COLLECT = 1 << 4,     /* perhaps nobody needs the unit any more */
     FOLLOW_START_LIMIT = 1 << 5, /* StartLimitAction= */
     FOLLOW_JOB_TIMEOUT = 1 << 6, /* JobTimeoutAction= */
-    FOLLOW_NEEDS = 1 << 8,       /* StopWhenUnneeded=: needs_look() */
+    FOLLOW_NEEDS = 1 << 8,       /* StopWhenUnneeded=, Upholds=: needs_look() */
     FOLLOW_RELOAD = 1 << 7,      /* the program reloads itself: PropagatesReloadTo= */
 };
 

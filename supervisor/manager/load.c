@@ -190,6 +190,7 @@ static const enum dependency_kind pulling[] = {
     DEP_ON_SUCCESS,
     DEP_CONFLICTS,
     DEP_PART_OF,
+    DEP_UPHOLDS,
     DEP_PROPAGATES_STOP_TO,
     DEP_STOP_PROPAGATED_FROM,
     DEP_PROPAGATES_RELOAD_TO,

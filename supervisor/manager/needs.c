@@ -7,11 +7,12 @@
 #define LIMIT_BURST 16
 
 /* How one unit can need another. */
-static const enum dependency_kind needs[] = {DEP_REQUIRES, DEP_REQUISITE, DEP_WANTS, DEP_BINDS_TO};
+static const enum dependency_kind needs[] = {
+    DEP_REQUIRES, DEP_REQUISITE, DEP_WANTS, DEP_BINDS_TO, DEP_UPHOLDS};
 
 /* Whether there is any rule for u: most units have none, and are not looked at. */
 static bool has_rule(const struct managed_unit *u) {
-    return u->config->unit.stop_when_unneeded;
+    return u->config->unit.stop_when_unneeded || graph_dependencies(u, DEP_UPHELD_BY);
 }
 
 static bool is_unneeded(const struct managed_unit *u) {
@@ -22,6 +23,17 @@ static bool is_unneeded(const struct managed_unit *u) {
             if (other->job || !unit_is_idle(other))
                 return false;
     return true;
+}
+
+/* Who runs and wants u to, which does not; NULL: nobody. One that has a job itself is asked when that is
+ * done. */
+static const struct managed_unit *upheld_by(const struct managed_unit *u) {
+    if (!unit_is_idle(u) || u->job || u->gone)
+        return NULL;
+    GRAPH_FOREACH (other, graph_dependencies(u, DEP_UPHELD_BY))
+        if (!other->job && unit_is_active(other))
+            return other;
+    return NULL;
 }
 
 /* Counts what is about to be done. */
@@ -47,11 +59,18 @@ static void ask(struct managed_unit *u, enum job_type type) {
 }
 
 void needs_look(struct managed_unit *u) {
+    const struct managed_unit *upholder;
+
     if (u->manager->phase >= PHASE_STOPPING)
         return;
     if (is_unneeded(u) && is_allowed(u, "stopped, although nothing needs it any more")) {
         report_unit(u, LOG_INFO, NULL, "Stopping: nothing needs it any more.");
         ask(u, JOB_STOP);
+    }
+    upholder = upheld_by(u);
+    if (upholder && is_allowed(u, "started again")) {
+        report_unit(u, LOG_INFO, NULL, "Starting: %s upholds it.", upholder->name);
+        ask(u, JOB_START);
     }
 }
 

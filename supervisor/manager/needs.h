@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * StopWhenUnneeded=: what holds for as long as units run, not only when a job is made.
+ * StopWhenUnneeded= and Upholds=: what holds for as long as units run, not only when a job is made.
  *
  * Whenever a unit changes its state or is done with a job, those that it needs, and the unit itself, are looked
  * at again: not at once, but as a follow-up, when the jobs of one request are all there. So a unit is never

@@ -203,6 +203,7 @@ static const struct {
     {DEP_REQUIRES, true},
     {DEP_BINDS_TO, true},
     {DEP_WANTS, false},
+    {DEP_UPHOLDS, false},
 };
 
 static int expand_start(struct transaction *t, struct entry *e, struct error *err) {

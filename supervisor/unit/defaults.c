@@ -180,7 +180,8 @@ static int add_named_units(struct unit *u) {
 
 /* A target is reached when what it pulls in is started (systemd.target(5)). */
 static int order_after_pulled_in(struct unit *u) {
-    static const enum dependency_kind pulls[] = {DEP_WANTS, DEP_REQUIRES, DEP_BINDS_TO, DEP_REQUISITE};
+    static const enum dependency_kind pulls[] = {
+        DEP_WANTS, DEP_REQUIRES, DEP_BINDS_TO, DEP_REQUISITE, DEP_UPHOLDS};
     for (size_t i = 0; i < ARRAY_SIZE(pulls); i++)
         STRV_FOREACH (name, u->unit.dependencies[pulls[i]]) {
             if (strv_contains(u->unit.dependencies[DEP_BEFORE], *name))

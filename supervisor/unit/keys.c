@@ -69,6 +69,10 @@ const struct key keys[] = {
         DOC = "Units that are started when this one enters the failed state."},
     {UNIT, MANY | KEY_EMPTY_COUNTS, DEP(DEP_ON_SUCCESS), "OnSuccess", &value_dependencies,
         DOC = "Units that are started when this one ends with success."},
+    {UNIT, MANY | KEY_EMPTY_COUNTS, DEP(DEP_UPHOLDS), "Upholds", &value_dependencies,
+        DOC = "Like Wants=, and for as long as this unit runs those that are found inactive or failed "
+              "without a "
+              "job are started again, even after davit stop; at most 16 times in 10 seconds."},
     {UNIT, MANY | KEY_EMPTY_COUNTS, DEP(DEP_PROPAGATES_STOP_TO), "PropagatesStopTo", &value_dependencies,
         DOC = "Units that are stopped with this one, whether it is stopped, restarted or ends by itself."},
     {UNIT, MANY | KEY_EMPTY_COUNTS, DEP(DEP_STOP_PROPAGATED_FROM), "StopPropagatedFrom", &value_dependencies,
@@ -148,9 +152,9 @@ const struct key keys[] = {
     {UNIT, 0, U(unit.refuse_manual_stop), "RefuseManualStop", &value_boolean, .default_text = "no",
         DOC = "The same for davit stop and davit restart."},
     {UNIT, 0, U(unit.stop_when_unneeded), "StopWhenUnneeded", &value_boolean, .default_text = "no",
-        DOC =
-            "It is stopped as soon as no unit that is active or has a job requires, wants or is bound to it; "
-            "also after a start by hand."},
+        DOC = "It is stopped as soon as no unit that is active or has a job requires, wants, upholds or is "
+              "bound to it; "
+              "also after a start by hand."},
     {UNIT, 0, U(unit.default_dependencies), "DefaultDependencies", &value_boolean, .default_text = "yes",
         DOC = "After=basic.target, and stopped by shutdown.target."},
 

@@ -45,8 +45,8 @@ void unit_images(const struct unit *u, const char *ret[static UNIT_IMAGES]) {
 
 const char *dependency_name(enum dependency_kind k) {
     static const char *const names[_DEP_COUNT] = {"After", "Before", "Requires", "Wants", "BindsTo", "PartOf",
-        "Requisite", "Conflicts", "OnFailure", "OnSuccess", "WantedBy", "RequiredBy", "PropagatesStopTo",
-        "StopPropagatedFrom", "PropagatesReloadTo", "ReloadPropagatedFrom"};
+        "Requisite", "Conflicts", "OnFailure", "OnSuccess", "WantedBy", "RequiredBy", "Upholds", "UpheldBy",
+        "PropagatesStopTo", "StopPropagatedFrom", "PropagatesReloadTo", "ReloadPropagatedFrom"};
     return names[k];
 }
 

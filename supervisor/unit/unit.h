@@ -81,6 +81,8 @@ enum dependency_kind {
     DEP_ON_SUCCESS,
     DEP_WANTED_BY,   /* inverse of Wants, from [Install] and from *.wants directories */
     DEP_REQUIRED_BY, /* inverse of Requires */
+    DEP_UPHOLDS,
+    DEP_UPHELD_BY, /* its inverse, from [Install] and from *.upholds directories */
     DEP_PROPAGATES_STOP_TO,
     DEP_STOP_PROPAGATED_FROM, /* its inverse */
     DEP_PROPAGATES_RELOAD_TO,

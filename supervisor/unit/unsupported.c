@@ -28,7 +28,6 @@ static const struct {
     {SECTION_UNIT, REFUSED, "Assert*", "AssertPathExists= and its kin are checked: davit-units(5)"},
     {SECTION_UNIT, IGNORED, "RequiresMountsFor", "what /etc/fstab mounts is there before davit starts"},
     {SECTION_UNIT, IGNORED, "WantsMountsFor", "what /etc/fstab mounts is there before davit starts"},
-    {SECTION_UNIT, IGNORED, "Upholds", "Restart= in the other unit keeps it running"},
     {SECTION_UNIT, REFUSED, "JoinsNamespaceOf", NULL},
     {SECTION_UNIT, IGNORED, "OnFailureJobMode", NULL},
     {SECTION_UNIT, IGNORED, "OnSuccessJobMode", NULL},

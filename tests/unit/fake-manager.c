@@ -717,6 +717,7 @@ static void restore(struct managed_unit *u, const struct saved *saved) {
     COPY(backoff_step);
     COPY(backoff_until);
     COPY(start_limit);
+    COPY(needs_limit);
     COPY(stop_requested);
     COPY(start_limited);
     COPY(ready_received);

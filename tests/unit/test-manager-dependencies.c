@@ -290,6 +290,111 @@ static void test_rules_that_contradict_each_other_are_held_up(void **state _unus
     assert_state("helper.service", STATE_INACTIVE);
 }
 
+/* ---- Upholds= ---- */
+
+static void test_upheld_comes_back(void **state _unused_) {
+    unit("a.service", "Upholds=b.service\n");
+    unit("b.service", "");
+    fake_load();
+    up("a.service");
+    assert_state("b.service", STATE_RUNNING);
+    fake_exits("b.service", CLD_EXITED, 1);
+    assert_state("b.service", STATE_RUNNING);
+    fake_exits("b.service", CLD_EXITED, 0);
+    assert_state("b.service", STATE_RUNNING);
+    stop("b.service"); /* a person too stops it for a moment only, as with systemd */
+    assert_state("b.service", STATE_RUNNING);
+    assert_logged("b.service: Starting: a.service upholds it.");
+    stop("a.service");
+    assert_state("b.service", STATE_RUNNING);
+    fake_exits("b.service", CLD_EXITED, 1);
+    assert_state("b.service", STATE_FAILED);
+    up("a.service");
+    assert_state("b.service", STATE_RUNNING);
+}
+
+static void test_upheld_by_a_target_that_comes_after(void **state _unused_) {
+    fake_write("a.target", "[Unit]\nUpholds=b.service\n");
+    fake_write("b.service", "[Service]\nType=notify\nExecStart=/bin/main\n");
+    fake_load();
+    start("a.target");
+    assert_state("a.target", STATE_WAITING);
+    fake_event("b.service", EVENT_READY);
+    assert_state("a.target", STATE_RUNNING);
+}
+
+/* A start that fails is a wish that fails, and is tried again until the limit. */
+static void test_upholding_what_cannot_run_is_held_up(void **state _unused_) {
+    unit("a.service", "Upholds=b.service\n");
+    unit("b.service", "StartLimitIntervalSec=0\n");
+    fake_load();
+    up("a.service");
+    for (int i = 0; i < 16; i++) {
+        assert_state("b.service", STATE_RUNNING);
+        fake_exits("b.service", CLD_EXITED, 1);
+    }
+    fake_exits("b.service", CLD_EXITED, 1);
+    assert_state("b.service", STATE_FAILED);
+    assert_logged("b.service: Not started again");
+    fake_advance(11 * S);
+    assert_state("b.service", STATE_RUNNING);
+}
+
+static void test_held_up_over_a_death_of_davitd(void **state _unused_) {
+    test_upholding_what_cannot_run_is_held_up(state);
+    for (int i = 0; i < 16; i++)
+        fake_exits("b.service", CLD_EXITED, 1);
+    assert_state("b.service", STATE_FAILED);
+    fake_manager_restart();
+    assert_state("a.service", STATE_RUNNING);
+    assert_state("b.service", STATE_FAILED);
+    fake_advance(11 * S);
+    assert_state("b.service", STATE_RUNNING);
+}
+
+static void test_upheld_after_a_condition_that_does_not_hold(void **state _unused_) {
+    unit("a.service", "Upholds=b.service\n");
+    unit("b.service", "ConditionPathExists=/nonexistent\n");
+    fake_load();
+    up("a.service"); /* and this ends */
+    assert_state("b.service", STATE_INACTIVE);
+}
+
+static void test_upheld_while_there_was_no_davitd(void **state _unused_) {
+    unit("a.service", "");
+    unit("b.service", "");
+    fake_load();
+    up("a.service");
+    unit("a.service", "Upholds=b.service\n");
+    fake_manager_restart();
+    assert_state("b.service", STATE_RUNNING);
+    fake_unit("b.service")->start_limit.count = 0;
+    fake_exits("b.service", CLD_EXITED, 1);
+    assert_state("b.service", STATE_RUNNING);
+}
+
+/* Everything stops, and nobody is started for somebody who stops as well. */
+static void test_nothing_is_upheld_at_the_end(void **state _unused_) {
+    unit("a.service", "Upholds=b.service\nAfter=b.service\n");
+    unit("b.service", "StopWhenUnneeded=yes\n");
+    fake_load();
+    up("a.service");
+    assert_return_code(manager_stop_all(&fake.m), 0);
+    fake_settle();
+    assert_int_equal(fake.m.phase, PHASE_ENDED);
+    assert_int_equal(fake.mains, 2);
+}
+
+static void test_upholding_in_a_circle(void **state _unused_) {
+    unit("a.service", "Upholds=b.service\n");
+    unit("b.service", "Upholds=a.service\n");
+    fake_load();
+    up("a.service");
+    fake_exits("a.service", CLD_EXITED, 1);
+    assert_state("a.service", STATE_RUNNING);
+    assert_state("b.service", STATE_RUNNING);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
 
 int main(void) {
@@ -313,6 +418,14 @@ int main(void) {
         TEST(test_unneeded_from_the_start),
         TEST(test_unneeded_while_there_was_no_davitd),
         TEST(test_rules_that_contradict_each_other_are_held_up),
+        TEST(test_upheld_comes_back),
+        TEST(test_upheld_by_a_target_that_comes_after),
+        TEST(test_upholding_what_cannot_run_is_held_up),
+        TEST(test_held_up_over_a_death_of_davitd),
+        TEST(test_upheld_after_a_condition_that_does_not_hold),
+        TEST(test_upheld_while_there_was_no_davitd),
+        TEST(test_nothing_is_upheld_at_the_end),
+        TEST(test_upholding_in_a_circle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,6 +35,7 @@ static struct managed_unit *busy_unit(void) {
     u->timeout_at = USEC_INFINITY;
     id128_random(u->invocation);
     u->restarts = 7;
+    u->needs_limit = (struct start_limit){.window_begin = 8, .count = 9};
     u->backoff_until = 99;
     u->transient = u->stop_requested = true;
     u->oom_kills = 3;
@@ -81,6 +82,8 @@ static void what_is_written_is_read_back(void **state) {
     assert_true(v->timeout_at == USEC_INFINITY);
     assert_string_equal(v->invocation, u->invocation);
     assert_int_equal(v->restarts, 7);
+    assert_int_equal(v->needs_limit.window_begin, 8);
+    assert_int_equal(v->needs_limit.count, 9);
     assert_true(v->transient && v->stop_requested && !v->frozen);
     assert_int_equal(v->main_status, 9);
     assert_int_equal(v->saved_job, -1);

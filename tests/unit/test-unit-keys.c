@@ -41,6 +41,7 @@ static const struct {
     {"Unit", "PartOf=a.service", "PartOf", "a.service"},
     {"Unit", "", "StopWhenUnneeded", "no"},
     {"Unit", "StopWhenUnneeded=yes", "StopWhenUnneeded", "yes"},
+    {"Unit", "Upholds=a.service", "Upholds", "a.service"},
     {"Unit", "PropagatesStopTo=a.service", "PropagatesStopTo", "a.service"},
     {"Unit", "StopPropagatedFrom=a.service", "StopPropagatedFrom", "a.service"},
     {"Unit", "PropagatesReloadTo=a.service", "PropagatesReloadTo", "a.service"},
