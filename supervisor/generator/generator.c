@@ -73,6 +73,7 @@ static const struct {
     {"Unit", "ReloadPropagatedFrom", UNITS},
     {"Install", "WantedBy", UNITS},
     {"Install", "RequiredBy", UNITS},
+    {"Install", "UpheldBy", UNITS},
     {"Install", "Alias", UNITS},
     {"Service", "Type", LEFT_OUT},
     {"Service", "NotifyAccess", LEFT_OUT},
@@ -279,19 +280,12 @@ static int make_link(const struct generator *g, const char *path, const char *ta
 }
 
 static int make_links(const struct generator *g, const struct unit *u, const char *service, struct error *e) {
-    const struct {
-        char *const *list;
-        const char *kind;
-    } table[] = {
-        {u->install.wanted_by, "wants"},
-        {u->install.required_by, "requires"},
-    };
     _cleanup_free_ char *target = strf("../%s", service);
 
-    for (size_t i = 0; i < ARRAY_SIZE(table); i++)
-        STRV_FOREACH (by, table[i].list) {
+    for (size_t i = 0; i < LINK_KINDS; i++)
+        STRV_FOREACH (by, unit_install_list(u, &link_kinds[i])) {
             _cleanup_free_ char *name = generator_service_name(*by);
-            _cleanup_free_ char *path = name ? strf("%s.%s/%s", name, table[i].kind, service) : NULL;
+            _cleanup_free_ char *path = name ? strf("%s%s/%s", name, link_kinds[i].suffix, service) : NULL;
             int r = path && target ? make_link(g, path, target, e) : error_set(e, ENOMEM, "out of memory");
             if (r < 0)
                 return r;

@@ -86,7 +86,7 @@ static int list_subdirectories(const char *path, char ***ret_plain, struct unit_
         const char *name = entry->d_name;
         if (name[0] == '.' || endswith(name, ".d") || !is_directory(path, entry))
             continue;
-        if (endswith(name, ".wants") || endswith(name, ".requires"))
+        if (link_kind_of(name))
             r = names_add(&links, name);
         else
             r = names_add(&plain, name);
@@ -325,19 +325,43 @@ int dirs_find_dropins(const struct unit_dirs *d, const char *name, char ***ret) 
 
 /* ---- links ---- */
 
+const struct link_kind link_kinds[LINK_KINDS] = {
+    {".wants", DEP_WANTS, DEP_WANTED_BY, offsetof(struct unit, install.wanted_by)},
+    {".requires", DEP_REQUIRES, DEP_REQUIRED_BY, offsetof(struct unit, install.required_by)},
+    {".upholds", DEP_UPHOLDS, DEP_UPHELD_BY, offsetof(struct unit, install.upheld_by)},
+};
+
+const struct link_kind *link_kind_of(const char *directory) {
+    for (size_t i = 0; i < LINK_KINDS; i++)
+        if (endswith(directory, link_kinds[i].suffix))
+            return &link_kinds[i];
+    return NULL;
+}
+
+char **unit_install_list(const struct unit *u, const struct link_kind *k) {
+    return *(char ***)((char *)u + k->install);
+}
+
+bool unit_installs_links(const struct unit *u) {
+    for (size_t i = 0; i < LINK_KINDS; i++)
+        if (strv_length(unit_install_list(u, &link_kinds[i])) > 0)
+            return true;
+    return false;
+}
+
 void dependency_links_done(struct dependency_links *l) {
-    strv_free(l->wants);
-    strv_free(l->requires);
-    strv_free(l->wanted_by);
-    strv_free(l->required_by);
+    for (size_t i = 0; i < LINK_KINDS; i++) {
+        strv_free(l->forward[i]);
+        strv_free(l->inverse[i]);
+    }
     strv_free(l->masked);
 }
 
 /* Adds the names of the links in DIRECTORY/NAME.wants to *list, those masked to *hidden: the first directory
  * decides. */
 static int collect_forward(
-    const char *directory, const char *name, const char *kind, char ***list, char ***hidden) {
-    _cleanup_free_ char *path = strf("%s/%s.%s", directory, name, kind);
+    const char *directory, const char *name, const char *suffix, char ***list, char ***hidden) {
+    _cleanup_free_ char *path = strf("%s/%s%s", directory, name, suffix);
     _cleanup_strv_free_ char **names = NULL;
 
     int r = path ? directory_names(path, &names) : -ENOMEM;
@@ -353,8 +377,9 @@ static int collect_forward(
     return r;
 }
 
-static int find_forward_links(const struct unit_dirs *d, const char *name, struct dependency_links *to) {
-    _cleanup_strv_free_ char **no_wants = NULL, **no_requires = NULL;
+static int find_forward_links(
+    const struct unit_dirs *d, const char *name, const struct link_kind *kind, char ***list) {
+    _cleanup_strv_free_ char **hidden = NULL;
     _cleanup_free_ char *template = NULL;
 
     if (name_is_instance(name) && !(template = name_template(name)))
@@ -362,9 +387,7 @@ static int find_forward_links(const struct unit_dirs *d, const char *name, struc
     const char *const names[] = {name, template};
     for (size_t i = 0; i < ARRAY_SIZE(names) && names[i]; i++)
         STRV_FOREACH (directory, d->directories) {
-            int r = collect_forward(*directory, names[i], "wants", &to->wants, &no_wants);
-            if (r == 0)
-                r = collect_forward(*directory, names[i], "requires", &to->requires, &no_requires);
+            int r = collect_forward(*directory, names[i], kind->suffix, list, &hidden);
             if (r < 0)
                 return r;
         }
@@ -375,14 +398,14 @@ static int find_forward_links(const struct unit_dirs *d, const char *name, struc
 static int find_inverse_links(const struct unit_dirs *d, const char *name, struct dependency_links *to) {
     STRV_FOREACH (directory, d->link_dirs) {
         const char *base = path_basename(*directory);
-        bool wants = endswith(base, ".wants");
-        _cleanup_free_ char *who = strndup(base, strlen(base) - strlen(wants ? ".wants" : ".requires"));
+        const struct link_kind *kind = link_kind_of(base);
+        _cleanup_free_ char *who = strndup(base, strlen(base) - strlen(kind->suffix));
         _cleanup_free_ char *link = path_join(*directory, name);
         struct stat st;
 
         if (!who || !link)
             return -ENOMEM;
-        char ***list = wants ? &to->wanted_by : &to->required_by;
+        char ***list = &to->inverse[kind - link_kinds];
         if (lstat(link, &st) < 0 || !unit_name_is_valid(who) || strv_contains(*list, who) ||
             strv_contains(to->masked, who))
             continue;
@@ -396,7 +419,9 @@ static int find_inverse_links(const struct unit_dirs *d, const char *name, struc
 int dirs_find_links(const struct unit_dirs *d, const char *name, struct dependency_links *ret) {
     _cleanup_(dependency_links_done) struct dependency_links links = {0};
 
-    int r = find_forward_links(d, name, &links);
+    int r = 0;
+    for (size_t i = 0; i < LINK_KINDS && r == 0; i++)
+        r = find_forward_links(d, name, &link_kinds[i], &links.forward[i]);
     if (r == 0)
         r = find_inverse_links(d, name, &links);
     if (r < 0)

@@ -74,22 +74,20 @@ int make_durable(const struct change *c) {
     return 0;
 }
 
-/* ROOT/X.KIND/NAME for every X. */
-static int link_all(
-    struct change *c, char *const *whos, const char *kind, const char *name, const char *target) {
-    STRV_FOREACH (who, whos) {
-        _cleanup_free_ char *path = strf("%s/%s.%s/%s", c->root, *who, kind, name);
-        int r = path ? make_link(c, path, target) : -ENOMEM;
-        if (r < 0)
-            return r;
-    }
+/* ROOT/X.wants/NAME for every X of WantedBy=, and the same for its like. */
+static int link_all(struct change *c, const struct unit *u, const char *name, const char *target) {
+    for (size_t i = 0; i < LINK_KINDS; i++)
+        STRV_FOREACH (who, unit_install_list(u, &link_kinds[i])) {
+            _cleanup_free_ char *path = strf("%s/%s%s/%s", c->root, *who, link_kinds[i].suffix, name);
+            int r = path ? make_link(c, path, target) : -ENOMEM;
+            if (r < 0)
+                return r;
+        }
     return 0;
 }
 
 static bool installs_something(const struct unit *u) {
-    return strv_length(u->install.wanted_by) + strv_length(u->install.required_by) +
-               strv_length(u->install.alias) >
-           0;
+    return unit_installs_links(u) || strv_length(u->install.alias) > 0;
 }
 
 /* Which unit "enable NAME" is about: for a bare template its default instance. */
@@ -106,9 +104,7 @@ static int name_to_enable(const struct unit *u, char **ret, struct error *e) {
 }
 
 static int enable_unit(struct change *c, const struct unit *u, const char *name) {
-    int r = link_all(c, u->install.wanted_by, "wants", name, u->fragment);
-    if (r == 0)
-        r = link_all(c, u->install.required_by, "requires", name, u->fragment);
+    int r = link_all(c, u, name, u->fragment);
     STRV_FOREACH (alias, u->install.alias) {
         _cleanup_free_ char *path = strf("%s/%s", c->root, *alias);
         if (r == 0)
@@ -149,7 +145,7 @@ static bool names_unit(const char *entry, const char *name) {
     return template && streq(template, name);
 }
 
-/* Takes the links to name out of ROOT/X.wants and ROOT/X.requires, and X.wants away if it is empty then. */
+/* Takes the links to name out of ROOT/X.wants and its like, and X.wants away if it is empty then. */
 static int remove_links(struct change *c, const char *name) {
     _cleanup_strv_free_ char **names = NULL;
 
@@ -157,7 +153,7 @@ static int remove_links(struct change *c, const char *name) {
     STRV_FOREACH (entry, names) {
         if (r < 0)
             return r;
-        if (!endswith(*entry, ".wants") && !endswith(*entry, ".requires"))
+        if (!link_kind_of(*entry))
             continue;
         _cleanup_strv_free_ char **links = NULL;
         _cleanup_free_ char *directory = path_join(c->root, *entry);
@@ -190,8 +186,7 @@ static int remove_aliases(struct change *c, const struct unit *u) {
 static int mask_install(struct change *c, const struct unit *u) {
     if (!unit_type_installs_itself(u->type) || name_is_template(u->name))
         return 0;
-    int r = link_all(c, u->install.wanted_by, "wants", u->name, MASK);
-    return r < 0 ? r : link_all(c, u->install.required_by, "requires", u->name, MASK);
+    return link_all(c, u, u->name, MASK);
 }
 
 int unit_disable(const struct unit_environment *env, const char *name, char ***ret_changes, struct error *e) {
@@ -224,10 +219,18 @@ int unit_disable(const struct unit_environment *env, const char *name, char ***r
 
 /* ---- state ---- */
 
-static bool all_in(char *const *names, char *const *masked) {
-    STRV_FOREACH (name, names)
-        if (!strv_contains(masked, *name))
-            return false;
+static bool is_linked_to(const struct dependency_links *links) {
+    for (size_t i = 0; i < LINK_KINDS; i++)
+        if (links->inverse[i])
+            return true;
+    return false;
+}
+
+static bool all_are_masked(const struct unit *u, const struct dependency_links *links) {
+    for (size_t i = 0; i < LINK_KINDS; i++)
+        STRV_FOREACH (who, unit_install_list(u, &link_kinds[i]))
+            if (!strv_contains(links->masked, *who))
+                return false;
     return true;
 }
 
@@ -257,14 +260,13 @@ const char *unit_enable_state(const struct unit_environment *env, const struct u
         return "masked";
     if (unit_dirs_scan(env->unit_path, &dirs) < 0 || dirs_find_links(&dirs, u->name, &links) < 0)
         return "disabled";
-    if (links.wanted_by || links.required_by || has_alias(env, u))
+    if (is_linked_to(&links) || has_alias(env, u))
         return "enabled";
     if (!installs_something(u))
         return is_linked(u) ? "linked" : "static";
     if (name_is_template(u->name))
         return "indirect";
-    if (unit_type_installs_itself(u->type) && u->enabled &&
-        !(all_in(u->install.wanted_by, links.masked) && all_in(u->install.required_by, links.masked)))
+    if (unit_type_installs_itself(u->type) && u->enabled && !all_are_masked(u, &links))
         return "generated";
     return "disabled";
 }

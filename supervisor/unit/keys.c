@@ -472,6 +472,8 @@ const struct key keys[] = {
         DOC = "Units that Wants= this one once it is enabled."},
     {INSTALL, MANY, U(install.required_by), "RequiredBy", &value_words, .check = check_install_name,
         DOC = "Units that Requires= this one once it is enabled."},
+    {INSTALL, MANY, U(install.upheld_by), "UpheldBy", &value_words, .check = check_install_name,
+        DOC = "Units that Upholds= this one once it is enabled."},
     {INSTALL, MANY, U(install.alias), "Alias", &value_words, .check = check_install_name,
         DOC = "Further names for the unit once it is enabled."},
     {INSTALL, 0, U(install.default_instance), "DefaultInstance", &value_string, .check = check_instance,

@@ -71,7 +71,7 @@ static int add_default_instance(struct listing *l, const char *template) {
     if (r == -ENOMEM)
         return r;
     if (r < 0 || !unit_type_installs_itself(u->type) || isempty(u->install.default_instance) ||
-        strv_length(u->install.wanted_by) + strv_length(u->install.required_by) == 0)
+        !unit_installs_links(u))
         return 0;
     _cleanup_free_ char *name = name_with_instance(template, u->install.default_instance);
     return name ? listing_add(l, name) : -ENOMEM;

@@ -273,28 +273,25 @@ static bool exists_by_itself(const struct unit *u) {
 /* What pulls this unit in: links, and for Quadlet's types [Install] itself unless a link to /dev/null forbids
  * it. */
 static int apply_install(struct unit *u, const struct dependency_links *links) {
-    char ***wanted = &u->unit.dependencies[DEP_WANTED_BY],
-         ***required = &u->unit.dependencies[DEP_REQUIRED_BY];
+    bool installs_itself = unit_type_installs_itself(u->type) && exists_by_itself(u);
+    int r = 0;
 
-    int r = add_names(&u->unit.dependencies[DEP_WANTS], links->wants);
-    if (r == 0)
-        r = add_names(&u->unit.dependencies[DEP_REQUIRES], links->requires);
-    if (r == 0)
-        r = add_names(wanted, links->wanted_by);
-    if (r == 0)
-        r = add_names(required, links->required_by);
-    if (r == 0 && unit_type_installs_itself(u->type) && exists_by_itself(u)) {
-        r = add_names(wanted, u->install.wanted_by);
+    u->enabled = false;
+    for (size_t i = 0; i < LINK_KINDS && r == 0; i++) {
+        const struct link_kind *kind = &link_kinds[i];
+        char ***who_pulls = &u->unit.dependencies[kind->inverse];
+
+        r = add_names(&u->unit.dependencies[kind->forward], links->forward[i]);
         if (r == 0)
-            r = add_names(required, u->install.required_by);
-        STRV_FOREACH (who, links->masked) {
-            if (*wanted)
-                strv_remove(*wanted, *who);
-            if (*required)
-                strv_remove(*required, *who);
+            r = add_names(who_pulls, links->inverse[i]);
+        if (r == 0 && installs_itself) {
+            r = add_names(who_pulls, unit_install_list(u, kind));
+            STRV_FOREACH (who, links->masked)
+                if (*who_pulls)
+                    strv_remove(*who_pulls, *who);
         }
+        u->enabled |= strv_length(*who_pulls) > 0;
     }
-    u->enabled = strv_length(*wanted) + strv_length(*required) > 0;
     return r;
 }
 

@@ -305,7 +305,7 @@ struct image_section { /* [Image] */
 };
 
 struct install_section { /* [Install] */
-    char **wanted_by, **required_by, **alias;
+    char **wanted_by, **required_by, **upheld_by, **alias;
     char *default_instance;
 };
 

@@ -185,7 +185,6 @@ static const struct {
 
     /* ---- [Install] ---- */
     {SECTION_INSTALL, IGNORED, "Also", "enable each unit by itself"},
-    {SECTION_INSTALL, IGNORED, "UpheldBy", "WantedBy=, with Restart= in [Service]"},
 };
 
 int key_unsupported(struct load *l, const char *file, unsigned line, enum key_section section,

@@ -21,6 +21,9 @@ units() {
     sleeper client
     sleeper helper StopWhenUnneeded=yes
     for n in first second; do sleeper $n Requires=helper.container After=helper.container; done
+    sleeper kept
+    printf '%s\n' '[Install]' UpheldBy=keeper.container >>"$D/units/kept.container"
+    sleeper keeper
     unit all.target <<'U'
 [Unit]
 PropagatesReloadTo=net.container
@@ -68,3 +71,23 @@ teardown_file() { fleet_teardown; }
     wait_for 10 is_state helper inactive
     nothing_left helper.container
 }
+
+@test 'UpheldBy: what was stopped or has ended is there again while its upholder runs, over a death of davitd' {
+    davit start keeper
+    wait_for 10 is_state kept running
+    pid=$(show kept pid)
+    davit kill -s KILL kept
+    wait_for 10 kept_is_new "$pid"
+    pid=$(show kept pid)
+    davit stop kept
+    wait_for 10 kept_is_new "$pid"
+    pid=$(show kept pid)
+    kill -9 "$(manager_pid)"
+    wait_for 10 is_state kept running
+    davit kill -s KILL kept
+    wait_for 10 kept_is_new "$pid"
+    davit stop keeper
+    davit stop kept
+    is_state kept inactive
+}
+kept_is_new() { is_state kept running && [ "$(show kept pid)" != "$1" ]; }

@@ -41,6 +41,7 @@ RestartResetSec=5
 [Install]
 WantedBy=multi-user.target
 Alias=www.container
+UpheldBy=site.target
 U
     generate
     [ "$status" = 0 ]
@@ -58,6 +59,7 @@ U
     has web.service 'LogExtraFields=CONTAINER_NAME=web'
     run ! grep -E 'WatchdogSec|RestartResetSec|data.volume' "$G/out/web.service"
     [ "$(readlink "$G/out/multi-user.target.wants/web.service")" = ../web.service ]
+    [ "$(readlink "$G/out/site.target.upholds/web.service")" = ../web.service ]
     [ "$(readlink "$G/out/www.service")" = web.service ]
 }
 

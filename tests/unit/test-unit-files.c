@@ -353,8 +353,11 @@ static void test_dependency_links(void **state) {
     put_link(p, "lib/y.target.requires/a.service", "../a.service");
     put_link(p, "lib/a.service.wants/b.service", "../b.service");
     put_link(p, "lib/a.service.requires/c.service", "../c.service");
+    put_link(p, "lib/a.service.upholds/d.service", "../d.service");
+    put_link(p, "lib/z.target.upholds/a.service", "../a.service");
     check_shown(p, "a.service", "Unit", "Wants", "b.service");
     check_shown(p, "a.service", "Unit", "Requires", "c.service");
+    check_shown(p, "a.service", "Unit", "Upholds", "d.service");
     check_shown(p, "x.target", "Unit", "Wants", "a.service");
     check_shown(p, "x.target", "Unit", "After", "a.service");
 
@@ -362,6 +365,7 @@ static void test_dependency_links(void **state) {
     assert_true(u->enabled);
     assert_true(strv_contains(u->unit.dependencies[DEP_WANTED_BY], "x.target"));
     assert_true(strv_contains(u->unit.dependencies[DEP_REQUIRED_BY], "y.target"));
+    assert_true(strv_contains(u->unit.dependencies[DEP_UPHELD_BY], "z.target"));
     assert_string_equal(unit_enable_state(&p->env, u), "enabled");
 
     /* a link to /dev/null in a higher directory takes one in a lower back */
@@ -398,14 +402,16 @@ static void check_state(const struct place *p, const char *name, const char *exp
 static void test_enable_and_disable_a_service(void **state) {
     const struct place *p = *state;
     put(p, "lib/a.service",
-        "[Service]\nExecStart=/x\n[Install]\nWantedBy=x.target\nRequiredBy=y.target\nAlias=b.service\n");
+        "[Service]\nExecStart=/x\n[Install]\nWantedBy=x.target\nRequiredBy=y.target\n"
+        "UpheldBy=z.target\nAlias=b.service\n");
     check_state(p, "a.service", "disabled");
 
     _cleanup_free_ char *made = enable(p, "a.service", 0);
     _cleanup_free_ char *expected = strf("created %s/x.target.wants/a.service -> %s/a.service created "
-                                         "%s/y.target.requires/a.service -> %s/a.service "
+                                         "%s/y.target.requires/a.service -> %s/a.service created "
+                                         "%s/z.target.upholds/a.service -> %s/a.service "
                                          "created %s/b.service -> %s/a.service",
-        p->etc, p->lib, p->etc, p->lib, p->etc, p->lib);
+        p->etc, p->lib, p->etc, p->lib, p->etc, p->lib, p->etc, p->lib);
     assert_string_equal(made, expected);
     check_state(p, "a.service", "enabled");
     _cleanup_(unit_freep) struct unit *alias = load(p, "b.service");
@@ -420,6 +426,8 @@ static void test_enable_and_disable_a_service(void **state) {
     check_state(p, "a.service", "disabled");
     _cleanup_free_ char *wants = strf("%s/x.target.wants", p->etc);
     assert_int_equal(access(wants, F_OK), -1);
+    _cleanup_free_ char *upholds = strf("%s/z.target.upholds", p->etc);
+    assert_int_equal(access(upholds, F_OK), -1);
     _cleanup_free_ char *nothing = disable(p, "a.service", 0);
     assert_string_equal(nothing, "");
 }
