@@ -6,40 +6,27 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/watchdog.h>
 
 #include "base/fs.h"
 #include "base/id128.h"
 #include "base/parse.h"
 #include "boot/boot.h"
+#include "init/hardware_watchdog.h"
 
-#define BOOT_STATUS "/sys/class/watchdog/watchdog0/bootstatus"
 #define PSTORE "/sys/fs/pstore"
 
 DEFINE_CLEANUP(DIR *, closedir)
-
-static const struct {
-    int flag;
-    const char *text;
-} reasons[] = {
-    {WDIOF_CARDRESET, "the hardware watchdog reset the machine"},
-    {WDIOF_OVERHEAT, "the machine was too hot"},
-    {WDIOF_FANFAULT, "a fan failed"},
-    {WDIOF_POWERUNDER, "the supply voltage was too low"},
-    {WDIOF_POWEROVER, "the supply voltage was too high"},
-    {WDIOF_EXTERN1, "external relay 1 fired"},
-    {WDIOF_EXTERN2, "external relay 2 fired"},
-};
 
 static void watchdog_reason(struct boot_context *c) {
     _cleanup_free_ char *line = NULL;
     uint64_t flags;
 
-    if (file_read_line(AT_FDCWD, BOOT_STATUS, &line) < 0 || parse_uint(line, 0, UINT32_MAX, &flags) < 0)
-        return;
-    for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
-        if (flags & (uint64_t)reasons[i].flag)
-            boot_reason(c, "%s", reasons[i].text);
+    if (file_read_line(AT_FDCWD, HARDWARE_WATCHDOG_BOOT_STATUS, &line) < 0 ||
+        parse_uint(line, 0, UINT32_MAX, &flags) < 0)
+        return; /* davit-init asks the device, where it opens it */
+    const char *text;
+    for (size_t i = 0; (text = hardware_watchdog_reason((unsigned)flags, &i));)
+        boot_reason(c, "%s", text);
 }
 
 /* ---- pstore ---- */

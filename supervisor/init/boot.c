@@ -88,12 +88,15 @@ static void read_command_line(struct boot *b) {
     (void)snprintf(b->watchdog.device, sizeof b->watchdog.device, "%s", b->options.watchdog_device);
 }
 
-/* The driver may be a module that davit-boot will load: a device that is not there yet is no news. */
-static void open_watchdog(struct boot *b, bool last_chance) {
+/* The driver may be a module that davit-boot will load: a device that is not there yet is no news. Nor is one
+ * that is still not there when the next davitd asks. */
+static void open_watchdog(struct boot *b, bool drivers_loaded) {
     int r = hardware_watchdog_open(&b->watchdog);
 
-    if (r < 0 && (r != -ENODEV || last_chance))
-        (void)log_errno(LOG_WARNING, r, "no hardware watchdog");
+    if (r >= 0 || b->watchdog_missed || (r == -ENODEV && !drivers_loaded))
+        return;
+    (void)log_errno(LOG_WARNING, r, "no hardware watchdog");
+    b->watchdog_missed = drivers_loaded;
 }
 
 void boot_begin(struct boot *b) {
@@ -196,6 +199,23 @@ void boot_worker_overdue(struct boot *b) {
     log_error(WORKER_PROGRAM " did not end in time (davit.boot_timeout=): going on without it");
     (void)kill(b->worker, SIGKILL);
     worker_done(b);
+}
+
+void boot_tell_reasons(struct boot *b, int runtime_fd) {
+    const char *text;
+    char line[64];
+
+    if (b->watchdog.boot_status == 0)
+        return;
+    _cleanup_close_ int fd =
+        openat(runtime_fd, BOOT_REPORT_NAME, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+    for (size_t i = 0; (text = hardware_watchdog_reason(b->watchdog.boot_status, &i));) {
+        log_notice("%s", text);
+        (void)snprintf(line, sizeof line, "reason %s\n", text);
+        if (fd >= 0)
+            (void)write_all(fd, line, strlen(line));
+    }
+    b->watchdog.boot_status = 0;
 }
 
 /* ---- davitd ---- */

@@ -30,7 +30,8 @@ struct boot {
     struct boot_times times;
     usec_t work_begin; /* processor time when we began: process 1 of a machine has the kernel's start in it */
     struct hardware_watchdog watchdog;
-    pid_t worker; /* davit-boot, 0 = not running */
+    bool watchdog_missed; /* it has been said that there is none */
+    pid_t worker;         /* davit-boot, 0 = not running */
     usec_t worker_deadline;
     pid_t shell; /* davit-boot again, as a shell for who sits there while davitd does not come up */
 };
@@ -65,6 +66,10 @@ void boot_start_shell(struct boot *b, const char *libexec);
 void boot_worker_ended(struct boot *b, int code, int status);
 /* It is overdue: killed, and waited for no longer. */
 void boot_worker_overdue(struct boot *b);
+
+/* The hardware watchdog knows of a reason for this boot that sysfs does not tell: adds it to the report, which
+ * is davit-boot's until that has ended. */
+void boot_tell_reasons(struct boot *b, int runtime_fd);
 
 /* A davitd is started: of the first one the time is kept, and what we have used up to there. */
 void boot_note_manager(struct boot *b);

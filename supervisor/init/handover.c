@@ -60,6 +60,7 @@ static const struct field {
     FIELD("hardware-watchdog-kexec", FIELD_U64, boot.watchdog.kexec_usec),
     FIELD("hardware-watchdog-set", FIELD_U64, boot.watchdog.set_usec),
     FIELD("hardware-watchdog-ping-at", FIELD_U64, boot.watchdog.ping_at),
+    FIELD("hardware-watchdog-missed", FIELD_BOOL, boot.watchdog_missed),
     FIELD("boot-emergency", FIELD_BOOL, boot.emergency),
     FIELD("boot-worker", FIELD_INT, boot.worker),
     FIELD("boot-shell", FIELD_INT, boot.shell),

@@ -4,12 +4,38 @@
 #include <fcntl.h>
 #include <linux/watchdog.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/str.h"
 
 /* Two chances in each period. */
 #define PINGS_PER_PERIOD 2
+/* Of a driver that neither takes a time-out nor tells the one it has. It runs since it was opened, so it is
+ * touched as if it had the shortest that is common. */
+#define UNKNOWN_SECONDS 5
+
+static const struct reason {
+    unsigned flag;
+    char text[44]; /* in place: a pointer would be relocated, and its page davit-init's own */
+} reasons[] = {
+    {WDIOF_CARDRESET, "the hardware watchdog reset the machine"},
+    {WDIOF_OVERHEAT, "the machine was too hot"},
+    {WDIOF_FANFAULT, "a fan failed"},
+    {WDIOF_POWERUNDER, "the supply voltage was too low"},
+    {WDIOF_POWEROVER, "the supply voltage was too high"},
+    {WDIOF_EXTERN1, "external relay 1 fired"},
+    {WDIOF_EXTERN2, "external relay 2 fired"},
+};
+
+const char *hardware_watchdog_reason(unsigned flags, size_t *i) {
+    while (*i < ARRAY_SIZE(reasons)) {
+        const struct reason *r = &reasons[(*i)++];
+        if (flags & r->flag)
+            return r->text;
+    }
+    return NULL;
+}
 
 void hardware_watchdog_init(struct hardware_watchdog *w) {
     *w = (struct hardware_watchdog){
@@ -31,6 +57,12 @@ static int open_device(struct hardware_watchdog *w) {
     return -ENODEV;
 }
 
+static unsigned ask_boot_status(int fd) {
+    int flags = 0;
+
+    return ioctl(fd, WDIOC_GETBOOTSTATUS, &flags) < 0 ? 0 : (unsigned)flags;
+}
+
 int hardware_watchdog_open(struct hardware_watchdog *w) {
     struct watchdog_info info = {};
 
@@ -41,6 +73,8 @@ int hardware_watchdog_open(struct hardware_watchdog *w) {
         return r;
     if (ioctl(w->fd, WDIOC_GETSUPPORT, &info) == 0)
         (void)snprintf(w->identity, sizeof w->identity, "%.32s", (const char *)info.identity);
+    if (access(HARDWARE_WATCHDOG_BOOT_STATUS, F_OK) < 0)
+        w->boot_status = ask_boot_status(w->fd);
     r = hardware_watchdog_set(w, w->run_usec);
     log_info("hardware watchdog \"%s\", time-out %llu s", w->identity,
         (unsigned long long)(w->set_usec / USEC_PER_SEC));
@@ -72,7 +106,7 @@ int hardware_watchdog_set(struct hardware_watchdog *w, usec_t usec) {
     }
     /* The driver says what it really took; one that takes nothing has a fixed period. */
     if (ioctl(w->fd, WDIOC_SETTIMEOUT, &seconds) < 0 && ioctl(w->fd, WDIOC_GETTIMEOUT, &seconds) < 0)
-        return negative_errno();
+        seconds = UNKNOWN_SECONDS;
     w->set_usec = (usec_t)MAX(seconds, 1) * USEC_PER_SEC;
     int r = switch_on(w, true);
     touch(w);

@@ -23,7 +23,16 @@ struct hardware_watchdog {
     usec_t set_usec;                          /* what the hardware made of it */
     usec_t ping_at;                           /* USEC_INFINITY = never */
     char identity[33];
+    unsigned boot_status; /* WDIOF_* of the last reset, where sysfs does not tell them */
 };
+
+/* Where the kernel tells what a watchdog remembers of the last reset, without opening it
+ * (CONFIG_WATCHDOG_SYSFS). */
+#define HARDWARE_WATCHDOG_BOOT_STATUS "/sys/class/watchdog/watchdog0/bootstatus"
+
+/* The reasons for a boot that are in flags, one a call, in words; NULL when there are no more. *i begins with
+ * 0. */
+const char *hardware_watchdog_reason(unsigned flags, size_t *i);
 
 void hardware_watchdog_init(struct hardware_watchdog *w);
 /* Opens the device if a time-out is wanted and it is not open yet, sets the time-out, touches it. To be

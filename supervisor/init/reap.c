@@ -119,6 +119,7 @@ static void parts_due(struct keeper *k) {
 }
 
 void keeper_boot_over(struct keeper *k) {
+    boot_tell_reasons(&k->boot, k->runtime_fd);
     parts_due(k);
     keeper_watch_keys(k);
 }

@@ -105,6 +105,7 @@ static void on_finished(struct report *r, const char *value) {
 
 static void on_hardware_watchdog(struct report *r, const char *value) {
     boot_take_watchdog(&r->keeper->boot, value);
+    boot_tell_reasons(&r->keeper->boot, r->keeper->runtime_fd);
 }
 
 /* MAINPID is not here on purpose: our own pid is the main process, whatever davitd's is. */
