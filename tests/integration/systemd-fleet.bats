@@ -109,14 +109,16 @@ own_fields() { jq -r --arg message "$2" 'select(.MESSAGE == $message) | keys | m
     sd davit start web
 }
 
-@test "journald is restarted and killed while containers write: each line is there once" {
+@test "journald is restarted and killed while containers write: each line is there once, but for one that journald had in hand" {
     lines_unit steady 20000
     sd davit start steady
     sd systemctl restart systemd-journald
     sd systemctl kill -s KILL systemd-journald
     wait_for 30 has_last steady 20000
-    [ "$(journal UNIT=steady.container | grep -c '^word ')" = 20000 ]
-    [ "$(journal UNIT=steady.container | grep '^word ' | sort -u | wc -l)" = 20000 ]
+    journal UNIT=steady.container | grep '^word ' >"$BATS_TEST_TMPDIR/words"
+    # It takes one line at a time from its socket, and nobody but it knows of it then.
+    [ "$(wc -l <"$BATS_TEST_TMPDIR/words")" -ge 19999 ]
+    [ "$(sort "$BATS_TEST_TMPDIR/words" | uniq -d)" = '' ]
     sd davit stop steady
 }
 

@@ -34,6 +34,7 @@ result() { echo "$1 $2" >>/var/lib/result; }
 check() { local name=$1; shift; if "$@"; then result ok "$name"; else result 'not ok' "$name: $*"; fi; }
 property() { systemctl show --value -p "$2" "$1"; }
 has() { local n; for n in $(seq 200); do [[ $(property "$1" "$2") == $3 ]] && return; sleep 0.5; done; property "$1" "$2" >>/var/lib/result; return 1; }
+eventually() { local n; for n in $(seq 200); do "$@" && return; sleep 0.5; done; return 1; }
 unit_has() { local n; for n in $(seq 200); do [ "$(davit status --json "$1" | jq -r "(if type == \"array\" then .[0] else . end) | .$2")" = "$3" ] && return; sleep 0.5; done; return 1; }
 S
         cat
@@ -86,5 +87,78 @@ S
     vm_get /var/lib/result
     vm_ended poweroff
     [ "$(vm_get /var/lib/result | grep -c '^ok ')" = 16 ]
+    [ "$(vm_get /var/lib/result | tail -1)" = 'end end' ]
+}
+
+# bats test_tags=long
+@test 'journald is stopped and restarted while containers write: nothing hangs, and each line is there once; killed it takes along at most one' {
+    systemd_machine <<'S'
+words() { journalctl -o cat --no-pager "UNIT=$1.container" | grep '^word '; }
+has_last() { [ "$(journalctl -o cat --no-pager -n 1 "UNIT=$1.container" MESSAGE="word $2")" = "word $2" ]; }
+# Each once, and in the order in which they were written; $3: but for so many.
+all_words() {
+    diff <(words "$1") <(seq -f 'word %.0f' "$2") | grep '^[<>]' | head -n 20 >/tmp/differs
+    [ "$(wc -l </tmp/differs)" -le "${3:-0}" ] && ! grep -q '^<' /tmp/differs || { cat /tmp/differs >>/var/lib/result; return 1; }
+}
+unit_has steady state running
+unit_has web state running
+check 'lines come' eventually has_last steady 100
+main=$(property davit MainPID) davitd=$(pidof davitd) logd=$(pidof davit-logd)
+
+# Stopped: what is written now fills the FIFOs, and waits in them.
+journald=$(property systemd-journald MainPID)
+kill -STOP "$journald"
+check 'start burst' timeout 60 davit start burst
+check 'status' timeout 60 davit status
+check 'burst runs' unit_has burst state running
+check 'kill' timeout 60 davit kill --signal=KILL web
+check 'end seen' unit_has web state failed
+check 'reload' timeout 60 davit daemon-reload
+check 'start other' timeout 60 davit start other
+check 'other runs' unit_has other state running
+check 'stop other' timeout 60 davit stop other
+check 'journald stands still' grep -q '^State:.*stopped' "/proc/$journald/status"
+kill -CONT "$journald"
+check 'burst is there' eventually has_last burst 10000
+check 'no line of burst is lost' all_words burst 10000
+
+# Restarted while lines come.
+last() { touch "/srv/talk/enough-$1"; unit_has "$1" state inactive; cat "/srv/talk/last-$1"; }
+check 'restart' timeout 100 systemctl restart systemd-journald
+check 'restart again' timeout 100 systemctl restart systemd-journald
+n=$(last steady)
+check 'steady has written' test "$n" -gt 200
+check 'steady is there' eventually has_last steady "$n"
+check 'no line of steady is lost' all_words steady "$n"
+
+# Killed: what it has taken from its socket, and not written yet, is one line.
+davit start second
+systemctl kill -s KILL systemd-journald
+check 'journald again' has systemd-journald ActiveState active
+n=$(last second)
+check 'second is there' eventually has_last second "$n"
+check 'no line of second is lost' all_words second "$n" 1
+check 'the same processes' test "$main $davitd $logd" = "$(property davit MainPID) $(pidof davitd) $(pidof davit-logd)"
+S
+    # More than the journal takes from one service in 30 s, and than the memory of /run has room for.
+    printf '[Journal]\nStorage=persistent\nRateLimitIntervalSec=0\n' | vm_file /etc/systemd/journald.conf.d/all.conf
+    vm_file /srv/talk/writer <<'S'
+i=0
+until [ -e "/talk/enough-$1" ]; do
+    i=$((i + 1))
+    echo "word $i"
+    [ $((i % 20)) != 0 ] || sleep 0.1
+done
+echo "$i" >"/talk/last-$1"
+S
+    printf '[Container]\nImage=busybox\nVolume=/srv/talk:/talk\nExec=/bin/sh /talk/writer second\n[Service]\nRestart=no\n' | vm_unit second.container
+    printf '[Container]\nImage=busybox\nVolume=/srv/talk:/talk\nExec=/bin/sh /talk/writer steady\n[Service]\nRestart=no\n[Install]\nWantedBy=multi-user.target\n' | vm_unit steady.container
+    printf '[Container]\nImage=busybox\nExec=/bin/sh -c "payload lines 10000 word; exec sleep 1000"\nStopSignal=KILL\n' | vm_unit burst.container
+    printf '[Container]\nImage=busybox\nExec=/bin/sleep 1000\n[Service]\nRestart=no\n[Install]\nWantedBy=multi-user.target\n' | vm_unit web.container
+    printf '[Container]\nImage=busybox\nExec=/bin/sleep 1000\nStopSignal=KILL\n' | vm_unit other.container
+    vm_boot --init /sbin/init --memory 768 --timeout 500
+    vm_get /var/lib/result
+    vm_ended poweroff
+    [ "$(vm_get /var/lib/result | grep -c '^ok ')" = 22 ]
     [ "$(vm_get /var/lib/result | tail -1)" = 'end end' ]
 }
