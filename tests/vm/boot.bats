@@ -6,7 +6,7 @@ load lib
 
 # probe NAME [AFTER] < script: runs on the machine, and ends it when it has ended. out NAME: what it printed.
 probe() {
-    { printf '#!/bin/sh\nexport PATH=/usr/sbin:/usr/bin:/sbin:/bin\n'; cat; printf 'davit poweroff --force 2>/dev/null || kill -s RTMIN+4 1\n'; } |
+    { printf '#!/bin/sh\nexport PATH=/usr/sbin:/usr/bin:/sbin:/bin\n'; cat; printf 'davit poweroff --force 2>/dev/null || kill -s 38 1 # RTMIN+4, a name that busybox has not\n'; } |
         vm_file "/$1" 755
     vm_unit "$1.service" <<U
 [Unit]
