@@ -114,9 +114,13 @@ int shell_run(const char *name) {
         return EXIT_FAILURE;
     greet(name, returns);
     pid_t pid = fork();
-    if (pid == 0)
+    /* Without another process the shell takes our place: nobody goes on to the default target after it, but
+     * somebody can kill what is in the way. */
+    if (pid < 0)
+        (void)log_errno(LOG_WARNING, errno, "the machine does not go on by itself when the shell is left");
+    if (pid <= 0)
         execute(name);
-    if (pid < 0 || waitpid(pid, &status, 0) < 0)
+    if (waitpid(pid, &status, 0) < 0)
         return EXIT_FAILURE;
     if (returns && WIFEXITED(status) && WEXITSTATUS(status) != 127) {
         (void)execlp(

@@ -169,8 +169,10 @@ void boot_start_shell(struct boot *b, const char *libexec) {
     pid_t pid = fork();
     if (pid == 0)
         run_worker(libexec, "--shell=emergency");
-    if (pid < 0)
-        return; /* at davitd's next death */
+    if (pid < 0) {
+        (void)log_errno(LOG_ERR, errno, "cannot fork for a shell on the console: at davitd's next death");
+        return;
+    }
     b->shell = pid;
     log_error("davitd does not come up: a shell on the console (davit.shell=no would leave it out)");
 }

@@ -30,9 +30,9 @@ struct boot {
     struct boot_times times;
     usec_t work_begin; /* processor time when we began: process 1 of a machine has the kernel's start in it */
     struct hardware_watchdog watchdog;
-    bool watchdog_missed; /* it has been said that there is none */
-    pid_t worker;         /* davit-boot, 0 = not running */
-    usec_t worker_deadline;
+    bool watchdog_missed;   /* it has been said that there is none */
+    pid_t worker;           /* davit-boot, 0 = not running */
+    usec_t worker_deadline; /* while it runs: its end; else when to start it; USEC_INFINITY = never */
     pid_t shell; /* davit-boot again, as a shell for who sits there while davitd does not come up */
 };
 

@@ -94,6 +94,7 @@ static void leave_core(int signal_number) {
     wait_for(pid);
 }
 
+/* Where no child can be had nothing is synced: what broke may be the very disk, and we must get past it. */
 static void sync_disks(void) {
     pid_t pid = raw_fork();
 

@@ -97,14 +97,18 @@ static int execute_shutdown(struct keeper *k) {
 }
 
 /* sync(2) cannot be interrupted: a child does it, and is left alone when it takes too long. */
-static void sync_for_a_while(void) {
-    usec_t end = usec_add(now_monotonic(), SYNC_USEC);
+void keeper_sync(usec_t timeout) {
+    usec_t end = usec_add(now_monotonic(), timeout);
     pid_t pid = fork();
 
-    if (pid == 0) {
-        sync();
+    /* All others were killed: each one that is reaped makes room. */
+    for (; pid < 0 && now_monotonic() < end; pid = fork())
+        if (waitpid(-1, NULL, WNOHANG | __WALL) <= 0)
+            (void)usleep(10000);
+    if (pid <= 0)
+        sync(); /* without a child it may hang; without it, all that is not on the disks yet is lost */
+    if (pid == 0)
         _exit(0);
-    }
     while (pid > 0 && now_monotonic() < end && waitpid(pid, NULL, WNOHANG) == 0)
         (void)usleep(10000);
 }
@@ -112,7 +116,7 @@ static void sync_for_a_while(void) {
 static _noreturn_ void end_machine(struct keeper *k) {
     (void)execute_shutdown(k);
     (void)kill(-1, SIGKILL);
-    sync_for_a_while();
+    keeper_sync(SYNC_USEC);
     /* A new start of userspace needs what cannot be executed; a machine that is to come back does so. */
     enum ending_kind kind = k->ending.kind == ENDING_SOFT_REBOOT || k->ending.kind == ENDING_KEXEC
                                 ? ENDING_REBOOT

@@ -111,8 +111,12 @@ static void do_what_is_due(struct keeper *k) {
     if (k->phase == KEEPER_CLOSING && k->close_deadline <= now)
         keeper_close_overdue(k);
     if (k->boot.worker_deadline <= now) {
-        boot_worker_overdue(&k->boot);
-        keeper_boot_over(k);
+        if (k->boot.worker == 0)
+            keeper_begin_boot(k);
+        else {
+            boot_worker_overdue(&k->boot);
+            keeper_boot_over(k);
+        }
     }
     if (lost_deadline(k) <= now)
         lost_overdue(k);
@@ -169,20 +173,6 @@ static void turn(struct keeper *k) {
 
 /* ---- start ---- */
 
-/* A machine's units need what davit-boot prepares: the parts wait for its end. Where it cannot be started
- * they have to do without. */
-static void begin_boot(struct keeper *k) {
-    if (!k->boot.machine)
-        return;
-    int r = boot_start_worker(&k->boot, k->context.libexec);
-    if (r < 0) {
-        (void)log_errno(LOG_ERR, r, "cannot fork for davit-boot");
-        return;
-    }
-    for (int i = 0; i < PART_COUNT; i++)
-        k->parts[i].start_at = USEC_INFINITY;
-}
-
 int keeper_run(const char *runtime, const char *libexec, const struct boot *boot, int resume_fd) {
     static _Alignas(64) struct keeper k; /* so that it comes first: it shares its page with .data */
 
@@ -193,7 +183,7 @@ int keeper_run(const char *runtime, const char *libexec, const struct boot *boot
     else if (keeper_open(&k) < 0)
         return KEEPER_EXIT_SETUP;
     else
-        begin_boot(&k);
+        keeper_begin_boot(&k);
 
     /* From here on nothing returns but the end. All parts are due now, or when davit-boot has ended. */
     while (k.phase != KEEPER_CLOSING || !keeper_closed(&k))

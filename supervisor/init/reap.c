@@ -13,25 +13,50 @@
 #define STOP_DEATHS_MAX 5
 /* Whoever asked to stop is waiting. */
 #define STOP_RESTART_DELAY_MAX (500 * USEC_PER_MSEC)
+#define FORK_AGAIN_USEC USEC_PER_SEC
 
 /* ---- parts ---- */
+
+usec_t keeper_cannot_fork(struct keeper *k, int error, const char *what) {
+    if (!k->no_process)
+        (void)log_errno(LOG_ERR, error, "cannot fork for %s, trying again every second", what);
+    k->no_process = true;
+    return usec_add(now_monotonic(), FORK_AGAIN_USEC);
+}
+
+static void can_fork(struct keeper *k) {
+    if (k->no_process)
+        log_notice("there are processes to be had again");
+    k->no_process = false;
+}
+
+/* davitd has died while it was to stop the units, or cannot even be started: not for ever. */
+static void stop_failed(struct keeper *k) {
+    if (k->phase != KEEPER_STOPPING || ++k->stop_deaths <= STOP_DEATHS_MAX)
+        return;
+    log_error("davitd cannot stop the units: ending without it");
+    keeper_close(k);
+}
 
 void keeper_start_part(struct keeper *k, struct part *p) {
     bool manager = p == &k->parts[PART_MANAGER];
 
-    if (manager)
+    if (manager) {
         boot_note_manager(&k->boot); /* before the fork: its environment has it */
+        lost_begin(k);
+    }
     int r = part_start(k->parts, p, &k->context);
 
-    if (r < 0) { /* no process or no memory to be had: that passes */
-        (void)log_errno(LOG_ERR, r, "cannot fork for %s", p->label);
-        p->start_at = usec_add(now_monotonic(), USEC_PER_SEC);
+    if (r < 0) {
+        p->start_at = keeper_cannot_fork(k, r, p->label);
+        if (manager)
+            stop_failed(k);
         return;
     }
+    can_fork(k);
     if (!manager)
         return;
     k->manager_ready = false;
-    lost_begin(k);
     watchdog_start(&k->watchdog, p->started);
     /* Until it says READY=1 nobody but us can tell the manager above that all is well. */
     k->up_ping_at = k->up_watchdog_usec > 0 ? p->started : USEC_INFINITY;
@@ -88,10 +113,7 @@ static void manager_ended(struct keeper *k, struct part *p, const siginfo_t *inf
         p->start_at = now_monotonic();
     } else {
         restart_later(k, p, info);
-        if (k->phase == KEEPER_STOPPING && ++k->stop_deaths > STOP_DEATHS_MAX) {
-            log_error("davitd cannot stop the units: ending without it");
-            keeper_close(k);
-        }
+        stop_failed(k);
     }
 }
 
@@ -118,6 +140,21 @@ static void parts_due(struct keeper *k) {
         k->parts[i].start_at = now_monotonic();
 }
 
+/* ---- davit-boot ---- */
+
+void keeper_begin_boot(struct keeper *k) {
+    k->boot.worker_deadline = USEC_INFINITY;
+    if (!k->boot.machine || k->phase != KEEPER_RUNNING)
+        return;
+    for (int i = 0; i < PART_COUNT; i++)
+        k->parts[i].start_at = USEC_INFINITY;
+    int r = boot_start_worker(&k->boot, k->context.libexec);
+    if (r < 0)
+        k->boot.worker_deadline = keeper_cannot_fork(k, r, "davit-boot");
+    else
+        can_fork(k);
+}
+
 void keeper_boot_over(struct keeper *k) {
     boot_tell_reasons(&k->boot, k->runtime_fd);
     parts_due(k);
@@ -126,20 +163,34 @@ void keeper_boot_over(struct keeper *k) {
 
 /* ---- reaping ---- */
 
-/* Parts that ended, wherever they stand in the queue of zombies. */
-static void reap_parts(struct keeper *k) {
-    for (int i = 0; i < PART_COUNT; i++) {
+/* A zombie that is davit-init's own affair, and of which davitd learns nothing: answered, and reaped. */
+static bool take_own(struct keeper *k, const siginfo_t *info) {
+    struct part *p = part_find(k->parts, info->si_pid);
+
+    if (p)
+        part_ended(k, p, info);
+    else if (info->si_pid == k->reexec.checker)
+        keeper_reexec_checked(k, info);
+    else if (info->si_pid == k->boot.worker) {
+        (void)waitid(P_PID, (id_t)info->si_pid, NULL, WEXITED | WNOHANG | __WALL);
+        boot_worker_ended(&k->boot, info->si_code, info->si_status);
+        keeper_boot_over(k);
+    } else
+        return false;
+    return true;
+}
+
+/* These have ended, wherever they stand in the queue of zombies. */
+static void reap_own(struct keeper *k) {
+    pid_t pids[PART_COUNT + 2] = {[PART_COUNT] = k->reexec.checker, k->boot.worker};
+
+    for (int i = 0; i < PART_COUNT; i++)
+        pids[i] = k->parts[i].pid;
+    for (size_t i = 0; i < ARRAY_SIZE(pids); i++) {
         siginfo_t info = {};
-        pid_t pid = k->parts[i].pid;
-        if (pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 &&
-            info.si_pid == pid)
-            part_ended(k, &k->parts[i], &info);
-    }
-    if (k->reexec.checker > 0) {
-        siginfo_t info = {};
-        if (waitid(P_PID, (id_t)k->reexec.checker, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 &&
+        if (pids[i] > 0 && waitid(P_PID, (id_t)pids[i], &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 &&
             info.si_pid > 0)
-            keeper_reexec_checked(k, &info);
+            (void)take_own(k, &info);
     }
 }
 
@@ -160,29 +211,15 @@ void keeper_reap(struct keeper *k) {
         siginfo_t info = {};
         if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 || info.si_pid == 0)
             return;
-
-        struct part *p = part_find(k->parts, info.si_pid);
-        if (p) {
-            part_ended(k, p, &info);
+        if (take_own(k, &info))
             continue;
-        }
-        if (info.si_pid == k->reexec.checker) {
-            keeper_reexec_checked(k, &info);
-            continue;
-        }
-        if (k->boot.worker > 0 && info.si_pid == k->boot.worker) {
-            (void)waitid(P_PID, (id_t)info.si_pid, NULL, WEXITED | WNOHANG | __WALL);
-            boot_worker_ended(&k->boot, info.si_code, info.si_status);
-            keeper_boot_over(k);
-            continue;
-        }
         if (info.si_pid == k->boot.shell)
             k->boot.shell = 0;
         if (k->phase != KEEPER_CLOSING) { /* then there is nobody to read it */
             int r = feed_append(&k->feed, &info);
             if (r < 0) {
                 wait_for_feed(k);
-                reap_parts(k);
+                reap_own(k);
                 return;
             }
         }

@@ -43,6 +43,7 @@ struct keeper {
     usec_t restart_first;   /* children.h */
     bool feed_full;         /* zombies wait until the feed can be written; its write end is in the epoll */
     bool reap_again;        /* one turn's share of zombies was reaped, more may be there */
+    bool no_process;        /* fork(2) fails, which has been said */
     bool manager_ready;     /* READY=1 from this davitd */
     usec_t manager_lost_at; /* since then none has been ready, USEC_INFINITY = one is: lost.c */
     struct watchdog watchdog;
@@ -91,6 +92,10 @@ void keeper_resume(struct keeper *k, int state_fd);
 void keeper_reap(struct keeper *k);
 /* There is room in the feed again, on which zombies have waited. */
 void keeper_feed_writable(struct keeper *k);
+/* fork(2) has failed: no process or no memory to be had. That passes: returns when to try again. */
+usec_t keeper_cannot_fork(struct keeper *k, int error, const char *what);
+/* A machine's units need what davit-boot prepares: starts it, and lets the parts wait for its end. */
+void keeper_begin_boot(struct keeper *k);
 /* davit-boot has ended: what has waited for it begins. */
 void keeper_boot_over(struct keeper *k);
 /* The power key is ours from now on, where it is to be. */
@@ -113,5 +118,7 @@ void keeper_say(struct keeper *k, int priority, const char *fmt, ...) _printf_(3
 /* When nothing of davit runs any more: carries out k->ending as the role has it (signals.h). Returns the exit
  * status of a container's PID 1 or of a process; on a machine it does not return. */
 int keeper_end(struct keeper *k);
+/* sync(2), for so long. */
+void keeper_sync(usec_t timeout);
 /* reboot(2), now. Returns only where that is not to be had: on anything but a machine. */
 void keeper_end_immediately(struct keeper *k, struct ending e);

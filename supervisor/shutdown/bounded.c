@@ -13,6 +13,8 @@
 /* How often a waiting loop looks up: often enough for the watchdog and for a person. */
 #define PAUSE_USEC (20 * USEC_PER_MSEC)
 #define WAITING (-EINPROGRESS)
+/* In all, and not each time: 1 s. Those who were killed make room as they are reaped. */
+#define FORK_TRIES 50
 
 /* Shared with the child: how far it got. */
 struct progress {
@@ -63,10 +65,33 @@ static bool watch(int pidfd, struct progress *p, size_t n, usec_t timeout) {
     }
 }
 
+/* Without a child, from item at on: it may hang then, and only a hardware watchdog gets us out. But what is not
+ * done is lost for certain: nothing would be synced, and no disk clean. */
+static void run_here(
+    size_t at, size_t n, int (*function)(void *context, size_t i), void *context, int *results) {
+    for (; at < n; at++) {
+        results[at] = function(context, at);
+        watchdog_keepalive();
+    }
+}
+
+static pid_t fork_patiently(void) {
+    static int tries = FORK_TRIES;
+    pid_t pid = fork();
+
+    for (; pid < 0 && tries > 0; tries--) {
+        if (tries == FORK_TRIES)
+            (void)log_errno(LOG_WARNING, errno, "cannot fork: waiting a little, then going on without");
+        bounded_pause(PAUSE_USEC);
+        pid = fork();
+    }
+    return pid;
+}
+
 /* One child, from item p->at on. False: it could not be made. */
 static bool run_child(
     struct progress *p, size_t n, int (*function)(void *context, size_t i), void *context, usec_t timeout) {
-    pid_t pid = fork();
+    pid_t pid = fork_patiently();
 
     if (pid < 0)
         return false;
@@ -88,27 +113,29 @@ static bool run_child(
     return true;
 }
 
-int bounded_run(
+void bounded_run(
     size_t n, int (*function)(void *context, size_t i), void *context, usec_t timeout, int *results) {
     size_t size = sizeof(struct progress) + n * sizeof(_Atomic int);
     struct progress *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    int r = 0;
+    size_t done = 0;
 
-    if (p == MAP_FAILED)
-        return negative_errno();
+    if (p == MAP_FAILED) {
+        run_here(0, n, function, context, results);
+        return;
+    }
     for (size_t i = 0; i < n; i++)
         p->results[i] = WAITING;
-    while (p->at < n && r == 0)
-        if (!run_child(p, n, function, context, timeout))
-            r = negative_errno();
-    for (size_t i = 0; i < n; i++)
-        results[i] = p->results[i];
+    while (p->at < n && run_child(p, n, function, context, timeout))
+        ;
+    for (; done < p->at; done++)
+        results[done] = p->results[done];
+    run_here(done, n, function, context, results);
     (void)munmap(p, size);
-    return r;
 }
 
 int bounded_call(int (*function)(void *context, size_t i), void *context, usec_t timeout) {
-    int result = -ECHILD, r = bounded_run(1, function, context, timeout, &result);
+    int result;
 
-    return r < 0 ? r : result;
+    bounded_run(1, function, context, timeout, &result);
+    return result;
 }

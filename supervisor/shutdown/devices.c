@@ -147,15 +147,16 @@ static size_t detach_kind(const struct kind *kind, bool report, size_t *left) {
     size_t n = strv_length(round.names), went = 0;
     _cleanup_free_ int *results = calloc(n + 1, sizeof *results);
 
-    if (n > 0 && results && bounded_run(n, take_one, &round, DETACH_USEC, results) >= 0)
-        for (size_t i = 0; i < n; i++) {
-            went += results[i] == 0;
-            if (results[i] == 0)
-                continue;
-            *left += 1;
-            if (report)
-                log_warning("left: %s %s: %s", kind->name, round.names[i], errno_text(results[i]));
-        }
+    if (n > 0 && results)
+        bounded_run(n, take_one, &round, DETACH_USEC, results);
+    for (size_t i = 0; results && i < n; i++) {
+        went += results[i] == 0;
+        if (results[i] == 0)
+            continue;
+        *left += 1;
+        if (report)
+            log_warning("left: %s %s: %s", kind->name, round.names[i], errno_text(results[i]));
+    }
     strv_free(round.names);
     return went;
 }

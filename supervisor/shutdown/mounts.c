@@ -200,9 +200,10 @@ static size_t run_round(const struct mount_list *all, bool (*wanted)(const struc
     if (subset(all, wanted, ret_part) < 0)
         return 0;
     int *results = calloc(ret_part->n + 1, sizeof *results);
-    if (results && bounded_run(ret_part->n, function, ret_part, UMOUNT_USEC, results) >= 0)
-        for (size_t i = 0; i < ret_part->n; i++)
-            went += results[i] == 0;
+    if (results)
+        bounded_run(ret_part->n, function, ret_part, UMOUNT_USEC, results);
+    for (size_t i = 0; results && i < ret_part->n; i++)
+        went += results[i] == 0;
     *ret_results = results;
     return went;
 }

@@ -16,7 +16,8 @@
  *
  * Nothing here waits without a limit. Whatever a broken disk, a dead server or a FUSE without a program can
  * hold up is done in a child (bounded.c), which is left behind when its time is over; the watchdog is pinged
- * meanwhile, and resets the machine should this program itself stop.
+ * meanwhile, and resets the machine should this program itself stop. Only where no child can be made it is done
+ * here all the same: disks that are not synced are worse.
  *
  * soft-reboot ends nothing but userspace: kill, hooks, then the root changes to /run/nextroot, if that is
  * there, and davit-init is executed again. It is the only ending that comes here in a container.
@@ -42,8 +43,9 @@ int shutdown_run(struct shutdown *s);
 
 /* Runs function(context, i) for i = 0 ... n-1 in a child, one after the other, each for at most timeout. An
  * item that takes longer is given up (-ETIMEDOUT; its child is killed and left to itself) and the next child
- * goes on behind it. The function returns 0 or -errno, which come back in results[n]. -errno: no child. */
-int bounded_run(
+ * goes on behind it. The function returns 0 or -errno, which come back in results[n]. Where no child is to be
+ * had it is called in this process, without a limit. */
+void bounded_run(
     size_t n, int (*function)(void *context, size_t i), void *context, usec_t timeout, int *results);
 /* The same for a single thing. */
 int bounded_call(int (*function)(void *context, size_t i), void *context, usec_t timeout);

@@ -3,13 +3,16 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include <cmocka.h>
 
 #include "base/str.h"
 #include "init/children.h"
 #include "init/notify.h"
+#include "init/run.h"
 #include "init/signals.h"
 #include "init/watchdog.h"
 
@@ -235,6 +238,51 @@ static void test_feed_says_when_it_is_full(void **state _unused_) {
     (void)close(f.write_fd);
 }
 
+static pid_t dead_child(int status) {
+    siginfo_t info;
+    pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(status);
+    assert_true(pid > 0);
+    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+    return pid;
+}
+
+/* davitd reads the feed, and is not started before davit-boot has ended: behind a zombie that the feed has no
+ * room for, that end would never be seen. */
+static void test_end_of_davit_boot_is_seen_when_the_feed_is_full(void **state _unused_) {
+    static struct keeper k;
+    siginfo_t info = {.si_code = CLD_EXITED};
+
+    keeper_init(&k, "/nowhere", "/nowhere");
+    boot_init(&k.boot);
+    k.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    assert_int_equal(feed_open(&k.feed), 0);
+    while (feed_append(&k.feed, &info) == 0)
+        ;
+    pid_t orphan = dead_child(7);
+    k.boot.worker = dead_child(0);
+    k.parts[PART_MANAGER].start_at = USEC_INFINITY;
+    keeper_reap(&k);
+    assert_int_equal(k.boot.worker, 0);
+    assert_true(k.parts[PART_MANAGER].start_at <= now_monotonic());
+    assert_true(k.feed_full);
+    assert_int_equal(kill(orphan, 0), 0); /* its end is the kernel's to keep */
+
+    while (read(k.feed.read_fd, &info, sizeof info) > 0)
+        ;
+    keeper_feed_writable(&k);
+    assert_true(kill(orphan, 0) < 0);
+    struct feed_record record;
+    assert_int_equal(read(k.feed.read_fd, &record, sizeof record), sizeof record);
+    assert_int_equal(record.pid, orphan);
+    assert_int_equal(record.status, 7);
+    (void)close(k.feed.read_fd);
+    (void)close(k.feed.write_fd);
+    (void)close(k.epoll_fd);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_delays_grow_to_the_limit),
@@ -249,6 +297,7 @@ int main(void) {
         cmocka_unit_test(test_lines_of_a_notify_message),
         cmocka_unit_test(test_targets_that_cannot_be),
         cmocka_unit_test(test_feed_says_when_it_is_full),
+        cmocka_unit_test(test_end_of_davit_boot_is_seen_when_the_feed_is_full),
     };
     return cmocka_run_group_tests_name("init", tests, NULL, NULL);
 }
