@@ -123,15 +123,25 @@ S
     vm_said 'no kernel is loaded for kexec.*rebooting instead'
 }
 
-@test 'soft-reboot: the same kernel, a new userspace, in the next root' {
+@test 'soft-reboot: the same kernel, a new userspace, in the next root; logins that an end ahead has forbidden come back' {
     machine <<'S'
 echo boot >>/var/lib/boots
+nologin() { echo "nologin $1: $(cat /run/nologin 2>/dev/null || echo none)" >/dev/console; }
 case $(wc -l </var/lib/boots) in
 1) echo "before $(cat /proc/sys/kernel/random/boot_id) $(cat /proc/1/oom_score_adj)" >/dev/console
    outside sleep 1000
+   davit poweroff --when=+1h; nologin early
+   davit poweroff --when=+301s
+   while [ ! -e /run/nologin ]; do sleep 0.2; done
+   davit poweroff --when=show | grep -q poweroff && nologin ahead
+   cp /run/nologin /run/kept
+   davit poweroff --when=cancel; nologin cancelled
+   # As a davitd that was killed leaves it.
+   mv /run/kept /run/nologin; nologin stale
    davit soft-reboot ;;
 2) echo "between $(cat /proc/sys/kernel/random/boot_id) $(cat /proc/1/oom_score_adj)" >/dev/console
    pidof sleep >/dev/null && echo 'somebody is left' >/dev/console
+   nologin booted
    mkdir -p /run/nextroot
    mount LABEL=next /run/nextroot
    davit soft-reboot ;;
@@ -151,6 +161,7 @@ S
     boots=$(vm_console | grep -oE '^(before|between|after) [0-9a-f-]{36}')
     [ "$(wc -l <<<"$boots")" = 3 ]
     [ "$(cut -d' ' -f2 <<<"$boots" | sort -u | wc -l)" = 1 ]
+    [ "$(vm_console | sed -n 's/^nologin \([a-z]*\): \(....\).*/\1 \2/p' | tr '\n' ' ')" = 'early none ahead The  cancelled none stale The  booted none ' ]
     vm_said 'the next root is /run/nextroot'
     run ! vm_said 'somebody is left'
     # What containers start from is what the first davit-init has found.
