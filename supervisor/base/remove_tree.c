@@ -9,7 +9,8 @@
  * and inode are those that were left.
  *
  * A directory is read in batches. Everything in a batch that is no directory is unlinked at once; the names
- * of its directories are pending and get walked into one after the other.
+ * of its directories are pending and get walked into one after the other. After a batch that had room for
+ * more nobody asks whether there is more: that the directory can be removed says so.
  *
  * An entry that cannot be removed does not stop the walk: as much space as possible is freed, and the first
  * error is returned.
@@ -47,6 +48,7 @@ struct level {
     size_t next;           /* position in pending */
     unsigned passes;
     bool failed;   /* something in it stays */
+    bool ending;   /* its last batch had room for more entries: it was the last, most likely */
     bool reopened; /* reading starts from the top again, and shows what failed once more */
 };
 
@@ -102,12 +104,9 @@ static int open_directory(int parent, const char *name) {
 }
 
 /* Puts a directory on the stack. Takes fd, also on failure. */
-static int push(struct walk *w, const char *name, int fd) {
+static int push(struct walk *w, const char *name, int fd, const struct stat *st) {
     _cleanup_close_ int owned = fd;
-    struct stat st;
 
-    if (fstat(fd, &st) < 0)
-        return negative_errno();
     if (w->n_levels == w->room) {
         size_t room = MAX(w->room * 2, (size_t)OPEN_LEVELS);
         struct level *grown = reallocarray(w->levels, room, sizeof(*grown));
@@ -123,20 +122,27 @@ static int push(struct walk *w, const char *name, int fd) {
     if (w->n_levels > OPEN_LEVELS)
         close_and_reset(&top(w)->fd);
     w->levels[w->n_levels++] =
-        (struct level){.name = copy, .fd = TAKE_FD(owned), .device = st.st_dev, .inode = st.st_ino};
+        (struct level){.name = copy, .fd = TAKE_FD(owned), .device = st->st_dev, .inode = st->st_ino};
     return 0;
 }
 
 /* Removes name from the directory parent_fd, which is level parent (NULL for the root), or goes into it. */
 static int visit(struct walk *w, struct level *parent, int parent_fd, const char *name) {
+    struct stat st;
+
     int fd = open_directory(parent_fd, name);
+    if (fd >= 0 && fstat(fd, &st) < 0) {
+        int r = negative_errno();
+        close(fd);
+        return r;
+    }
     /* One with others in it is walked into first, like any directory. */
-    if (fd >= 0 && is_subvolume(fd) && subvolume_remove(parent_fd, name) == 0) {
+    if (fd >= 0 && is_subvolume(fd, &st) && subvolume_remove(parent_fd, name) == 0) {
         close(fd);
         return 0;
     }
     if (fd >= 0)
-        return push(w, name, fd);
+        return push(w, name, fd, &st);
     if (fd == -ENOENT)
         return 0;
     /* Directories stopped by limits of ours, not by something in the tree, would all fail: give up instead.
@@ -177,11 +183,13 @@ static int read_batch(struct walk *w, struct level *l) {
     ssize_t n = getdents64(l->fd, w->batch, w->batch_size);
     if (n < 0 && errno != ENOENT) /* ENOENT: the directory itself was removed meanwhile */
         note_failure(w, l, negative_errno());
+    l->ending = false;
     if (n <= 0)
         return 0;
 
     strbuf_free(&l->pending);
     l->next = 0;
+    l->ending = (size_t)n + sizeof(struct dirent64) <= w->batch_size;
     for (ssize_t i = 0; i < n;) {
         const struct dirent64 *entry = (const struct dirent64 *)(const void *)(w->batch + i);
         i += entry->d_reclen;
@@ -222,12 +230,15 @@ static int reopen_parent(struct walk *w) {
     return 0;
 }
 
-/* The top level has nothing left to try: removes it, or reads it again if it filled up meanwhile. */
+/* The top level has nothing left to try: removes it, or reads on if that was not its end, or again if it
+ * filled up meanwhile. */
 static int leave(struct walk *w) {
     struct level *l = top(w);
     struct level *parent = NULL;
+    bool read_to_end = !l->ending;
     int parent_fd = w->root, r;
 
+    l->ending = false;
     if (w->n_levels > 1) {
         r = reopen_parent(w);
         if (r < 0)
@@ -237,6 +248,8 @@ static int leave(struct walk *w) {
     }
     if (unlinkat(parent_fd, l->name, AT_REMOVEDIR) < 0 && errno != ENOENT) {
         r = negative_errno();
+        if (r == -ENOTEMPTY && !read_to_end)
+            return 0;
         if (r == -ENOTEMPTY && !l->failed && l->passes++ < PASSES_MAX)
             return lseek(l->fd, 0, SEEK_SET) < 0 ? negative_errno() : 0;
         note_failure(w, parent, r);
@@ -258,6 +271,8 @@ static int step(struct walk *w) {
     /* A directory that was closed is read from its beginning. With something in it that stays, that would
      * never end. */
     if (l->reopened && l->failed)
+        return leave(w);
+    if (l->ending && !l->failed)
         return leave(w);
     int r = read_batch(w, l);
     return r == 0 ? leave(w) : MIN(r, 0);

@@ -4,7 +4,6 @@
 #include <linux/btrfs.h>
 #include <linux/magic.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <sys/vfs.h>
 
 #include "base/str.h"
@@ -17,9 +16,8 @@ bool on_btrfs(int fd) {
     return fstatfs(fd, &fs) == 0 && (unsigned long)fs.f_type == BTRFS_SUPER_MAGIC;
 }
 
-bool is_subvolume(int fd) {
-    struct stat st;
-    return fstat(fd, &st) == 0 && st.st_ino == SUBVOLUME_INODE && S_ISDIR(st.st_mode) && on_btrfs(fd);
+bool is_subvolume(int fd, const struct stat *st) {
+    return st->st_ino == SUBVOLUME_INODE && S_ISDIR(st->st_mode) && on_btrfs(fd);
 }
 
 static int set_name(char *to, size_t size, const char *name) {

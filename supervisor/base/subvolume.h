@@ -2,11 +2,13 @@
 /* Subvolumes of btrfs: directories that are made, copied and removed as a whole. Elsewhere -EOPNOTSUPP. */
 #pragma once
 
+#include <sys/stat.h>
+
 #include "base/macro.h"
 
-/* Whether the directory is on btrfs; and whether it is the root of a subvolume. */
+/* Whether the directory is on btrfs; and whether it, with these attributes, is the root of a subvolume. */
 bool on_btrfs(int fd);
-bool is_subvolume(int fd);
+bool is_subvolume(int fd, const struct stat *st);
 /* An empty one. name has no slash. */
 int subvolume_create(int dirfd, const char *name);
 /* A writable copy of the subvolume source, which shares everything with it. Waits for the disk. -EXDEV:

@@ -185,7 +185,8 @@ static json_t *config_json(const struct container *c, const struct image *image)
 /* It may be another than davit.conf has by now. */
 static const char *tree_driver_name(const char *tree) {
     _cleanup_close_ int fd = open(tree, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return fd >= 0 && is_subvolume(fd) ? "btrfs" : "vfs";
+    struct stat st;
+    return fd >= 0 && fstat(fd, &st) >= 0 && is_subvolume(fd, &st) ? "btrfs" : "vfs";
 }
 
 static json_t *container_json(struct cli *c, const struct container *container) {
