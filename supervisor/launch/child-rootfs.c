@@ -25,11 +25,28 @@ int step_propagation(struct child *c, struct error *e) {
     return 0;
 }
 
+/* The mounts that the overlay was made of are done with. To close one that is attached nowhere waits for an RCU
+ * grace period, and so does the next; the tree that we came from is detached anyway (step_pivot_root()), and
+ * takes with it what is attached there. Where that fails, closing does it. */
+static void layers_go_with_old_root(struct prepared *p) {
+    const int single[] = {p->layers_clone, p->replaced_layer};
+
+    if (p->launcher->overlay == OVERLAY_DETACHED) {
+        for (size_t i = 0; i < ARRAY_SIZE(single); i++)
+            if (single[i] >= 0)
+                (void)mount_attach(single[i], AT_FDCWD, "/scratch");
+        for (size_t i = 0; i < p->n_extra_clones; i++)
+            (void)mount_attach(p->extra_clones[i], AT_FDCWD, "/scratch");
+    }
+    prepared_release_layers(p);
+}
+
 int step_rootfs(struct child *c, struct error *e) {
     int r = mount_attach(c->p->root_fd, AT_FDCWD, "/root");
     if (r < 0)
         return error_set_errno(e, r, "attach the root file system");
     c->root_fd = c->p->root_fd;
+    layers_go_with_old_root(c->p);
     return 0;
 }
 

@@ -58,7 +58,8 @@ static void _noreturn_ start_child(struct prepared *p, struct pipes *pipes) {
 
     close(pipes->status[0]);
     close(pipes->barrier[1]);
-    prepared_release_layers(p);
+    if (p->spec->kind != SPEC_CONTAINER)
+        prepared_release_layers(p);
     child_run(&c);
 }
 

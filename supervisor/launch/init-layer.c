@@ -244,6 +244,5 @@ int init_layer_make(struct prepared *p, struct error *e) {
         r = plan_mount_points(p, &plan, e);
     if (r < 0)
         return r;
-    return p->spec->tree ? layer_plan_write(&plan, p->layer_fds[0], e)
-                         : layer_plan_make(p->launcher, &plan, &p->init_layer, &p->init_layer_is_kept, e);
+    return p->spec->tree ? layer_plan_write(&plan, p->layer_fds[0], e) : layer_plan_make(&plan, p, e);
 }

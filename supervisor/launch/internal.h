@@ -110,6 +110,7 @@ struct prepared {
     size_t n_extra_clones;
     int init_layer;          /* detached tmpfs */
     bool init_layer_is_kept; /* the cache's, not ours to close */
+    int replaced_layer;      /* what lost its place in the cache to it, detached; -1 */
     int upper_fd, work_fd, upper_clone;
     int root_fd;               /* the overlay or the tree, detached */
     int *mount_fds;            /* one for each spec->mounts; -1: made in the child, or skipped */
@@ -124,9 +125,9 @@ struct prepared {
 int prepare(struct launcher *l, const struct container_spec *s, const int *fds, struct prepared *ret,
     struct error *e);
 void prepared_done(struct prepared *p);
-/* The layers' own mounts are of no more use once the overlay has cloned them. The last one to close such a
- * mount waits for an RCU grace period, so the child does this at once, and the launcher when the child is on
- * its way. */
+/* The layers' own mounts are of no more use once the overlay has cloned them. Whoever is the last to close one
+ * that is attached nowhere waits for an RCU grace period: the launcher does so when the child is on its way,
+ * and the child has attached them by then, or will (layers_go_with_old_root()). */
 void prepared_release_layers(struct prepared *p);
 int fds_new(size_t n, int **ret);
 void fds_free(int *fds, size_t n);

@@ -195,15 +195,15 @@ static struct init_layer *look_up(struct launcher *l, const struct strbuf *recor
     return oldest;
 }
 
-int layer_plan_make(
-    struct launcher *l, const struct layer_plan *plan, int *ret_fd, bool *ret_kept, struct error *e) {
+int layer_plan_make(const struct layer_plan *plan, struct prepared *p, struct error *e) {
+    struct launcher *l = p->launcher;
     bool found;
 
     if (strbuf_failed(&plan->records))
         return error_set(e, ENOMEM, "out of memory");
-    *ret_kept = l->overlay == OVERLAY_DETACHED;
-    if (!*ret_kept)
-        return make_layer(plan, ret_fd, e);
+    p->init_layer_is_kept = l->overlay == OVERLAY_DETACHED;
+    if (!p->init_layer_is_kept)
+        return make_layer(plan, &p->init_layer, e);
 
     struct init_layer *layer = look_up(l, &plan->records, &found);
     if (!found) {
@@ -215,10 +215,11 @@ int layer_plan_make(
         int r = make_layer(plan, &fd, e);
         if (r < 0)
             return r;
+        p->replaced_layer = TAKE_FD(layer->fd);
         forget(layer);
         *layer = (struct init_layer){.plan = TAKE_PTR(copy), .plan_size = plan->records.length, .fd = fd};
     }
     layer->used = ++l->init_layer_counter;
-    *ret_fd = layer->fd;
+    p->init_layer = layer->fd;
     return 0;
 }

@@ -14,6 +14,7 @@
 #include "base/str.h"
 
 struct launcher;
+struct prepared;
 
 /* Records one after the other: the root first, a directory before what is in it. Equal bytes, equal layers.
  */
@@ -27,11 +28,10 @@ void layer_plan_add(
     struct layer_plan *plan, const char *path, mode_t mode, uid_t uid, gid_t gid, const char *content);
 /* Whether path is in the plan, and its mode. */
 bool layer_plan_find(const struct layer_plan *plan, const char *path, mode_t *ret_mode);
-/* The layer as a detached mount. *ret_kept: the descriptor is the cache's, valid until 32 other layers were
- * asked for; else it is the caller's, since this kernel wants layers attached, and a mount cannot be attached
- * twice. */
-int layer_plan_make(
-    struct launcher *l, const struct layer_plan *plan, int *ret_fd, bool *ret_kept, struct error *e);
+/* The layer as a detached mount: p->init_layer. If init_layer_is_kept, the descriptor is the cache's, valid
+ * until 32 other layers were asked for; else it is the caller's, since this kernel wants layers attached, and
+ * a mount cannot be attached twice. */
+int layer_plan_make(const struct layer_plan *plan, struct prepared *p, struct error *e);
 /* Writes it into a directory that is there: what is in the way of a file goes, directories stay as they are.
  */
 int layer_plan_write(const struct layer_plan *plan, int fd, struct error *e);

@@ -43,6 +43,7 @@ static void prepared_init(
         .userns_fd = -1,
         .layers_clone = -1,
         .init_layer = -1,
+        .replaced_layer = -1,
         .upper_fd = -1,
         .work_fd = -1,
         .upper_clone = -1,
@@ -55,7 +56,8 @@ static void prepared_init(
 }
 
 void prepared_release_layers(struct prepared *p) {
-    int *single[] = {&p->layers_clone, &p->init_layer, &p->upper_fd, &p->work_fd, &p->upper_clone};
+    int *single[] = {
+        &p->layers_clone, &p->init_layer, &p->replaced_layer, &p->upper_fd, &p->work_fd, &p->upper_clone};
 
     if (p->init_layer_is_kept)
         p->init_layer = -1;
