@@ -109,6 +109,11 @@ static const char *const resource_keys[] = {
     "IOWriteIOPSMax",
     "OOMPolicy",
     "OOMScoreAdjust",
+    "Nice",
+    "CPUSchedulingPolicy",
+    "CPUSchedulingPriority",
+    "IOSchedulingClass",
+    "IOSchedulingPriority",
 };
 
 static bool is_resource_key(const char *key) {

@@ -138,24 +138,49 @@ int step_rlimits(struct child *c, struct error *e) {
     return 0;
 }
 
-int settings_from_outside(pid_t pid, const struct container_spec *s, struct error *e) {
+static int set_oom_score(pid_t pid, const struct container_spec *s, struct error *e) {
     char path[64], value[16];
-    int r = 0;
 
-    if (s->kind == SPEC_CONTAINER && (s->namespaces & NS_USER))
-        r = raise_limits(pid, s, e);
-    if (r < 0) {
-        error_set_step(e, "rlimits");
-        return r;
-    }
     if (s->oom_score_adjust == INT32_MIN)
         return 0;
     snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
     snprintf(value, sizeof(value), "%d", s->oom_score_adjust);
-    r = file_write(AT_FDCWD, path, value);
-    if (r < 0) {
-        error_set_errno(e, r, "set OOMScoreAdjust=%d", s->oom_score_adjust);
-        error_set_step(e, "oom-score-adjust");
+    int r = file_write(AT_FDCWD, path, value);
+    return r < 0 ? error_set_errno(e, r, "set OOMScoreAdjust=%d", s->oom_score_adjust) : 0;
+}
+
+static int set_scheduling(pid_t pid, const struct container_spec *s, struct error *e) {
+    const struct sched_param parameter = {.sched_priority = (int)s->cpu_priority};
+
+    if (s->nice != INT32_MIN && setpriority(PRIO_PROCESS, (id_t)pid, s->nice) < 0)
+        return error_set_errno(e, errno, "set Nice=%d", s->nice);
+    if (s->cpu_policy != SCHED_OTHER && sched_setscheduler(pid, (int)s->cpu_policy, &parameter) < 0)
+        return error_set_errno(e, errno, "set CPUSchedulingPolicy=");
+    if (s->io_priority != 0 && sys_ioprio_set(pid, s->io_priority) < 0)
+        return error_set_errno(e, errno, "set IOSchedulingClass=");
+    return 0;
+}
+
+static int raise_limits_in_namespace(pid_t pid, const struct container_spec *s, struct error *e) {
+    return s->kind == SPEC_CONTAINER && (s->namespaces & NS_USER) ? raise_limits(pid, s, e) : 0;
+}
+
+int settings_from_outside(pid_t pid, const struct container_spec *s, struct error *e) {
+    static const struct {
+        const char *step;
+        int (*set)(pid_t pid, const struct container_spec *s, struct error *e);
+    } settings[] = {
+        {"rlimits", raise_limits_in_namespace},
+        {"oom-score-adjust", set_oom_score},
+        {"scheduling", set_scheduling},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+        int r = settings[i].set(pid, s, e);
+        if (r < 0) {
+            error_set_step(e, settings[i].step);
+            return r;
+        }
     }
-    return r;
+    return 0;
 }

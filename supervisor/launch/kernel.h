@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/ioprio.h>
 #include <linux/keyctl.h>
 #include <linux/openat2.h>
 #include <sched.h>
@@ -46,6 +47,10 @@ static inline int result_or_errno(long r) {
 static inline int sys_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
     struct open_how how = {.flags = flags | O_CLOEXEC, .mode = mode, .resolve = resolve};
     return result_or_errno(syscall(SYS_openat2, dirfd, path, &how, sizeof(how)));
+}
+
+static inline int sys_ioprio_set(pid_t pid, uint32_t priority) {
+    return result_or_errno(syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, pid, priority));
 }
 
 static inline int sys_clone3(struct clone_request *r) {

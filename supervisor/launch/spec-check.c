@@ -7,6 +7,8 @@
  */
 #include <limits.h>
 #include <linux/filter.h>
+#include <linux/ioprio.h>
+#include <sched.h>
 
 #include "base/fs.h"
 #include "launch/spec.h"
@@ -161,6 +163,22 @@ static int check_rootfs(const struct container_spec *s, struct error *e) {
     return 0;
 }
 
+static int check_scheduling(const struct container_spec *s, struct error *e) {
+    bool real_time = s->cpu_policy == SCHED_FIFO || s->cpu_policy == SCHED_RR;
+
+    if (s->nice != INT32_MIN && (s->nice < -20 || s->nice > 19))
+        return BAD(e, "nice value %d", s->nice);
+    if (!real_time && s->cpu_policy != SCHED_OTHER && s->cpu_policy != SCHED_BATCH &&
+        s->cpu_policy != SCHED_IDLE)
+        return BAD(e, "scheduling policy %u", s->cpu_policy);
+    if (real_time ? s->cpu_priority < 1 || s->cpu_priority > 99 : s->cpu_priority != 0)
+        return BAD(e, "scheduling priority %u", s->cpu_priority);
+    if (s->io_priority > IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, IOPRIO_NR_LEVELS - 1) ||
+        IOPRIO_PRIO_DATA(s->io_priority) >= IOPRIO_NR_LEVELS)
+        return BAD(e, "I/O priority %u", s->io_priority);
+    return 0;
+}
+
 static int check_process(const struct container_spec *s, struct error *e) {
     if (s->kind == SPEC_TASK ? strv_length(s->argv) != 2 : isempty(s->argv ? s->argv[0] : NULL))
         return BAD(e, "no command");
@@ -173,12 +191,15 @@ static int check_process(const struct container_spec *s, struct error *e) {
             return BAD(e, "bad resource limit %u", s->rlimits[i].resource);
     if (s->oom_score_adjust != INT32_MIN && (s->oom_score_adjust < -1000 || s->oom_score_adjust > 1000))
         return BAD(e, "OOM score adjustment %d", s->oom_score_adjust);
+    int r = check_scheduling(s, e);
+    if (r < 0)
+        return r;
     if (s->umask != UINT32_MAX && s->umask > 07777)
         return BAD(e, "umask 0%o", s->umask);
     if (s->seccomp_size % sizeof(struct sock_filter) != 0 ||
         s->seccomp_size / sizeof(struct sock_filter) > BPF_MAXINSNS)
         return BAD(e, "system call filter of %u bytes", s->seccomp_size);
-    int r = check_optional_path(s->program, "the program", e);
+    r = check_optional_path(s->program, "the program", e);
     return r < 0 ? r : check_optional_path(s->working_dir, "the working directory", e);
 }
 

@@ -10,7 +10,7 @@
 
 #include "base/wire.h"
 
-enum { SPEC_MAGIC = 0x44565331 }; /* "DVS1": changes with every change of the tables below */
+enum { SPEC_MAGIC = 0x44565332 }; /* "DVS2": changes with every change of the tables below */
 
 enum field_type { FIELD_U32, FIELD_U64, FIELD_BOOL, FIELD_STRING, FIELD_STRV, FIELD_BYTES, FIELD_ARRAY };
 
@@ -123,6 +123,10 @@ static const struct field spec_fields[] = {
     ONE(FIELD_BOOL, ignore_sigpipe),
     MANY(rlimits, rlimit_record),
     ONE(FIELD_U32, oom_score_adjust),
+    ONE(FIELD_U32, nice),
+    ONE(FIELD_U32, cpu_policy),
+    ONE(FIELD_U32, cpu_priority),
+    ONE(FIELD_U32, io_priority),
     ONE(FIELD_U32, umask),
     {FIELD_BYTES, offsetof(struct container_spec, seccomp), offsetof(struct container_spec, seccomp_size),
         NULL},
@@ -148,6 +152,7 @@ void spec_init(struct container_spec *s) {
     *s = (struct container_spec){
         .join_pidfd = -1,
         .oom_score_adjust = INT32_MIN,
+        .nice = INT32_MIN,
         .umask = UINT32_MAX,
         .stdin_fd = -1,
         .stdout_fd = -1,

@@ -161,6 +161,10 @@ struct container_spec {
     struct spec_rlimit *rlimits;
     uint32_t n_rlimits;
     int32_t oom_score_adjust; /* INT32_MIN = leave */
+    int32_t nice;             /* -20 to 19; INT32_MIN = leave */
+    uint32_t cpu_policy;      /* SCHED_BATCH and so on; 0 (SCHED_OTHER) = leave */
+    uint32_t cpu_priority;    /* 1 to 99 with SCHED_FIFO and SCHED_RR, else 0 */
+    uint32_t io_priority;     /* as ioprio_set(2) has it; 0 = leave */
     uint32_t umask;           /* UINT32_MAX = 0022 */
     uint8_t *seccomp;         /* array of struct sock_filter; NULL = none */
     uint32_t seccomp_size;

@@ -5,6 +5,8 @@
  */
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/ioprio.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -195,6 +197,25 @@ static int32_t oom_score(const struct unit *config) {
     return own == 0 || own == INT32_MIN ? INT32_MIN : 0;
 }
 
+static void set_scheduling(const struct resource_section *r, struct container_spec *s) {
+    static const int policies[] = {SCHED_OTHER, SCHED_BATCH, SCHED_IDLE, SCHED_FIFO, SCHED_RR};
+    static const int classes[] = {IOPRIO_CLASS_NONE, IOPRIO_CLASS_RT, IOPRIO_CLASS_BE, IOPRIO_CLASS_IDLE};
+    int io_class = classes[r->io_class];
+
+    s->nice = r->nice;
+    s->cpu_policy = (uint32_t)policies[r->cpu_policy];
+    if (r->cpu_policy == CPU_FIFO || r->cpu_policy == CPU_RR)
+        s->cpu_priority = r->cpu_priority == INT32_MIN ? 1 : (uint32_t)r->cpu_priority;
+    /* systemd.exec(5): a priority alone is one of the class best-effort. */
+    if (io_class == IOPRIO_CLASS_NONE && r->io_priority != INT32_MIN)
+        io_class = IOPRIO_CLASS_BE;
+    if (io_class != IOPRIO_CLASS_NONE)
+        s->io_priority =
+            IOPRIO_PRIO_VALUE((uint32_t)io_class, io_class == IOPRIO_CLASS_IDLE ? 0u
+                                                  : r->io_priority == INT32_MIN ? (uint32_t)IOPRIO_BE_NORM
+                                                                                : (uint32_t)r->io_priority);
+}
+
 int spec_common(struct managed_unit *u, struct container_spec *s, int *fds, size_t *n_fds, struct error *e) {
     s->unit = strdup(u->name);
     s->invocation = u->invocation[0] ? strdup(u->invocation) : NULL;
@@ -208,6 +229,7 @@ int spec_common(struct managed_unit *u, struct container_spec *s, int *fds, size
     s->stdin_fd = -1;
     s->stdout_fd = s->stderr_fd = spec_add_fd(u->resources.log_fd, fds, n_fds);
     s->oom_score_adjust = oom_score(u->config);
+    set_scheduling(&u->config->resources, s);
     return 0;
 }
 

@@ -22,6 +22,8 @@ static void pick_stub_values(struct unit *c) {
     s->watchdog_signal = SIGABRT;
     c->unit.default_dependencies = true;
     c->resources.oom_policy = OOM_CONTINUE;
+    c->resources.oom_score_adjust = c->resources.nice = INT32_MIN;
+    c->resources.cpu_priority = c->resources.io_priority = INT32_MIN;
 }
 
 /* What stands in for files that are not there: enough to stop what runs, or a target that only has

@@ -134,7 +134,8 @@ extern const struct value_type value_conditions; /* values-condition.c */
 extern const struct value_type value_memory_limit, value_memory_guarantee, value_memory_podman, value_quota,
     value_quota_period, value_cpu_weight, value_io_weight, value_tasks_max, value_pids_limit, value_cpu_list,
     value_io_read_bandwidth, value_io_write_bandwidth, value_io_read_iops, value_io_write_iops,
-    value_device_allow, value_oom_score; /* values-resource.c */
+    value_device_allow, value_oom_score, value_nice, value_cpu_priority,
+    value_io_priority; /* values-resource.c */
 extern const struct value_type value_user, value_user_namespace, value_capabilities, value_masks,
     value_ulimit, value_network, value_notify, value_device, value_add_host, value_shm_size,
     value_stop_timeout, value_rootfs;                                  /* values-container.c */

@@ -40,6 +40,8 @@ static const char *const restart_ways[] = {"normal", "direct", NULL};
 static const char *const notify_accesses[] = {"none", "main", "exec", "all", NULL};
 static const char *const kill_modes[] = {"control-group", "mixed", "process", "none", NULL};
 static const char *const oom_policies[] = {"stop", "continue", "kill", NULL};
+static const char *const cpu_policies[] = {"other", "batch", "idle", "fifo", "rr", NULL};
+static const char *const io_classes[] = {"none", "realtime", "best-effort", "idle", NULL};
 static const char *const pull_policies[] = {"missing", "always", "newer", "never", NULL};
 static const char *const device_policies[] = {"auto", "closed", "strict", NULL};
 
@@ -307,6 +309,21 @@ const struct key keys[] = {
               "it. The main process's death by it is result oom-kill in any case."},
     {RESOURCE, 0, U(resources.oom_score_adjust), "OOMScoreAdjust", &value_oom_score,
         DOC = "-1000 (never) to 1000 (first): whom the kernel kills when memory runs out."},
+    {RESOURCE, 0, U(resources.nice), "Nice", &value_nice,
+        DOC =
+            "-20 (first) to 19 (last): whom the kernel prefers among processes of one control group; between "
+            "units CPUWeight= decides."},
+    {RESOURCE, 0, U(resources.cpu_policy), "CPUSchedulingPolicy", &value_choice, .choices = cpu_policies,
+        .default_text = "other",
+        DOC = "other (as davit itself), batch, idle; fifo and rr are real-time: such a process is not "
+              "interrupted by others."},
+    {RESOURCE, 0, U(resources.cpu_priority), "CPUSchedulingPriority", &value_cpu_priority,
+        .default_shown = "1 with fifo and rr", DOC = "1 to 99, for fifo and rr."},
+    {RESOURCE, 0, U(resources.io_class), "IOSchedulingClass", &value_choice, .choices = io_classes,
+        .default_text = "none",
+        DOC = "none (follows Nice=), realtime, best-effort or idle, for devices whose scheduler knows it."},
+    {RESOURCE, 0, U(resources.io_priority), "IOSchedulingPriority", &value_io_priority, .default_shown = "4",
+        DOC = "0 (first) to 7 within realtime and best-effort; the latter where IOSchedulingClass= is none."},
     {RESOURCE, 0, U(resources.device_policy), "DevicePolicy", &value_choice, .choices = device_policies,
         .default_text = "auto",
         DOC = "\"strict\": only DeviceAllow=. \"closed\": also the standard devices. \"auto\": for "

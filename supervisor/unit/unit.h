@@ -197,6 +197,8 @@ struct io_limit {
     char *path;
     uint64_t read_bps, write_bps, read_iops, write_iops;
 };
+enum cpu_policy { CPU_OTHER, CPU_BATCH, CPU_IDLE, CPU_FIFO, CPU_RR }; /* CPUSchedulingPolicy= */
+enum io_class { IO_NONE, IO_REALTIME, IO_BEST_EFFORT, IO_IDLE };      /* IOSchedulingClass= */
 enum unit_device_policy { UNIT_DEVICES_AUTO, UNIT_DEVICES_CLOSED, UNIT_DEVICES_STRICT };
 struct device_allow {
     char *specifier; /* "/dev/x", "char-pts", "block-*" */
@@ -212,7 +214,9 @@ struct resource_section { /* keys accepted in [Container] and [Service] */
     struct io_limit *io;
     size_t n_io;
     enum oom_policy oom_policy;
-    int32_t oom_score_adjust; /* INT32_MIN = unset */
+    int32_t oom_score_adjust; /* this and the next: INT32_MIN = unset */
+    int32_t nice, cpu_priority, io_priority;
+    int cpu_policy, io_class; /* enum cpu_policy, enum io_class */
     enum unit_device_policy device_policy;
     struct device_allow *device_allow;
     size_t n_device_allow;

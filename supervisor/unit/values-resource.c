@@ -395,23 +395,31 @@ static void clear_device_allow(void *field) {
 const struct value_type value_device_allow = {
     "device and rights", parse_device_allow, show_device_allow, clear_device_allow};
 
-/* ---- out of memory ---- */
+/* ---- numbers of a range: whom the kernel kills, and whom it prefers ---- */
 
-static int parse_score(struct assignment *a, void *field, const char *value) {
+static int parse_range(struct assignment *a, void *field, const char *value, int low, int high) {
     int64_t n;
-    if (parse_int(value, -1000, 1000, &n) < 0)
-        return assignment_fail(a, NULL, "\"%s\" is not a number from -1000 to 1000", value);
+    if (parse_int(value, low, high, &n) < 0)
+        return assignment_fail(a, NULL, "\"%s\" is not a number from %d to %d", value, low, high);
     *(int32_t *)field = (int32_t)n;
     return 0;
 }
 
-static int show_score(const struct key *k _unused_, const void *field, char ***values) {
+static int show_number(const struct key *k _unused_, const void *field, char ***values) {
     int32_t n = *(const int32_t *)field;
     return n == INT32_MIN ? 0 : strv_consume(values, strf("%d", (int)n));
 }
 
-static void clear_score(void *field) {
+static void clear_number(void *field) {
     *(int32_t *)field = INT32_MIN;
 }
 
-const struct value_type value_oom_score = {"number", parse_score, show_score, clear_score};
+#define DEFINE_NUMBER(name, low, high) \
+    static int parse_##name(struct assignment *a, void *field, const char *value) { \
+        return parse_range(a, field, value, low, high); \
+    } \
+    const struct value_type value_##name = {"number", parse_##name, show_number, clear_number}
+DEFINE_NUMBER(oom_score, -1000, 1000);
+DEFINE_NUMBER(nice, -20, 19);
+DEFINE_NUMBER(cpu_priority, 1, 99);
+DEFINE_NUMBER(io_priority, 0, 7);

@@ -17,6 +17,8 @@ AllowedCPUs=0
 IOReadBandwidthMax=$D 10M
 IOWriteIOPSMax=$D 1000
 OOMScoreAdjust=200
+Nice=-5
+IOSchedulingClass=idle
 ShmSize=8m
 Ulimit=nofile=2000:3000
 Ulimit=core=0
@@ -39,6 +41,9 @@ ExecStart=/bin/sleep infinity
 MemoryMax=48M
 TasksMax=5
 OOMScoreAdjust=300
+Nice=3
+CPUSchedulingPolicy=batch
+IOSchedulingPriority=6
 U
     unit plain.container <<'U'
 [Container]
@@ -211,6 +216,20 @@ controller() { grep -q "^$1[[:space:]].*1$" /proc/cgroups || skip "no $1 control
     [ "$(davit exec limited cat /proc/1/oom_score_adj)" -eq 200 ]
     [ "$(cat "/proc/$(show host pid)/oom_score_adj")" -eq 300 ]
 }
+
+@test 'Nice, CPUSchedulingPolicy and IOSchedulingClass, also upwards within a user namespace' {
+    davit start limited host plain
+    local pid
+    pid=$(show limited pid)
+    [ "$(nice_of "$pid")" -eq -5 ]
+    [ "$(ionice -p "$pid")" = idle ]
+    pid=$(show host pid)
+    [ "$(nice_of "$pid")" -eq 3 ]
+    says "$(chrt -p "$pid")" SCHED_BATCH
+    [ "$(ionice -p "$pid")" = 'best-effort: prio 6' ]
+    [ "$(nice_of "$(show plain pid)")" -eq "$(nice_of "$(manager_pid)")" ]
+}
+nice_of() { ps -o ni= -p "$1"; }
 
 @test 'ShmSize, and 64m without it' {
     davit start limited plain

@@ -29,6 +29,7 @@ ReloadPropagatedFrom=db.container site.target
 Image=busybox
 ContainerName=web
 Memory=100M
+Nice=5
 PidsLimit=77
 StopTimeout=30
 Volume=data.volume:/data
@@ -53,6 +54,7 @@ U
     has web.service 'ExecStart=/usr/bin/davit launch --no-limits web.container'
     has web.service 'MemoryMax=104857600'
     has web.service 'TasksMax=77'
+    has web.service 'Nice=5'
     has web.service 'TimeoutStopSec=30000000us'
     has web.service 'Restart=always'
     has web.service 'ExecStartPre=/bin/echo before'

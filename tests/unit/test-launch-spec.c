@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The message between davitd and the launcher: what goes in comes out, and nothing else gets in. */
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -84,6 +85,10 @@ static void fill(struct container_spec *s) {
     s->n_rlimits = 1;
     s->rlimits[0] = (struct spec_rlimit){RLIMIT_NOFILE, 1024, UINT64_MAX};
     s->oom_score_adjust = -500;
+    s->nice = -7;
+    s->cpu_policy = SCHED_RR;
+    s->cpu_priority = 50;
+    s->io_priority = 2 << 13 | 6;
     s->umask = 077;
     ARRAY_OF(s->seccomp, 16);
     s->seccomp_size = 16;
@@ -129,6 +134,10 @@ static void test_round_trip(void **state) {
     assert_string_equal(out.argv[1], "");
     assert_int_equal(out.rlimits[0].hard, UINT64_MAX);
     assert_int_equal(out.oom_score_adjust, -500);
+    assert_int_equal(out.nice, -7);
+    assert_int_equal(out.cpu_policy, SCHED_RR);
+    assert_int_equal(out.cpu_priority, 50);
+    assert_int_equal(out.io_priority, 2 << 13 | 6);
     assert_int_equal(out.seccomp[15], 7);
     assert_int_equal(out.pass_fd, 4);
 }
@@ -147,6 +156,7 @@ static void test_empty_spec(void **state) {
     assert_int_equal(spec_decode(data, size, 0, &out, &e), 0);
     assert_int_equal(out.stdin_fd, -1);
     assert_int_equal(out.oom_score_adjust, INT32_MIN);
+    assert_int_equal(out.nice, INT32_MIN);
     assert_int_equal(out.umask, UINT32_MAX);
     assert_null(out.seccomp);
     assert_null(out.working_dir);
@@ -344,6 +354,24 @@ static void rlimit_order(struct container_spec *s) {
 static void oom_range(struct container_spec *s) {
     s->oom_score_adjust = -1001;
 }
+static void nice_range(struct container_spec *s) {
+    s->nice = 20;
+}
+static void cpu_policy(struct container_spec *s) {
+    s->cpu_policy = SCHED_DEADLINE;
+}
+static void cpu_priority(struct container_spec *s) {
+    s->cpu_priority = 100;
+}
+static void cpu_priority_of_no_real_time(struct container_spec *s) {
+    s->cpu_policy = SCHED_BATCH;
+}
+static void io_class(struct container_spec *s) {
+    s->io_priority = 4 << 13;
+}
+static void io_level(struct container_spec *s) {
+    s->io_priority = 2 << 13 | 8;
+}
 static void umask_range(struct container_spec *s) {
     s->umask = 010000;
 }
@@ -363,8 +391,9 @@ static void test_bad_specs_are_refused(void **state) {
         map_without_root, fd_position, fd_position_negative, exec_without_target, relative_layer,
         dots_in_layer, no_layers, relative_target, root_target, dots_in_target, bind_without_source,
         mount_kind, mount_flags, device_target, file_path, file_directory, long_hostname, mask_relative,
-        sysctl_empty, no_argv, empty_program, rlimit_resource, rlimit_order, oom_range, umask_range,
-        seccomp_size, cwd_relative, tasks_relative};
+        sysctl_empty, no_argv, empty_program, rlimit_resource, rlimit_order, oom_range, nice_range,
+        cpu_policy, cpu_priority, cpu_priority_of_no_real_time, io_class, io_level, umask_range, seccomp_size,
+        cwd_relative, tasks_relative};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(spoil); i++) {

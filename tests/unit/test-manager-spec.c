@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/stat.h>
 
@@ -279,6 +280,27 @@ static void limits_of_the_process(void **state) {
     build("Exec=x\n");
     assert_int_equal(spec.n_rlimits, 1);
     assert_true(spec.rlimits[0].soft <= 1024);
+}
+
+static void scheduling_of_the_process(void **state) {
+    (void)state;
+    build("Exec=x\n");
+    assert_int_equal(spec.nice, INT32_MIN);
+    assert_int_equal(spec.cpu_policy, SCHED_OTHER);
+    assert_int_equal(spec.cpu_priority, 0);
+    assert_int_equal(spec.io_priority, 0);
+    build("Exec=x\nNice=-5\n[Service]\nCPUSchedulingPolicy=fifo\nIOSchedulingClass=idle\n");
+    assert_int_equal(spec.nice, -5);
+    assert_int_equal(spec.cpu_policy, SCHED_FIFO);
+    assert_int_equal(spec.cpu_priority, 1);
+    assert_int_equal(spec.io_priority, 3 << 13);
+    build("Exec=x\n[Service]\nCPUSchedulingPolicy=batch\nCPUSchedulingPriority=7\nIOSchedulingPriority=6\n");
+    assert_int_equal(spec.cpu_policy, SCHED_BATCH);
+    assert_int_equal(spec.cpu_priority, 0);
+    assert_int_equal(spec.io_priority, 2 << 13 | 6);
+    build("Exec=x\nCPUSchedulingPolicy=rr\nCPUSchedulingPriority=7\nIOSchedulingClass=realtime\n");
+    assert_int_equal(spec.cpu_priority, 7);
+    assert_int_equal(spec.io_priority, 1 << 13 | 4);
 }
 
 /* ---- the root file system ---- */
@@ -658,6 +680,7 @@ int main(void) {
         TEST(who_it_runs_as),
         TEST(capabilities),
         TEST(limits_of_the_process),
+        TEST(scheduling_of_the_process),
         TEST(files_of_its_own),
         TEST(host_names_from_unit_names),
         TEST(mounts_and_volumes),
