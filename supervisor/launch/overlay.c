@@ -176,10 +176,25 @@ int layers_open(struct prepared *p, struct error *e) {
 
 /* ---- the upper directory ---- */
 
+/* A launcher that died behind mkdir left it to the host's root, to whom nobody inside could give it. */
+static bool is_without_owner(const struct prepared *p, const char *name) {
+    struct stat st;
+
+    return p->userns_fd >= 0 && fstatat(p->upper_clone, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISDIR(st.st_mode) && st.st_uid == 0 && st.st_gid == 0;
+}
+
 /* 1 if it was there already, and is left as it is. */
-static int make_owned_directory(int parent, const char *name, mode_t mode, uid_t uid, gid_t gid) {
-    if (mkdirat(parent, name, mode) < 0)
-        return errno == EEXIST ? 1 : negative_errno();
+static int make_owned_directory(
+    const struct prepared *p, const char *name, mode_t mode, uid_t uid, gid_t gid) {
+    int parent = p->upper_clone;
+
+    if (mkdirat(parent, name, mode) < 0) {
+        if (errno != EEXIST)
+            return negative_errno();
+        if (!is_without_owner(p, name))
+            return 1;
+    }
     if ((uid != 0 || gid != 0) && fchownat(parent, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
         return negative_errno();
     return 0;
@@ -197,11 +212,11 @@ static int open_upper_directory(const struct prepared *p) {
 /* A launcher that died between here and BEGUN leaves a volatile overlay's mark (work/incompat/volatile)
  * behind, and with it nobody could mount the upper directory again when the request comes a second time. */
 static int make_work(const struct prepared *p) {
-    int r = make_owned_directory(p->upper_clone, "work", 0700, p->root_uid, p->root_gid);
+    int r = make_owned_directory(p, "work", 0700, p->root_uid, p->root_gid);
     if (r <= 0 || !p->spec->volatile_upper)
         return r;
     r = remove_tree(p->upper_clone, "work");
-    return r < 0 ? r : make_owned_directory(p->upper_clone, "work", 0700, p->root_uid, p->root_gid);
+    return r < 0 ? r : make_owned_directory(p, "work", 0700, p->root_uid, p->root_gid);
 }
 
 /* What is there already stays as it is: a container may keep its upper directory. */
@@ -223,8 +238,8 @@ int upper_make(struct prepared *p, struct error *e) {
     }
     if (p->upper_clone < 0)
         return error_set_errno(e, p->upper_clone, "open %s", path);
-    int r = make_owned_directory(
-        p->upper_clone, "upper", image_root.st_mode & 07777, image_root.st_uid, image_root.st_gid);
+    int r =
+        make_owned_directory(p, "upper", image_root.st_mode & 07777, image_root.st_uid, image_root.st_gid);
     if (r >= 0)
         r = make_work(p);
     if (r < 0)

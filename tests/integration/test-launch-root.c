@@ -436,6 +436,21 @@ static void test_upper_on_tmpfs_and_volatile(void **state) {
     rmdir(directory);
 }
 
+static void test_upper_that_a_dying_launcher_gave_to_nobody(void **state) {
+    struct rig *r = RIG(state);
+    struct container_spec s;
+
+    BOTH(u) {
+        container_script(r, &s, u, "touch /new && stat -c '%u %g' /");
+        _cleanup_free_ char *upper = strf("%s/upper", s.upper_dir);
+        make_directory(s.upper_dir, 0711);
+        make_directory(upper, 0755);
+        _cleanup_outcome_ struct outcome o = run(r, &s);
+        assert_exit(&o, 0);
+        assert_string_equal(o.output, "0 0\n");
+    }
+}
+
 int main(void) {
     static const struct CMUnitTest tests[] = {
         TEST(test_identity_of_container),
@@ -461,6 +476,7 @@ int main(void) {
         TEST(test_layer_that_cannot_be_mapped_says_so),
         TEST(test_read_only_root),
         TEST(test_upper_on_tmpfs_and_volatile),
+        TEST(test_upper_that_a_dying_launcher_gave_to_nobody),
     };
     return cmocka_run_group_tests(tests, rig_setup, rig_teardown);
 }
