@@ -5,7 +5,8 @@
  * Event priorities, lowest number first, and why:
  *   -40 launcher answers   a BEGUN must be known before the exit of that pid is read
  *   -30 exit feed          (drains the launchers' sockets first, for the same reason)
- *   -20 notify sockets     a READY=1 sent before exit is honoured (feed handling drains the socket first)
+ *   -20 notify sockets     a READY=1 sent before exit is honoured (feed handling drains the socket first);
+ *                          a flood of messages goes down to 40
  *   -10 cgroup events
  *     0 timers
  *    20 the run queue: jobs whose turn it may be

@@ -20,7 +20,8 @@
 #include "manager/rooms.h"
 
 #define MESSAGE_MAX 4096
-#define MESSAGES_AT_ONCE 32
+#define MESSAGES_AT_ONCE 8
+#define LAST_MESSAGES 32 /* of a program that has ended */
 #define FLOOD_INTERVAL (100 * USEC_PER_MSEC)
 #define FLOOD_BURST 20
 /* sun_path holds 108 bytes; programs on the host connect to the whole path. */
@@ -290,16 +291,30 @@ static bool handle_message(struct managed_unit *u) {
     return true;
 }
 
-void notify_drain(struct managed_unit *u) {
-    for (int i = 0; i < MESSAGES_AT_ONCE && u->resources.notify_fd >= 0; i++) {
+static void drain(struct managed_unit *u, int most) {
+    for (int i = 0; i < most && u->resources.notify_fd >= 0; i++) {
         if (!handle_message(u))
             return;
     }
 }
 
+void notify_drain(struct managed_unit *u) {
+    drain(u, LAST_MESSAGES);
+}
+
 static int on_message(
     _unused_ sd_event_source *s, _unused_ int fd, _unused_ uint32_t events, void *userdata) {
-    notify_drain(userdata);
+    drain(userdata, MESSAGES_AT_ONCE);
+    return 0;
+}
+
+/* This high up in priority a few programs that never stop talking would have the manager for themselves: from
+ * now on these take turns with the clients, behind all else. */
+static int on_flood(sd_event_source *s, void *userdata) {
+    const struct managed_unit *u = userdata;
+
+    log_debug("%s: sends notify messages in a flood, they are handled last", u->name);
+    (void)sd_event_source_set_priority(s, PRIORITY_CONTROL);
     return 0;
 }
 
@@ -312,8 +327,8 @@ int notify_watch(struct managed_unit *u) {
     if (r < 0)
         return log_errno(LOG_ERR, r, "%s: watching the notify socket", u->name);
     (void)sd_event_source_set_priority(s, PRIORITY_NOTIFY);
-    /* This high up in priority a program that never stops talking would have the manager for itself. */
     (void)sd_event_source_set_ratelimit(s, FLOOD_INTERVAL, FLOOD_BURST);
+    (void)sd_event_source_set_ratelimit_expire_callback(s, on_flood);
     u->notify_source = s;
     return 0;
 }

@@ -201,3 +201,30 @@ I
     davit stop short
     awk '{ if ($1 != NR % 100) { print "run " NR " ended with " $1; bad = 1 } } END { exit bad }' <(head -n 40 "$D/ends")
 }
+
+@test 'twenty programs that never stop talking: davit answers and starts what it is asked to' {
+    fleet
+    cat >"$D/talk.py" <<'P'
+import os, socket
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+n = 0
+while True:
+    n += 1
+    s.sendto(b"READY=1\nSTATUS=%d" % n, os.environ["NOTIFY_SOCKET"])
+P
+    local n talkers=()
+    for n in $(seq 20); do
+        talkers+=("talk$n.service")
+        unit "talk$n.service" <<U
+[Service]
+Type=notify
+NotifyAccess=all
+ExecStart=python3 $D/talk.py
+U
+    done
+    davit_start
+    timeout 60 "$DAVIT_BUILD/davit" start "${talkers[@]}"
+    timeout 60 "$DAVIT_BUILD/davit" start steady
+    timeout 60 "$DAVIT_BUILD/davit" stop "${talkers[@]}"
+    is_state steady running
+}

@@ -203,6 +203,17 @@ static void a_flood_lets_others_have_their_turn(void **state) {
     }
     fake_turn();
     assert_true(fake->watchdog_pings > 10);
+    /* From now on behind everybody else. */
+    int64_t priority = PRIORITY_NOTIFY;
+    for (int i = 0; i < 100 && priority != PRIORITY_CONTROL; i++) {
+        (void)sd_event_run(fake->m.event, 100 * USEC_PER_MSEC);
+        assert_true(sd_event_source_get_priority(u->notify_source, &priority) >= 0);
+    }
+    assert_int_equal(priority, PRIORITY_CONTROL);
+    notify_drain(u);
+    assert_int_equal(send(client, "READY=1", 7, 0), 7);
+    fake_turn();
+    assert_int_equal(heard(EVENT_READY), 1);
 }
 
 static void the_socket_goes_with_the_unit(void **state) {
