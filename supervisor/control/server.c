@@ -304,6 +304,8 @@ static int listener_add(struct control *c, int fd, sd_event_source **ret) {
         r = sd_event_source_set_priority(*ret, PRIORITY_CONTROL);
     if (r >= 0)
         r = sd_event_source_set_ratelimit(*ret, ACCEPT_INTERVAL_USEC, ACCEPT_BURST);
+    if (r < 0)
+        *ret = sd_event_source_disable_unref(*ret);
     return MIN(r, 0);
 }
 
@@ -328,6 +330,27 @@ int control_new_detached(struct manager *m, struct control **ret) {
     return 0;
 }
 
+int control_listen(struct control *c, struct error *e) {
+    const char *runtime = c->manager->paths.runtime;
+
+    _cleanup_close_ int directory = open(runtime, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0)
+        return error_set_errno(e, errno, "Cannot open %s", runtime);
+    for (size_t i = 0; i < ARRAY_SIZE(sockets); i++) {
+        sd_event_source *listener = NULL;
+        int fd = -1;
+
+        int r = socket_make(directory, sockets[i].name, sockets[i].mode, &fd);
+        if (r >= 0)
+            r = listener_add(c, fd, &listener);
+        if (r < 0)
+            return error_set_errno(e, r, "Cannot make %s/%s", runtime, sockets[i].name);
+        sd_event_source_disable_unref(c->listeners[i]);
+        c->listeners[i] = listener;
+    }
+    return 0;
+}
+
 int control_new(struct manager *m, struct error *e) {
     struct control *c;
     int r = control_new_detached(m, &c);
@@ -335,19 +358,7 @@ int control_new(struct manager *m, struct error *e) {
         return error_set_errno(e, r, "Cannot set up the control socket");
     c->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     m->control = c;
-
-    _cleanup_close_ int directory = open(m->paths.runtime, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    r = directory < 0 ? negative_errno() : 0;
-    if (r < 0)
-        error_set_errno(e, r, "Cannot open %s", m->paths.runtime);
-    for (size_t i = 0; i < ARRAY_SIZE(sockets) && r >= 0; i++) {
-        int fd = -1;
-        r = socket_make(directory, sockets[i].name, sockets[i].mode, &fd);
-        if (r >= 0)
-            r = listener_add(c, fd, &c->listeners[i]);
-        if (r < 0)
-            error_set_errno(e, r, "Cannot make %s/%s", m->paths.runtime, sockets[i].name);
-    }
+    r = control_listen(c, e);
     if (r < 0)
         control_free(c);
     return r;

@@ -52,6 +52,8 @@ struct connection {
 
 /* Makes both sockets, replacing what an earlier davitd left, and sets m->control. */
 int control_new(struct manager *m, struct error *e);
+/* Makes the sockets anew, for new clients; those that are there stay. On failure the old ones are still there. */
+int control_listen(struct control *c, struct error *e);
 /* Drops all clients and removes the sockets. */
 void control_free(struct control *c);
 

@@ -42,9 +42,7 @@ static void on_reexecute(struct manager *m, _unused_ const char *argument) {
 static void on_reopen(struct manager *m, _unused_ const char *argument) {
     struct error e = {};
 
-    control_free(m->control);
-    m->control = NULL;
-    if (control_new(m, &e) < 0)
+    if ((m->control ? control_listen(m->control, &e) : control_new(m, &e)) < 0)
         log_error("Control socket: %s", e.text);
     else
         log_notice("Control sockets are open again");

@@ -510,6 +510,33 @@ static void sockets_are_made_safely_replaced_and_removed(void **state _unused_) 
     assert_int_equal(rmdir(base), 0);
 }
 
+/* As SIGUSR1 has it: a `davit run` that is attached must not end with the socket's name. */
+static void clients_stay_when_the_sockets_are_made_again(void **state _unused_) {
+    struct harness h = harness_new();
+    char directory[] = "/tmp/davit-test-XXXXXX", nowhere[] = "/nonexistent/davit";
+    struct error e = {};
+
+    assert_non_null(mkdtemp(directory));
+    h.manager.paths.runtime = directory;
+    assert_int_equal(control_new(&h.manager, &e), 0);
+    h.control = h.manager.control;
+    h.client = harness_connect(&h, false);
+    _cleanup_free_ char *path = strf("%s/control", directory);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(control_listen(h.control, &e), 0);
+    assert_int_equal(with_client(&h, directory, client_of_control), 0);
+    assert_false(harness_is_closed(&h, h.client));
+
+    /* Where they cannot be made, what is there is still there. */
+    h.manager.paths.runtime = nowhere;
+    assert_int_equal(control_listen(h.control, &e), -ENOENT);
+    h.manager.paths.runtime = directory;
+    assert_int_equal(with_client(&h, directory, client_of_control), 0);
+    assert_false(harness_is_closed(&h, h.client));
+    harness_end(&h);
+    assert_int_equal(rmdir(directory), 0);
+}
+
 static int client_of_nobody(const char *directory) {
     _cleanup_(client_freep) struct client *c = NULL;
     struct error e = {};
@@ -582,6 +609,7 @@ int main(void) {
         cmocka_unit_test(an_exec_whose_client_leaves_is_given_back),
         cmocka_unit_test(a_detached_run_outlives_its_call_an_attached_one_is_given_back),
         cmocka_unit_test(sockets_are_made_safely_replaced_and_removed),
+        cmocka_unit_test(clients_stay_when_the_sockets_are_made_again),
         cmocka_unit_test(a_missing_server_is_explained),
         cmocka_unit_test(other_users_may_ask_and_no_more),
     };
