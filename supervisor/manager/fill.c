@@ -125,12 +125,14 @@ int fill_start(struct managed_unit *u, struct error *e) {
     int fds[SPEC_MAX_FDS], r;
     size_t n_fds = 0;
 
-    if (u->config->type != UNIT_CONTAINER || u->manager->without_davitd || u->fill_tried ||
-        !may_have_volumes(u))
+    if (u->config->type != UNIT_CONTAINER || u->manager->without_davitd || u->fill_tried)
         return 0;
     error_set_step(e, "volumes");
+    /* Also where the new settings have no volume any more: its end cleans up what is there then. */
     if (u->fill)
         return error_set(e, EBUSY, "the process that filled its volumes cannot be ended yet");
+    if (!may_have_volumes(u))
+        return 0;
     spec_init(&spec);
     r = prepare_main_spec(u, &spec, fds, &n_fds, e);
     if (r >= 0)
