@@ -133,9 +133,11 @@ static void visit_volume(struct manager *m, const char *directory, const char *n
 
 static void visit_socket(struct manager *m, const char *directory, const char *name) {
     _cleanup_free_ char *path = path_join(directory, name);
-    struct managed_unit *u;
+    struct managed_unit *u = manager_find(m, name);
 
-    HASHMAP_FOREACH (u, m->units) {
+    if (u && u->resources.notify_fd >= 0)
+        return;
+    HASHMAP_FOREACH (u, m->units) { /* its name is too long for a socket's */
         _cleanup_free_ char *used = NULL;
         if (u->resources.notify_fd >= 0 && notify_path(u, &used) >= 0 && streq_ptr(used, path))
             return;
