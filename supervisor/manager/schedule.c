@@ -169,8 +169,12 @@ int api_end(struct manager *m, const struct end_request *r, usec_t when, struct 
         return error_set_errno(e, x, "keeping the schedule in %s/" FILE_NAME, m->paths.runtime);
     }
     x = install(m, s);
-    if (x < 0)
+    if (x < 0) {
+        /* The one that was scheduled before, if any, goes on; the next davitd must not find another. */
+        if (!m->schedule || save(m, m->schedule) < 0)
+            (void)unlinkat(m->runtime_fd, FILE_NAME, 0);
         return error_set_errno(e, x, "scheduling");
+    }
     log_notice(
         "Scheduled: %s%s%s", ending_format(r->ending), isempty(r->message) ? "" : ": ", r->message ?: "");
     (void)tell(m, m->schedule);
