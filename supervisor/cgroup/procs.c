@@ -164,8 +164,10 @@ static int signal_one(struct cgroup_tree *t, const char *name, pid_t pid, int si
     _cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, pid, 0);
     int r;
 
+    /* A process that is just being reaped is EINVAL before Linux 6.9, as what leads no threads; a group's list has
+     * none but leaders. */
     if (fd < 0)
-        return errno == ESRCH ? 0 : negative_errno();
+        return errno == ESRCH || errno == EINVAL ? 0 : negative_errno();
     r = cgroup_has_pid(t, name, pid);
     if (r <= 0)
         return r == -ESRCH ? 0 : r;
