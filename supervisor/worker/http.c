@@ -57,6 +57,7 @@ static int failure_errno(CURLcode c) {
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CACERT_BADFILE:
         return EPROTO;
     case CURLE_UNSUPPORTED_PROTOCOL:
         return EPROTONOSUPPORT;
@@ -72,6 +73,8 @@ static const char *failure_hint(CURLcode c) {
         return " (a registry that speaks plain HTTP needs plain_http = true in davit.conf)";
     case CURLE_PEER_FAILED_VERIFICATION:
         return " (another authority's certificate is named by ca or certs in davit.conf)";
+    case CURLE_SSL_CACERT_BADFILE:
+        return " (install ca-certificates, or name an authority's certificate by ca or certs in davit.conf)";
     default:
         return "";
     }
