@@ -20,6 +20,8 @@ enum {
     INPUT_BUFFER = 16 * 1024,
     /* A program may have its reasons to ignore an interrupt. Who insists this often gets SIGKILL. */
     INSISTENT = 3,
+    /* What launchers, or davitd, die of so often is our request. */
+    LAUNCHES_LOST_MAX = 10,
 };
 
 /* One direction of copying: what a container writes, to our own output. */
@@ -30,10 +32,11 @@ struct output {
 struct session {
     struct cli *c;
     const char *method;
-    char *id, *unit;       /* known with the first reply; unit: of a run */
-    const char *exec_unit; /* of an exec */
-    json_t *parameters;    /* of an exec, to be sent again with what is passed; NULL once the pid is known */
-    int64_t pid;           /* known with the first reply, 0 = not yet */
+    const char *unit, *key; /* of the request; unit is davitd's to complete */
+    char *id;               /* known with the first reply */
+    json_t *parameters;     /* to be sent again with what is passed; NULL once the pid is known */
+    int64_t pid;            /* known with the first reply, 0 = not yet */
+    unsigned launches_lost;
     int passed[4];
     size_t n_passed;
     struct output outputs[2];
@@ -44,8 +47,8 @@ struct session {
     size_t buffered;
     int signals;
     unsigned insisted;
-    bool resumed; /* davitd died; the next one tells us by its events */
-    bool lost;    /* ... or nobody does: the program goes on, and so do we, but its status will not come */
+    bool
+        lost; /* davitd died and nobody tells us: the program goes on, and so do we, but its status will not come */
 };
 
 /* ---- preparing ---- */
@@ -204,10 +207,6 @@ static void write_input(struct session *s) {
 
 /* By a connection of its own: ours waits for the program's end. */
 static void forward_signal(struct session *s, int number) {
-    if (s->resumed) {
-        resume_signal(s->c, s->unit, number);
-        return;
-    }
     _cleanup_(client_freep) struct client *client = NULL;
     struct client_reply reply;
     if (!s->id || client_open(s->c->paths.runtime, false, &client, NULL) < 0)
@@ -274,23 +273,26 @@ static int send_again(struct session *s, struct error *e) {
     return r;
 }
 
-/* davitd had our request when it died, but no launcher. */
-static bool was_not_launched(const struct session *s, const struct client_reply *r) {
-    return r->error && s->parameters && json_number(r->parameters, "number", 0) == ECONNRESET;
+/* davitd had our request when it died, but no launcher; or the launcher died on it. */
+static bool was_not_launched(struct session *s, const struct client_reply *r) {
+    return r->error && s->parameters && json_number(r->parameters, "number", 0) == ECONNRESET &&
+           s->launches_lost++ < LAUNCHES_LOST_MAX;
 }
 
 /* A reply has come. 0 to go on, or the status to leave with plus one. */
 static int handle_reply(struct session *s, const struct client_reply *r) {
     const char *code = json_text(r->parameters, "code");
     int status = (int)json_number(r->parameters, "status", 0);
+    if (r->error && !s->parameters) {
+        cli_error("%s; the exit status of the program is not known", client_reply_message(r));
+        return EXIT_DAVIT_FAILED + 1;
+    }
     if (r->error)
         return status_of_failure(s, r) + 1;
     close_passed(s);
     if (!s->id)
         s->id = strdup(json_text(r->parameters, "session"));
     s->pid = json_number(r->parameters, "pid", s->pid);
-    if (!s->unit && *json_text(r->parameters, "unit"))
-        s->unit = strdup(json_text(r->parameters, "unit"));
     if (r->continues)
         return 0;
     if (streq(code, "unknown")) {
@@ -303,17 +305,8 @@ static int handle_reply(struct session *s, const struct client_reply *r) {
 /* The connection ended, with davitd. */
 static int handle_loss(struct session *s, const struct error *why) {
     struct error e = *why;
-    int status, r = -ENOTCONN;
-    if (s->unit) {
-        r = resume_start(s->c, s->unit, &status, &e);
-        if (r > 0)
-            return status + 1;
-        s->resumed = r == 0;
-    } else if (s->exec_unit && s->pid > 0) {
-        free(TAKE_PTR(s->id)); /* the next one has its own */
-        r = resume_exec(s->c, s->exec_unit, s->pid, &e);
-    } else if (s->parameters)
-        r = send_again(s, &e);
+    free(TAKE_PTR(s->id)); /* the next one has its own */
+    int r = s->parameters ? send_again(s, &e) : resume_attach(s->c, s->unit, s->key, &e);
     s->lost = r < 0;
     if (s->lost)
         cli_error("%s; %s", e.text,
@@ -327,16 +320,13 @@ static int handle_loss(struct session *s, const struct error *why) {
 static int handle_client(struct session *s) {
     struct client_reply reply;
     struct error e = {};
-    int r, status, result = 0;
+    int r, result = 0;
     while (result == 0 && (r = client_poll(s->c->client, &reply, &e)) >= 0) {
         if (was_not_launched(s, &reply)) {
             client_reply_done(&reply);
             return handle_loss(s, &e);
         }
-        if (!s->resumed)
-            result = handle_reply(s, &reply);
-        else if (resume_reply(s->c, s->unit, &reply, &status) > 0)
-            result = status + 1;
+        result = handle_reply(s, &reply);
         client_reply_done(&reply);
     }
     return result == 0 && r != -EAGAIN ? handle_loss(s, &e) : result;
@@ -411,15 +401,16 @@ static int session_start(struct session *s, json_t *parameters, struct error *e)
     s->parameters = parameters;
     if (r >= 0)
         r = send_request(s, e);
-    if (r < 0 || !json_object_get(parameters, "key"))
+    if (r < 0)
         close_passed(s);
     return r;
 }
 
-int session_run(struct cli *c, const char *method, json_t *parameters) {
+int session_run(struct cli *c, const char *method, const char *unit, json_t *parameters) {
     struct session s = {.c = c,
         .method = method,
-        .exec_unit = json_string_value(json_object_get(parameters, "unit")),
+        .unit = unit,
+        .key = json_string_value(json_object_get(parameters, "key")),
         .input_from = -1,
         .input_to = -1,
         .master = -1,
@@ -443,7 +434,6 @@ int session_run(struct cli *c, const char *method, json_t *parameters) {
         close_and_reset(&s.input_to);
     close_and_reset(&s.signals);
     free(s.id);
-    free(s.unit);
     return status;
 }
 

@@ -7,9 +7,9 @@
 
 #include "cli/cli.h"
 
-/* method: io.davit.Unit.Exec or .Run; parameters (taken over) without the descriptors, which are added here
- * as the options say. Returns the exit status for davit: the program's, 128 + signal, or 125 to 127 when it
+/* method: io.davit.Unit.Exec or .Run, of that unit; parameters (taken over) with a key and without the descriptors,
+ * which are added here as the options say. Returns the exit status for davit: the program's, 128 + signal, or 125 to 127 when it
  * did not run. */
-int session_run(struct cli *c, const char *method, json_t *parameters);
+int session_run(struct cli *c, const char *method, const char *unit, json_t *parameters);
 /* Environment of our own that a program on a terminal needs: "TERM=...". NULL if there is none. */
 char *session_term(const struct cli_options *o);

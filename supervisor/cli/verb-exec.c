@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/output.h"
+#include "cli/resume.h"
 #include "cli/run-unit.h"
 #include "cli/session.h"
 
@@ -59,7 +60,7 @@ int verb_exec(struct cli *c, char **arguments, size_t n) {
         (void)json_object_set_new(p, "working_dir", json_string(o->workdir));
     if (p && o->privileged)
         (void)json_object_set_new(p, "privileged", json_true());
-    return session_run(c, "io.davit.Unit.Exec", p);
+    return session_run(c, "io.davit.Unit.Exec", arguments[0], p);
 }
 
 /* Who runs twice under one name gets the end of the first before its file systems and groups are gone. That
@@ -83,10 +84,33 @@ static void wait_for_name(struct cli *c, const char *name) {
     }
 }
 
+/* 0, or -errno with *e. From a davitd that dies it is asked again of the next one, which knows it by its key. */
+static int call_run(struct cli *c, json_t *parameters, struct client_reply *ret, struct error *e) {
+    for (;;) {
+        int r = client_call(c->client, "io.davit.Unit.Run", json_incref(parameters), USEC_INFINITY, ret, e);
+        if (r != -ECONNRESET)
+            return r;
+        r = resume_connect(c, e);
+        if (r < 0)
+            return r;
+        (void)json_object_set_new(parameters, "again", json_true());
+    }
+}
+
 static int run_detached(struct cli *c, json_t *parameters) {
     struct client_reply reply;
-    if (cli_call(c, "io.davit.Unit.Run", parameters, &reply) < 0)
+    struct error e = {};
+    int r = call_run(c, parameters, &reply, &e);
+    json_decref(parameters);
+    if (r < 0) {
+        cli_error("%s", e.text);
         return EXIT_DAVIT_FAILED;
+    }
+    if (reply.error) {
+        cli_error("%s", client_reply_message(&reply));
+        client_reply_done(&reply);
+        return EXIT_DAVIT_FAILED;
+    }
     if (c->options.json)
         json_print(reply.parameters);
     else
@@ -97,7 +121,8 @@ static int run_detached(struct cli *c, json_t *parameters) {
 
 int verb_run(struct cli *c, char **arguments, size_t n) {
     struct cli_options *o = &c->options;
-    _cleanup_free_ char *text = NULL, *term = NULL;
+    _cleanup_free_ char *text = NULL, *term = NULL, *name = NULL;
+    char key[ID128_TEXT];
     struct error e = {};
 
     if (o->detach && (o->interactive || o->terminal)) {
@@ -117,7 +142,9 @@ int verb_run(struct cli *c, char **arguments, size_t n) {
         cli_error("%s", e.text);
         return EXIT_DAVIT_FAILED;
     }
-    json_t *p = json_pack("{ss}", "unit_text", text);
+    id128_random(key);
+    name = o->name ? strdup(o->name) : strf("run-%.8s", key);
+    json_t *p = name ? json_pack("{ssssss}", "name", name, "key", key, "unit_text", text) : NULL;
     if (!p) {
         cli_error("the command line is not UTF-8");
         return EXIT_DAVIT_FAILED;
@@ -126,9 +153,7 @@ int verb_run(struct cli *c, char **arguments, size_t n) {
         json_decref(p);
         return EXIT_DAVIT_FAILED;
     }
-    if (o->name) {
-        (void)json_object_set_new(p, "name", json_string(o->name));
+    if (o->name)
         wait_for_name(c, o->name);
-    }
-    return o->detach ? run_detached(c, p) : session_run(c, "io.davit.Unit.Run", p);
+    return o->detach ? run_detached(c, p) : session_run(c, "io.davit.Unit.Run", name, p);
 }

@@ -26,11 +26,9 @@ static void on_started(void *userdata, pid_t pid, const struct error *e) {
     json_t *p = session_json(c);
     if (p)
         (void)json_object_set_new(p, "pid", json_integer(pid));
-    if (!c->attached) { /* a detached Run: that it runs is all there is to say, and nobody waits for its end
-                         */
-        api_forget_client(c->connection->control->manager, c);
+    if (!c->attached) /* a detached Run: that it runs is all there is to say */
         call_reply(c, p);
-    } else
+    else
         call_reply_more(c, p);
 }
 
@@ -94,9 +92,15 @@ int method_exec(struct call *c, struct managed_unit *u, struct error *e) {
 }
 
 int method_attach(struct call *c, struct managed_unit *u, struct error *e) {
+    const struct arguments *a = &c->arguments;
+
+    if (!a->key == (a->pid == 0)) {
+        call_error(c, "org.varlink.service.InvalidParameter", json_pack("{ss}", "parameter", "key"));
+        return 0;
+    }
     id128_random(c->session);
     c->attached = true;
-    int r = api_exec_attach(u, c->arguments.pid, on_started, on_exited, c, e);
+    int r = api_attach(u, a->key, a->pid, on_started, on_exited, c, e);
     if (r < 0)
         c->attached = false;
     if (r == -ESRCH) {
@@ -113,10 +117,16 @@ int method_run(struct call *c, struct managed_unit *u _unused_, struct error *e)
 
     if (!stdio_of(c, stdio, &terminal))
         return 0;
+    if (!isempty(a->key) && isempty(a->name)) {
+        call_error(c, "org.varlink.service.InvalidParameter", json_pack("{ss}", "parameter", "name"));
+        return 0;
+    }
     bool detached = stdio[0] < 0 && stdio[1] < 0 && stdio[2] < 0 && terminal < 0;
     const struct run_request request = {
         .name = a->name,
         .unit_text = a->unit_text,
+        .key = a->key,
+        .again = a->again,
         .stdin_fd = stdio[0],
         .stdout_fd = stdio[1],
         .stderr_fd = stdio[2],

@@ -287,8 +287,9 @@ const struct method methods[] = {
     {UNIT, "Exec", WRITES_UNIT, method_exec,
         {"!unit", "!argv", "environment", "user", "working_dir", "privileged", "stdin", "stdout", "stderr",
             "terminal", "key", "again"}},
-    {UNIT, "Attach", WRITES_UNIT, method_attach, {"!unit", "!pid"}},
-    {UNIT, "Run", METHOD_WRITES, method_run, {"name", "!unit_text", "stdin", "stdout", "stderr", "terminal"}},
+    {UNIT, "Attach", WRITES_UNIT, method_attach, {"!unit", "key", "pid"}},
+    {UNIT, "Run", METHOD_WRITES, method_run,
+        {"name", "!unit_text", "stdin", "stdout", "stderr", "terminal", "key", "again"}},
     {UNIT, "Signal", METHOD_WRITES, method_signal, {"!session", "!signal"}},
     {EVENTS, "Subscribe", METHOD_NEEDS_MORE, method_subscribe, {NULL}},
 };

@@ -99,9 +99,14 @@ int api_queue_job(struct manager *m, struct managed_unit *u, enum job_type type,
 }
 
 void api_forget_client(struct manager *m, void *userdata) {
+    struct managed_unit *u;
+
     job_forget_waiters(m, userdata);
     api_reload_forget(userdata);
-    exec_forget_client(m, userdata);
+    HASHMAP_FOREACH (u, m->units) {
+        exec_forget_client(u, userdata);
+        run_forget_client(u, userdata);
+    }
 }
 
 /* ---- signals ---- */

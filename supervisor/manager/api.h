@@ -98,15 +98,18 @@ struct exec_request {
 int api_exec(struct managed_unit *u, const struct exec_request *r, exec_started_t started,
     exec_exited_t exited, void *userdata, struct error *e);
 
-/* To a command that api_exec() of an earlier davitd has started. -ESRCH if nothing is known of it. */
-int api_exec_attach(struct managed_unit *u, pid_t pid, exec_started_t started, exec_exited_t exited,
-    void *userdata, struct error *e);
+/* To what api_exec() or api_run() of an earlier davitd has started: by the key, or, where that is NULL, by the pid
+ * of a command. -ESRCH if nothing is known of it. */
+int api_attach(struct managed_unit *u, const char *key, pid_t pid, exec_started_t started,
+    exec_exited_t exited, void *userdata, struct error *e);
 
 /* A one-off container, `davit run`: a transient unit made from unit text, so that every key, default and
  * check is the unit language's own. Its stdio is the client's. The unit is gone when it has ended. */
 struct run_request {
-    const char *name;                                /* "dreamland" or NULL: chosen */
-    const char *unit_text;                           /* a .container file */
+    const char *name;      /* "dreamland" or NULL: chosen */
+    const char *unit_text; /* a .container file */
+    const char *key;       /* as of an exec_request: it and again need a name */
+    bool again;
     int stdin_fd, stdout_fd, stderr_fd, terminal_fd; /* all -1: detached, output goes to the log */
 };
 int api_run(struct manager *m, const struct run_request *r, exec_started_t started, exec_exited_t exited,

@@ -1,25 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Programs that somebody waits for: `davit exec` in a running container, and `davit run`, a container of its
- * own made from unit text. */
-#include <fcntl.h>
+/*
+ * `davit exec`: commands in running containers, and the clients that wait for them.
+ *
+ * A command is saved with its unit from before it is launched until its end has been told. So a client whose
+ * davitd has died finds it with the next one: by the key that it had chosen, or by the pid. A key that no
+ * state has was never launched: what is saved first is sent to a launcher afterwards.
+ */
 #include <inttypes.h>
 #include <signal.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 
-#include "base/fs.h"
 #include "base/parse.h"
 #include "base/words.h"
 #include "manager/core.h"
-#include "manager/load.h"
 #include "manager/rooms.h"
-#include "unit/load.h"
-
-/* ---- exec ----
- *
- * A command is saved with its unit from before it is launched until its end has been told. So a client whose
- * davitd has died finds it with the next one: by the pid, or, if it was told none yet, by the key that it had
- * chosen. A key that no state has was never launched: what is saved first is sent to a launcher afterwards. */
 
 /* Ends that nobody has asked for: whoever lost davitd is back within half a minute, or never. */
 #define KEPT_ENDS_MAX 32
@@ -88,15 +81,25 @@ static void session_started(struct process *p) {
         s->started(s->userdata, p->pid, NULL);
 }
 
-static void session_failed(struct process *p, const struct error *e) {
+/* Nothing of it has run, so it is as if that key had never come. */
+static void forget_lost_launch(struct exec_session *s, struct error *e) {
+    s->key[0] = '\0';
+    e->number = ECONNRESET;
+}
+
+static void session_failed(struct process *p, const struct error *why) {
     struct exec_session *s = p->userdata;
     struct managed_unit *u = p->unit;
+    struct error e = *why;
     bool last = p->pid == 0;
 
+    if (process_is_lost_launch(p, why))
+        forget_lost_launch(s, &e);
     s->told = s->userdata;
     if (s->told)
-        s->started(s->userdata, 0, e);
+        s->started(s->userdata, 0, &e);
     s->userdata = NULL; /* exited() is not called after that */
+    unit_mark_dirty(u);
     if (!last)
         return;
     session_free(u, s);
@@ -289,242 +292,25 @@ int api_exec(struct managed_unit *u, const struct exec_request *request, exec_st
     return r;
 }
 
-int api_exec_attach(struct managed_unit *u, pid_t pid, exec_started_t started, exec_exited_t exited,
-    void *userdata, struct error *e) {
-    struct exec_session *found = NULL;
+int api_attach(struct managed_unit *u, const char *key, pid_t pid, exec_started_t started,
+    exec_exited_t exited, void *userdata, struct error *e) {
+    struct exec_session *found = session_of_key(u, key);
 
+    if (run_has_key(u, key))
+        return run_attach(u, started, exited, userdata, e);
     LIST_FOREACH (s, &u->sessions, struct exec_session, link)
-        if (s->pid == pid)
+        if (isempty(key) && s->pid == pid)
             found = s; /* the last one: the number may have been used before */
     if (!found)
-        return error_set(e, ESRCH, "nothing is known of a process %d", (int)pid);
+        return error_set(e, ESRCH, "%s: nothing is known of that program", u->name);
     return session_attach(u, found, started, exited, userdata, e);
 }
-
-/* ---- run ---- */
-
-struct run_session {
-    exec_started_t started;
-    exec_exited_t exited;
-    void *userdata;
-    bool attached, told;
-};
-
-void run_session_free(struct managed_unit *u) {
-    free(TAKE_PTR(u->run));
-    if (!u->stdio)
-        return;
-    close_and_reset(&u->stdio->stdin_fd);
-    close_and_reset(&u->stdio->stdout_fd);
-    close_and_reset(&u->stdio->stderr_fd);
-    close_and_reset(&u->stdio->terminal_fd);
-    free(TAKE_PTR(u->stdio));
-}
-
-void run_session_started(struct managed_unit *u) {
-    struct run_session *s = u->run;
-
-    if (!s || s->told)
-        return;
-    s->told = true;
-    s->started(s->userdata, u->main ? u->main->pid : 0, NULL);
-}
-
-/* It will never run: the answer to the question is the error. */
-void run_session_failed(struct managed_unit *u) {
-    struct run_session *s = u->run;
-    struct error e = *unit_error(u);
-
-    if (!s || s->told)
-        return;
-    s->told = true;
-    if (e.number == 0)
-        error_set(&e, ECANCELED, "%s ended before its program ran: %s", u->name,
-            unit_result_name(u->pending_result));
-    s->started(s->userdata, 0, &e);
-    if (u->run == s)
-        run_session_free(u);
-}
-
-void run_session_exited(struct managed_unit *u, const struct process_exit *x) {
-    struct run_session *s = u->run;
-
-    if (!s)
-        return;
-    if (!s->told || u->exec_failed) {
-        run_session_failed(u);
-        return;
-    }
-    /* The client hears of the end before the clean-up is done; its terminal is free again at once. */
-    if (s->attached)
-        s->exited(s->userdata, x->code, x->status);
-    if (u->run == s)
-        run_session_free(u);
-}
-
-static char *choose_name(struct manager *m) {
-    for (int i = 0; i < 100; i++) {
-        char id[ID128_TEXT];
-        _cleanup_free_ char *name = NULL;
-
-        id128_random(id);
-        name = strf("run-%.8s.container", id);
-        if (!name || !manager_find(m, name))
-            return TAKE_PTR(name);
-    }
-    return NULL;
-}
-
-static int run_name(struct manager *m, const char *written, char **ret, struct error *e) {
-    _cleanup_free_ char *name = NULL;
-
-    if (isempty(written))
-        name = choose_name(m);
-    else
-        name = endswith(written, ".container") ? strdup(written) : strf("%s.container", written);
-    if (!name)
-        return error_set_errno(e, ENOMEM, "run");
-    if (!unit_name_is_valid(name))
-        return error_set(e, EINVAL, "%s is not a name of a unit", name);
-    if (manager_find(m, name))
-        return error_set(e, EEXIST, "%s exists already", name);
-    *ret = TAKE_PTR(name);
-    return 0;
-}
-
-/* The text is kept while the container exists, for a davitd that comes back. */
-static int write_text(struct manager *m, const char *name, const char *text, struct error *e) {
-    _cleanup_free_ char *path = strf("transient/%s", name);
-    int r;
-
-    if (!path)
-        return error_set_errno(e, ENOMEM, "run");
-    r = mkdir_parents(m->runtime_fd, "transient", 0700);
-    if (r >= 0)
-        r = file_write_atomic(m->runtime_fd, path, text, strlen(text), 0600, false);
-    return r < 0 ? error_set_errno(e, r, "%s/%s", m->paths.runtime, path) : 0;
-}
-
-static void remove_text(struct manager *m, const char *name) {
-    _cleanup_free_ char *path = strf("transient/%s", name);
-
-    if (path)
-        (void)unlinkat(m->runtime_fd, path, 0);
-}
-
-static int duplicate(int fd, int *ret) {
-    if (fd < 0)
-        return 0;
-    *ret = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    return *ret < 0 ? negative_errno() : 0;
-}
-
-static int take_stdio(struct managed_unit *u, const struct run_request *r) {
-    struct unit_stdio *s;
-    int error;
-
-    if (r->stdin_fd < 0 && r->stdout_fd < 0 && r->stderr_fd < 0 && r->terminal_fd < 0)
-        return 0;
-    s = calloc(1, sizeof(*s));
-    if (!s)
-        return -ENOMEM;
-    *s = (struct unit_stdio){-1, -1, -1, -1};
-    u->stdio = s; /* run_session_free() closes what there is */
-    error = duplicate(r->stdin_fd, &s->stdin_fd);
-    if (error >= 0)
-        error = duplicate(r->stdout_fd, &s->stdout_fd);
-    if (error >= 0)
-        error = duplicate(r->stderr_fd, &s->stderr_fd);
-    if (error >= 0)
-        error = duplicate(r->terminal_fd, &s->terminal_fd);
-    return error;
-}
-
-static int read_text(
-    struct manager *m, const char *name, const char *text, struct unit **ret, struct error *e) {
-    _cleanup_(loader_done) struct loader l = {};
-    struct unit *c;
-    int r = loader_init(&l, m);
-
-    if (r >= 0)
-        r = unit_parse_text(&l.env, name, name, text, strlen(text), &c, e);
-    if (r < 0)
-        return e && e->number ? r : error_set_errno(e, r, "%s", name);
-    for (const struct problem *p = c->problems; p && c->has_errors; p = p->next)
-        if (p->level == PROBLEM_ERROR) {
-            _cleanup_free_ char *line = problem_format(p);
-
-            error_set(e, EINVAL, "%s", line ? line : p->text);
-            unit_free(c);
-            return -EINVAL;
-        }
-    *ret = c;
-    return 0;
-}
-
-/* Everything that can fail before there is a job. On failure u goes again. */
-static int set_up_run(struct manager *m, struct managed_unit *u, const struct run_request *r,
-    exec_started_t started, exec_exited_t exited, void *userdata, struct error *e) {
-    struct job *j = NULL;
-    int error = take_stdio(u, r);
-
-    if (error < 0)
-        return error_set_errno(e, error, "%s: its input and output", u->name);
-    u->run = calloc(1, sizeof(*u->run));
-    if (!u->run)
-        return error_set_errno(e, ENOMEM, "%s", u->name);
-    *u->run = (struct run_session){
-        .started = started, .exited = exited, .userdata = userdata, .attached = u->stdio};
-    error = graph_build(m);
-    if (error < 0)
-        return error_set_errno(e, error, "%s", u->name);
-    return transaction_run(m, u, JOB_START, JOB_MODE_REPLACE, TRANSACTION_BY_PERSON, &j, e);
-}
-
-int api_run(struct manager *m, const struct run_request *request, exec_started_t started,
-    exec_exited_t exited, void *userdata, char **ret_unit, struct error *e) {
-    _cleanup_free_ char *name = NULL;
-    struct unit *config = NULL;
-    struct managed_unit *u;
-    int r;
-
-    if (m->phase >= PHASE_STOPPING)
-        return error_set(e, ESHUTDOWN, "davit is shutting down");
-    r = run_name(m, request->name, &name, e);
-    if (r < 0)
-        return r;
-    if (m->settings.max_units > 0 && hashmap_size(m->units) >= m->settings.max_units)
-        return error_set(
-            e, EDQUOT, "there are %u units already (max_units in davit.conf)", m->settings.max_units);
-    r = read_text(m, name, request->unit_text, &config, e);
-    if (r < 0)
-        return r;
-    r = write_text(m, name, request->unit_text, e);
-    u = r >= 0 ? managed_unit_new(m, name) : NULL;
-    if (!u) {
-        unit_free(config);
-        remove_text(m, name);
-        return r < 0 ? r : error_set_errno(e, ENOMEM, "%s", name);
-    }
-    u->config = config;
-    u->transient = true;
-    r = set_up_run(m, u, request, started, exited, userdata, e);
-    if (r < 0) {
-        remove_text(m, name);
-        managed_unit_free(u);
-        return r;
-    }
-    *ret_unit = TAKE_PTR(name);
-    return 0;
-}
-
-/* ---- both ---- */
 
 int api_exec_kill(struct manager *m, void *userdata, int signal) {
     struct managed_unit *u;
 
     HASHMAP_FOREACH (u, m->units) {
-        if (u->run && u->run->userdata == userdata)
+        if (run_is_for(u, userdata))
             return u->main ? process_kill(u->main, signal) : -ESRCH;
         LIST_FOREACH (s, &u->sessions, struct exec_session, link)
             if (s->userdata == userdata && s->process)
@@ -533,24 +319,11 @@ int api_exec_kill(struct manager *m, void *userdata, int signal) {
     return -ESRCH;
 }
 
-/* The client has gone. What it ran in the foreground has nobody to talk to: a command is hung up, an attached
- * one-off container is stopped. */
-void exec_forget_client(struct manager *m, void *userdata) {
-    struct managed_unit *u;
-
-    HASHMAP_FOREACH (u, m->units) {
-        if (u->run && u->run->userdata == userdata) {
-            bool attached = u->run->attached;
-            struct job *j;
-
-            run_session_free(u);
-            if (attached)
-                (void)transaction_run(m, u, JOB_STOP, JOB_MODE_REPLACE, TRANSACTION_BY_PERSON, &j, NULL);
+/* What it ran has nobody to talk to: it is hung up. */
+void exec_forget_client(struct managed_unit *u, void *userdata) {
+    LIST_FOREACH (s, &u->sessions, struct exec_session, link)
+        if (s->userdata == userdata) {
+            s->userdata = NULL;
+            (void)process_kill(s->process, SIGHUP);
         }
-        LIST_FOREACH (s, &u->sessions, struct exec_session, link)
-            if (s->userdata == userdata) {
-                s->userdata = NULL;
-                (void)process_kill(s->process, SIGHUP);
-            }
-    }
 }

@@ -154,11 +154,23 @@ bool exec_runs(const struct managed_unit *u);
 /* Goes on with the commands of an earlier davitd, from u->recovered_sessions. */
 void exec_recover(struct managed_unit *u);
 void exec_free_all(struct managed_unit *u);
+void exec_forget_client(struct managed_unit *u, void *userdata);
+
+/* ---- api_run.c ---- */
+bool run_has_key(const struct managed_unit *u, const char *key);
+bool run_is_for(const struct managed_unit *u, const void *userdata);
+/* Its client is back, with another davitd than the one that it asked to run this. What is known is told at once. */
+int run_attach(
+    struct managed_unit *u, exec_started_t started, exec_exited_t exited, void *userdata, struct error *e);
+/* What becomes of it, to its client if it has one. */
 void run_session_started(struct managed_unit *u);
 void run_session_failed(struct managed_unit *u);
 void run_session_exited(struct managed_unit *u, const struct process_exit *x);
 void run_session_free(struct managed_unit *u);
-void exec_forget_client(struct manager *m, void *userdata);
+/* Its client has to be told of its end, and may still come. Asked of an idle unit, that begins to wait. */
+bool run_waits_for_client(struct managed_unit *u);
+void run_forget_key(struct managed_unit *u);
+void run_forget_client(struct managed_unit *u, void *userdata);
 
 /* ---- ending.c ---- */
 /* Once a stop of everything has begun: what has not stopped by then is killed, and davitd ends. */

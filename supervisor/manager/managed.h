@@ -93,6 +93,7 @@ struct managed_unit {
     struct start_limit start_limit, needs_limit; /* the latter: needs.c */
     bool gone;                                   /* its file was removed; the unit goes when it stops */
     bool transient;                              /* made by api_run */
+    bool run_attached; /* saved: the client of that is in the foreground, and so is the container */
     bool stop_requested, stop_by_dependency, frozen, start_limited;
     bool ready_received;
     uint64_t oom_kills_seen;
@@ -119,7 +120,8 @@ struct managed_unit {
 
     struct list save_queue;  /* linked when the saved state is out of date */
     uint16_t saved_size;     /* of the file, if another state can be appended to it; saved.c */
-    struct run_session *run; /* `davit run`: its waiting client, api_exec.c */
+    struct run_session *run; /* `davit run`: its waiting client, api_run.c */
+    char *run_key;           /* saved: of that client's choice, until it has been told all; NULL = none */
     /* What it depends on and what depends on it, resolved: graph.c's, rebuilt by graph_build(). Of the lists
      * that there could be most are empty: a bit for each that is not, and those in the order of the bits. */
     uint64_t edge_kinds;
@@ -169,3 +171,8 @@ struct managed_unit {
     struct list followup_link;
     struct list dependency_queue; /* job.c, while the failure of a start spreads */
 };
+
+/* `davit run`: it is to read and write what its client has, and an earlier davitd was given that. */
+static inline bool run_waits_for_stdio(const struct managed_unit *u) {
+    return u->run_key && u->run_attached && !u->stdio;
+}

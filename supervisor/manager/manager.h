@@ -74,6 +74,7 @@ struct manager {
     bool handling_events;
     int runtime_fd, state_fd; /* directories */
     int exit_status;
+    bool began_anew;             /* there was state, of an earlier davit-init; it is forgotten */
     bool keeper_changed;         /* what was taken over was launched under another davit-init; recover.c */
     bool keep_containers;        /* at exit */
     sd_event_source *stop_timer; /* PHASE_STOPPING; ending.c */

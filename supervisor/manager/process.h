@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/list.h"
+#include "base/str.h"
 #include "launch/spec.h"
 
 struct manager;
@@ -96,3 +97,9 @@ int process_kill(struct process *p, int signal);
 /* No more calls; the process itself goes on and is forgotten when it ends. */
 void process_abandon(struct process *p);
 void process_free(struct process *p);
+
+/* In failed(): its launcher died between making the child and letting it go (launch/protocol.h). Nothing of the
+ * program has run. */
+static inline bool process_is_lost_launch(const struct process *p, const struct error *e) {
+    return p->pid != 0 && e->number == ECANCELED && streq(e->step, "launcher");
+}

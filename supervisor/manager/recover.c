@@ -156,6 +156,7 @@ static int parse_into(struct managed_unit *u, const char *text) {
         r = saved_parse(u, text);
     free(copy->status_text);
     free(copy->error);
+    free(copy->run_key);
     free(copy->resources.upper_dir);
     strv_free(copy->resources.anonymous_volumes);
     strv_free(copy->recovered_sessions);
@@ -247,6 +248,7 @@ int saved_read_all(struct manager *m) {
     if (position == -ESTALE || (position == -EOWNERDEAD && !anything_runs(m))) {
         log_notice("Saved state is of an earlier davit-init, and nothing of it runs: starting anew");
         discard_all(m);
+        m->began_anew = true;
         return saved_write_feed_sequence(m, 0);
     }
     if (position == -EOWNERDEAD) {

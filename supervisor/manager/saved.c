@@ -79,6 +79,8 @@ static const struct field {
     FIELD("needs_limit_count", FIELD_UNSIGNED, needs_limit.count),
     FIELD("gone", FIELD_BOOL, gone),
     FIELD("transient", FIELD_BOOL, transient),
+    FIELD("run_key", FIELD_TEXT, run_key),
+    FIELD("run_attached", FIELD_BOOL, run_attached),
     FIELD("stop_requested", FIELD_BOOL, stop_requested),
     FIELD("stop_by_dependency", FIELD_BOOL, stop_by_dependency),
     FIELD("frozen", FIELD_BOOL, frozen),

@@ -406,6 +406,8 @@ int prepare_main_spec(struct managed_unit *u, struct container_spec *ret, int fd
 
     spec_init(&s);
     int r;
+    if (run_waits_for_stdio(u))
+        return error_set(e, ECONNRESET, "its client's input and output went with an earlier davitd");
     if (u->config->type == UNIT_CONTAINER) {
         r = spec_image(u, &image, e);
         if (r >= 0)

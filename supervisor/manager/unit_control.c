@@ -119,11 +119,9 @@ static void main_started(struct process *p) {
     unit_event(u, EVENT_LAUNCHED);
 }
 
-/* The launcher died between making the child and letting it go (launch/protocol.h). Nothing of the program
- * has run, so it is started again, unless this unit is what launchers die of. */
-static bool is_lost_launch(struct managed_unit *u, const struct process *p, const struct error *e) {
-    return p->pid != 0 && e->number == ECANCELED && streq(e->step, "launcher") &&
-           u->launches_lost++ < LAUNCHES_LOST_MAX;
+/* Nothing of the program has run, so it is started again, unless this unit is what launchers die of. */
+static bool is_worth_another(struct managed_unit *u, const struct process *p, const struct error *e) {
+    return process_is_lost_launch(p, e) && u->launches_lost++ < LAUNCHES_LOST_MAX;
 }
 
 static void main_failed(struct process *p, const struct error *e) {
@@ -131,7 +129,7 @@ static void main_failed(struct process *p, const struct error *e) {
 
     u->exec_failed = true;
     unit_mark_dirty(u);
-    if (!u->stop_requested && u->state != STATE_STOPPING && is_lost_launch(u, p, e)) {
+    if (!u->stop_requested && u->state != STATE_STOPPING && is_worth_another(u, p, e)) {
         report_unit(u, LOG_NOTICE, NULL, "Its launcher died. Starting it again.");
         u->start_again = true;
         return;
@@ -168,7 +166,7 @@ static void control_started(struct process *p) {
 static void control_failed(struct process *p, const struct error *e) {
     struct managed_unit *u = p->unit;
 
-    if (is_lost_launch(u, p, e)) {
+    if (is_worth_another(u, p, e)) {
         u->hook_lost = true;
         unit_mark_dirty(u);
         return; /* its exit follows */

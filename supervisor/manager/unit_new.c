@@ -110,6 +110,7 @@ void managed_unit_free(struct managed_unit *u) {
     unit_free(u->next_config);
     problems_free(u->load_problems);
     free(u->status_text);
+    free(u->run_key);
     free(u->condition);
     free(u->pulled_image);
     free(u->error);

@@ -146,6 +146,7 @@ int unit_recover(struct managed_unit *u) {
         unit_timer_set(u, TIMER_STATE, u->backoff_until);
         break;
     default:
+        unit_follow_up(u, FOLLOW_COLLECT);
         break;
     }
     return 0;

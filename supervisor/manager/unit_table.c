@@ -32,7 +32,8 @@ static void on_backoff_over(struct managed_unit *u) {
 
 /* clang-format off */
 static const unit_handler_t table[][_EVENT_COUNT] = {
-    /* A clean-up that took too long may end here: nobody waits for it any more. */
+    /* A clean-up that took too long may end here: nobody waits for it any more. A time-out is that of a client of
+     * `davit run` that has not come back. */
     [STATE_INACTIVE] = ROW(
         /* start      */ unit_begin_start,
         /* prepared   */ IGNORED,
@@ -46,7 +47,7 @@ static const unit_handler_t table[][_EVENT_COUNT] = {
         /* reload     */ IGNORED,
         /* reloading  */ IGNORED,
         /* stopping   */ IGNORED,
-        /* timeout    */ IGNORED,
+        /* timeout    */ run_forget_key,
         /* watchdog   */ IGNORED,
         /* oom        */ IGNORED,
         /* cleaned    */ IGNORED),
@@ -182,7 +183,7 @@ static const unit_handler_t table[][_EVENT_COUNT] = {
         /* reload     */ IGNORED,
         /* reloading  */ IGNORED,
         /* stopping   */ IGNORED,
-        /* timeout    */ IGNORED,
+        /* timeout    */ run_forget_key,
         /* watchdog   */ IGNORED,
         /* oom        */ IGNORED,
         /* cleaned    */ IGNORED),

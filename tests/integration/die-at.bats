@@ -21,6 +21,14 @@ die_at() {
     die_at exec --first $((RANDOM % 53 + 1)) --stride 53
 }
 
+@test 'davitd killed at system calls of its life with a davit run: it runs once, reads and writes, and its status is told' {
+    die_at run --first $((RANDOM % 97 + 1)) --stride 97
+}
+
+@test 'davitd killed at system calls of its life with a davit run --detach: it runs once, and its name is told' {
+    die_at detach --first $((RANDOM % 197 + 1)) --stride 197
+}
+
 @test 'davit-init killed at system calls of its replacement: the next one has the same container' {
     die_at init --first $((RANDOM % 97 + 1)) --stride 97 --last 300
 }

@@ -5,6 +5,8 @@
            at N, and the next one goes on. Each N must have: one run, one end with the right status, each line once, and the
            container that ran before undisturbed.
   exec     the same life of davitd, with a `davit exec` in it: each N must have one run of the command, and its exit status.
+  run      with a `davit run` in it: one run, what it reads and writes is the client's, and its exit status is told.
+  detach   with a `davit run --detach` in it: one run, and its name is told.
   init     davit-init while all programs are replaced in place (as no PID 1). It is killed at N, and the next one takes over:
            the container is the same process, and there is no second.
   errors   the same, but its N-th call fails with ENOMEM: whatever comes of the replacement, davit-init is the same process and
@@ -80,12 +82,25 @@ class Fleet:
         wait_until(n, "the program", lambda: self.count() > before)
         self.ask(n, "stop", "life")
 
-    def execute(self, n):
-        """A command that says which it was, and ends with a status of its own."""
+    def execute(self, n, *arguments):
+        """A command that says which it was, passes on a line, and ends with a status of its own."""
         self.executed += 1
-        r = soak.davit("exec", "steady", "sh", "-c", f"echo {self.executed} >>/data/done; exit {self.executed % 100}")
-        if r.returncode != self.executed % 100:
-            fail(n, f"davit exec: status {r.returncode}, not {self.executed % 100}: {r.stderr.decode()}")
+        number = str(self.executed)
+        r = soak.davit(*arguments, "sh", "-c", f"echo {number} >>/data/done; read -r x; echo got $x; exit {self.executed % 100}",
+                       text=number.encode())
+        if r.returncode != self.executed % 100 or r.stdout.decode() != f"got {number}\n":
+            fail(n, f"{arguments}: status {r.returncode}, not {self.executed % 100}: {r.stdout.decode()}{r.stderr.decode()}")
+
+    def detach(self, n):
+        self.executed += 1
+        r = soak.davit("run", "--detach", "--name", f"one{self.executed}", "-v", "steady:/data", "busybox", "sh", "-c",
+                       f"echo {self.executed} >>/data/done")
+        if r.returncode != 0 or r.stdout.decode() != f"one{self.executed}.container\n":
+            fail(n, f"davit run --detach: status {r.returncode}: {r.stdout.decode()}{r.stderr.decode()}")
+        wait_until(n, "its end", lambda: f"one{self.executed}" not in soak.describe())
+
+    def done(self):
+        return read(f"{self.directory}/state/volumes/steady/_data/done").split()
 
     def check_steady(self, n):
         unit = soak.describe()["steady"]
@@ -135,21 +150,27 @@ def one_davitd(fleet, n, runs):
     return hit
 
 
-def scan_exec(fleet, options):
+COMMANDS = {
+    "exec": lambda fleet, n: fleet.execute(n, "exec", "-i", "steady"),
+    "run": lambda fleet, n: fleet.execute(n, "run", "-i", "-v", "steady:/data", "busybox"),
+    "detach": Fleet.detach,
+}
+
+
+def scan_commands(fleet, options):
     fleet.check_steady(0)
     runs, last = 0, 0
     for n in range(options.first, options.last + 1, options.stride):
         runs += 1
-        hit = in_one_davitd(fleet, n, fleet.execute)
-        done = read(f"{fleet.directory}/state/volumes/steady/_data/done").split()
-        if done != [str(i) for i in range(1, runs + 1)]:
-            fail(n, f"command {runs} was not run once: {done[-3:]}")
+        hit = in_one_davitd(fleet, n, lambda n: COMMANDS[options.what](fleet, n))
+        if fleet.done() != [str(i) for i in range(1, runs + 1)]:
+            fail(n, f"command {runs} was not run once: {fleet.done()[-3:]}")
         fleet.check_steady(n)
         if not hit:
             break
         last = n
-    print(f"die-at: davitd killed at {runs} of its stops at system calls, up to number {last}, with a davit exec under way: "
-          f"{runs} runs of the command, and each exit status told")
+    print(f"die-at: davitd killed at {runs} of its stops at system calls, up to number {last}, with a davit {options.what} "
+          f"under way: {runs} runs of the command, and each was told of")
 
 
 def check_lines(fleet, runs):
@@ -229,7 +250,7 @@ def scan_errors(fleet, options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("units", "davitd", "exec", "init", "errors"))
+    parser.add_argument("what", choices=("units", "davitd", *COMMANDS, "init", "errors"))
     parser.add_argument("directory")
     parser.add_argument("--init", type=int)
     parser.add_argument("--first", type=int, default=1)
@@ -243,7 +264,8 @@ def main():
     fleet = Fleet(options)
     fleet.ask(0, "start", "steady")
     fleet.check_steady(0)
-    {"davitd": scan_davitd, "exec": scan_exec, "init": scan_init, "errors": scan_errors}[options.what](fleet, options)
+    scans = {"davitd": scan_davitd, "init": scan_init, "errors": scan_errors}
+    scans.get(options.what, scan_commands)(fleet, options)
     return 0
 
 

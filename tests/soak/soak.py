@@ -69,10 +69,10 @@ def write_units(directory, count):
     os.makedirs(f"{directory}/ends", exist_ok=True)
 
 
-def davit(*arguments, timeout=60):
+def davit(*arguments, timeout=60, text=b""):
     return subprocess.run(
         [os.environ["DAVIT_BUILD"] + "/davit", *arguments],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, check=False)
+        input=text, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, check=False)
 
 
 def describe():

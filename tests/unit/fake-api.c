@@ -190,11 +190,16 @@ static int fake_exec_add(exec_started_t started, exec_exited_t exited, void *use
 int api_exec(struct managed_unit *u _unused_, const struct exec_request *r, exec_started_t started,
     exec_exited_t exited, void *userdata, struct error *e) {
     const int fds[] = {r->stdin_fd, r->stdout_fd, r->stderr_fd, r->terminal_fd};
+    fake.last_again = r->again;
     return fake_exec_add(started, exited, userdata, fds, strv_join(r->argv, " "), e);
 }
 
-int api_exec_attach(struct managed_unit *u _unused_, pid_t pid, exec_started_t started, exec_exited_t exited,
-    void *userdata, struct error *e) {
+int api_attach(struct managed_unit *u _unused_, const char *key, pid_t pid, exec_started_t started,
+    exec_exited_t exited, void *userdata, struct error *e) {
+    static const int none[] = {-1, -1, -1, -1};
+
+    if (key && !fake.exec_fails)
+        return fake_exec_add(started, exited, userdata, none, strf("attach %s", key), e);
     if (pid != 4242)
         return error_set(e, ESRCH, "process %d", pid);
     started(userdata, pid, NULL);
@@ -205,6 +210,7 @@ int api_exec_attach(struct managed_unit *u _unused_, pid_t pid, exec_started_t s
 int api_run(struct manager *m _unused_, const struct run_request *r, exec_started_t started,
     exec_exited_t exited, void *userdata, char **ret_unit, struct error *e) {
     const int fds[] = {r->stdin_fd, r->stdout_fd, r->stderr_fd, r->terminal_fd};
+    fake.last_again = r->again;
     *ret_unit = strf("%s.container", r->name ?: "run-1"); /* known before the first callback */
     int k = fake_exec_add(started, exited, userdata, fds, strdup(r->unit_text), e);
     if (k < 0)

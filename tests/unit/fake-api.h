@@ -29,7 +29,7 @@ struct fake_exec {
 };
 
 struct fake {
-    bool immediate, exec_fails;
+    bool immediate, exec_fails, last_again;
     int exec_status;         /* of an immediate exec */
     const char *exec_output; /* what an immediate exec writes to its terminal or standard output */
     struct fake_job jobs[FAKE_CALLBACKS];

@@ -329,8 +329,10 @@ static int empty_spec(struct container_spec *ret, size_t *ret_n_fds) {
     spec_init(ret);
     return 0;
 }
-int prepare_main_spec(struct managed_unit *u _unused_, struct container_spec *ret,
-    int fds[static SPEC_MAX_FDS] _unused_, size_t *ret_n_fds, struct error *e _unused_) {
+int prepare_main_spec(struct managed_unit *u, struct container_spec *ret,
+    int fds[static SPEC_MAX_FDS] _unused_, size_t *ret_n_fds, struct error *e) {
+    if (run_waits_for_stdio(u)) /* as the real one */
+        return error_set(e, ECONNRESET, "no input and output");
     return empty_spec(ret, ret_n_fds);
 }
 int prepare_control_spec(struct managed_unit *u _unused_, const struct exec_command *c,
@@ -585,6 +587,10 @@ static void exec_fails(struct fake_process *f, int number, const char *step) {
     fake_settle();
 }
 
+void fake_process_exec_fails(struct process *p, int number, const char *step) {
+    exec_fails(of(p), number, step);
+}
+
 void fake_exec_fails(const char *unit, int number, const char *step) {
     exec_fails(main_of(unit), number, step);
 }
@@ -595,6 +601,14 @@ void fake_exits(const char *unit, int code, int status) {
     f->end = true;
     f->exit = (struct process_exit){.code = code, .status = status, .when = fake.now};
     fake_settle();
+}
+
+void fake_waits_in_the_feed(const char *unit, int code, int status) {
+    struct fake_process *f = main_of(unit);
+
+    f->begin = f->p.pid == 0;
+    f->start = f->end = true;
+    f->exit = (struct process_exit){.code = code, .status = status, .when = fake.now};
 }
 
 static struct fake_process *hook_of(const char *unit) {
@@ -691,7 +705,7 @@ int fake_teardown(void **state _unused_) {
 struct saved {
     struct managed_unit copy;
     struct error error;
-    char name[64];
+    char name[64], run_key[ID128_TEXT];
 };
 
 static struct recovered_process remember(const struct process *p) {
@@ -705,6 +719,9 @@ static void restore(struct managed_unit *u, const struct saved *saved) {
 #define COPY(field) u->field = s->field
     COPY(gone);
     COPY(transient);
+    COPY(run_attached);
+    if (saved->run_key[0])
+        assert_return_code(free_and_strdup(&u->run_key, saved->run_key), 0);
     COPY(state);
     COPY(step);
     COPY(result);
@@ -757,6 +774,7 @@ void fake_manager_restart(void) {
         (void)snprintf(saved[n].name, sizeof(saved[n].name), "%s", u->name);
         saved[n].copy = *u;
         saved[n].error = *unit_error(u);
+        (void)snprintf(saved[n].run_key, sizeof(saved[n].run_key), "%s", u->run_key ?: "");
         saved[n].copy.recovered_main = remember(u->main);
         saved[n++].copy.recovered_control = remember(u->control);
     }
@@ -771,6 +789,7 @@ void fake_manager_restart(void) {
     }
     HASHMAP_FOREACH (u, fake.m.units)
         assert_return_code(unit_recover(u), 0);
+    fake_settle(); /* what waits in the feed */
     fake.m.phase = PHASE_RUNNING;
     jobs_recover(&fake.m);
     fake_settle();

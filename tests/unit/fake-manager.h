@@ -80,8 +80,11 @@ void fake_started(const char *unit);
 void fake_launch_fails(const char *unit, int number, const char *step);
 void fake_exec_fails(const char *unit, int number, const char *step); /* has a pid; its exit 126 follows */
 void fake_exits(const char *unit, int code, int status);
+void fake_waits_in_the_feed(
+    const char *unit, int code, int status); /* starts and exits, for the next settling */
 void fake_process_exits(struct process *p, int code, int status);
-void fake_process_fails(struct process *p, int number); /* no child was made */
+void fake_process_fails(struct process *p, int number);                        /* no child was made */
+void fake_process_exec_fails(struct process *p, int number, const char *step); /* as fake_exec_fails() */
 void fake_hook_exec_fails(const char *unit, int number, const char *step);
 void fake_hook_exits(const char *unit, int code, int status);
 void fake_event(const char *unit, enum unit_event event);

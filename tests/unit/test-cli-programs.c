@@ -81,10 +81,14 @@ static void wait_until_read(struct fixture *f) {
             assert_int_equal(ioctl(n->stream.fd, SIOCOUTQ, &unread), 0);
 }
 
-static pid_t start_run(struct fixture *f) {
-    pid_t pid = start_client((const char *[]){"davit", "run", "--name=web", "busybox", NULL});
+static void wait_for_request(struct fixture *f) {
     while (fake.n_execs == 0)
         (void)sd_event_run(f->harness.manager.event, 5000);
+}
+
+static pid_t start_run(struct fixture *f) {
+    pid_t pid = start_client((const char *[]){"davit", "run", "--name=web", "busybox", NULL});
+    wait_for_request(f);
     fake_exec_started(0, 4711, NULL);
     harness_run(&f->harness);
     wait_until_read(f);
@@ -94,32 +98,57 @@ static pid_t start_run(struct fixture *f) {
 static void run_hears_the_exit_status_from_the_next_davitd(void **state) {
     struct fixture *f = *state;
     pid_t pid = start_run(f);
-    replace_davitd(f);
-    while (fake.n_listeners == 0)
-        (void)sd_event_run(f->harness.manager.event, 5000);
-    for (int i = 0; i < 10; i++)
-        (void)sd_event_run(f->harness.manager.event, 10000); /* Describe: it runs */
+    for (int i = 0; i < 2; i++) {
+        replace_davitd(f);
+        wait_for_request(f);
+        assert_non_null(startswith(fake.execs[0].text, "attach "));
+        fake_exec_started(0, 4711, NULL);
+        harness_run(&f->harness);
+        wait_until_read(f);
+    }
     assert_int_equal(kill(pid, SIGUSR1), 0);
-    while (fake.last_signal != SIGUSR1)
+    while (fake.last_exec_signal != SIGUSR1)
         (void)sd_event_run(f->harness.manager.event, 5000);
-    assert_int_equal(fake.last_whom, KILL_WHOM_MAIN);
-    fake_event(json_pack("{ssssss}", "event", "state", "unit", "other.container", "new", "failed"));
-    fake_event(json_pack("{sssssss{sssi}}", "event", "state", "unit", "web.container", "new", "stopping",
-        "exit", "code", "exited", "status", 6));
+    fake_exec_exited(0, CLD_EXITED, 6);
     assert_int_equal(wait_client(f, pid), 6);
 }
 
-static void run_asks_when_the_event_does_not_say(void **state) {
+static void a_program_that_the_next_davitd_does_not_know_has_no_status(void **state) {
     struct fixture *f = *state;
     pid_t pid = start_run(f);
     replace_davitd(f);
-    while (fake.n_listeners == 0)
+    fake.exec_fails = true;
+    assert_int_equal(wait_client(f, pid), EXIT_DAVIT_FAILED);
+}
+
+static void run_is_asked_again_of_the_next_davitd(void **state) {
+    struct fixture *f = *state;
+    static const struct error lost = {.number = ECONNRESET};
+    pid_t pid = start_client((const char *[]){"davit", "run", "busybox", NULL});
+    wait_for_request(f);
+    assert_false(fake.last_again);
+    replace_davitd(f);
+    wait_for_request(f);
+    assert_true(fake.last_again);
+    assert_non_null(strstr(fake.execs[0].text, "Image=busybox"));
+    assert_true(fake.execs[0].fds[1] >= 0);
+    fake_exec_started(0, 0, &lost); /* nothing was run, for whatever reason */
+    while (fake.n_execs == 1)
         (void)sd_event_run(f->harness.manager.event, 5000);
-    for (int i = 0; i < 10; i++)
-        (void)sd_event_run(f->harness.manager.event, 10000);
-    fake.details = "{\"name\":\"web.container\",\"exit\":{\"code\":\"killed\",\"status\":9}}";
-    fake_event(json_pack("{ssssss}", "event", "state", "unit", "web.container", "new", "stopping"));
-    assert_int_equal(wait_client(f, pid), EXIT_SIGNALLED + 9);
+    fake_exec_started(1, 4711, NULL);
+    fake_exec_exited(1, CLD_EXITED, 5);
+    assert_int_equal(wait_client(f, pid), 5);
+}
+
+static void a_detached_run_is_asked_again_of_the_next_davitd(void **state) {
+    struct fixture *f = *state;
+    pid_t pid = start_client((const char *[]){"davit", "run", "--detach", "busybox", NULL});
+    wait_for_request(f);
+    replace_davitd(f);
+    wait_for_request(f);
+    assert_true(fake.last_again);
+    fake_exec_started(0, 4711, NULL);
+    assert_int_equal(wait_client(f, pid), EXIT_SUCCESS);
 }
 
 static void run_without_a_next_davitd_says_so(void **state) {
@@ -237,7 +266,9 @@ int main(void) {
         TEST(a_program_that_cannot_run_is_126_or_127),
         TEST(run_sends_unit_text_and_name),
         TEST(run_hears_the_exit_status_from_the_next_davitd),
-        TEST(run_asks_when_the_event_does_not_say),
+        TEST(a_program_that_the_next_davitd_does_not_know_has_no_status),
+        TEST(run_is_asked_again_of_the_next_davitd),
+        TEST(a_detached_run_is_asked_again_of_the_next_davitd),
         TEST(run_without_a_next_davitd_says_so),
         TEST(a_terminal_is_passed_through_and_restored),
         TEST(a_terminal_is_restored_when_davit_is_hung_up),

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "base/fs.h"
 #include "fake-manager.h"
 #include "manager/rooms.h"
 
@@ -234,9 +235,9 @@ static void test_exec_that_has_ended_meanwhile_is_told_once(void **state _unused
     assert_return_code(run_exec(&e, &e), 0);
     next_davitd(u);
     fake_process_exits(fake.last_exec, CLD_EXITED, 3);
-    assert_return_code(api_exec_attach(u, told_pid, on_started, on_exited, &e, &e), 0);
+    assert_return_code(api_attach(u, NULL, told_pid, on_started, on_exited, &e, &e), 0);
     assert_int_equal(told_status, 3);
-    assert_int_equal(api_exec_attach(u, told_pid, on_started, on_exited, &e, &e), -ESRCH);
+    assert_int_equal(api_attach(u, NULL, told_pid, on_started, on_exited, &e, &e), -ESRCH);
 }
 
 /* Of an earlier davit-init: no feed will ever tell of its end. */
@@ -271,6 +272,28 @@ static void test_exec_that_was_lost_before_its_launch_may_be_asked_again(void **
     assert_true(list_empty(&u->sessions));
     assert_return_code(run_exec_of(KEY, true, &e, &e), 0);
     assert_int_equal(told_started, 1);
+}
+
+static void test_exec_whose_launcher_dies_on_it_may_be_asked_again(void **state _unused_) {
+    struct managed_unit *u = running_container();
+    struct error e = {};
+
+    assert_return_code(ask_exec(KEY, false, &e, &e), 0);
+    fake_process_exec_fails(fake.last_exec, ECANCELED, "launcher");
+    assert_int_equal(told_error, ECONNRESET);
+    assert_int_equal(told_exited, 0);
+    assert_return_code(run_exec_of(KEY, true, &e, &e), 0);
+    assert_int_equal(told_started, 2);
+    assert_int_equal(told_error, 0);
+
+    /* while the client is away */
+    fake_process_exits(fake.last_exec, CLD_EXITED, 0);
+    assert_return_code(ask_exec(KEY, false, &e, &e), 0);
+    next_davitd(u);
+    fake_process_exec_fails(fake.last_exec, ECANCELED, "launcher");
+    assert_return_code(run_exec_of(KEY, true, &e, &e), 0);
+    assert_int_equal(told_started, 3);
+    assert_int_equal(told_exited, 1);
 }
 
 static void test_exec_is_not_run_again_where_that_could_be_twice(void **state _unused_) {
@@ -310,13 +333,25 @@ static void test_ends_that_nobody_asks_for_are_not_kept_for_ever(void **state _u
 
 /* ---- run ---- */
 
-static int one_off(const char *name, const char *text, int fd, char **ret, struct error *e) {
-    struct run_request r = {
-        .name = name, .unit_text = text, .stdin_fd = fd, .stdout_fd = fd, .stderr_fd = fd, .terminal_fd = -1};
-    int result = api_run(&fake.m, &r, on_started, on_exited, &told_pid, ret, e);
+static int keyed(
+    const char *name, const char *text, const char *key, bool again, int fd, char **ret, struct error *e) {
+    struct run_request r = {.name = name,
+        .unit_text = text,
+        .key = key,
+        .again = again,
+        .stdin_fd = fd,
+        .stdout_fd = fd,
+        .stderr_fd = fd,
+        .terminal_fd = -1};
 
+    *ret = NULL;
+    int result = api_run(&fake.m, &r, on_started, on_exited, &told_pid, ret, e);
     fake_settle();
     return result;
+}
+
+static int one_off(const char *name, const char *text, int fd, char **ret, struct error *e) {
+    return keyed(name, text, NULL, false, fd, ret, e);
 }
 
 static bool text_is_there(const char *name) {
@@ -418,6 +453,167 @@ static void test_run_outlives_davitd(void **state _unused_) {
     assert_null(manager_find(&fake.m, "x.container"));
 }
 
+/* As keyed() for a client in the foreground. */
+static int attached(bool again, struct error *e) {
+    _cleanup_close_ int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    _cleanup_free_ char *name = NULL;
+
+    int r = keyed("x", TEXT, KEY, again, fd, &name, e);
+    if (r >= 0)
+        assert_string_equal(name, "x.container");
+    return r;
+}
+
+static struct managed_unit *attached_and_davitd_dies(void) {
+    struct error e = {};
+
+    fake_load();
+    assert_return_code(attached(false, &e), 0);
+    told_started = 0;
+    fake_manager_restart();
+    return fake_unit("x.container");
+}
+
+static void test_run_asked_again_is_the_same_container(void **state _unused_) {
+    struct error e = {};
+
+    struct managed_unit *u = attached_and_davitd_dies();
+    assert_int_equal(attached(true, &e), 0);
+    assert_int_equal(told_started, 1);
+    assert_int_equal(attached(true, &e), -EBUSY);
+    assert_int_equal(api_attach(u, KEY, 0, on_started, on_exited, &e, &e), -EBUSY);
+    fake_exits("x.container", CLD_EXITED, 3);
+    assert_int_equal(told_exited, 1);
+    assert_int_equal(told_status, 3);
+    assert_null(manager_find(&fake.m, "x.container"));
+    assert_int_equal(fake.mains, 1);
+}
+
+static void test_run_that_has_ended_meanwhile_is_told_once(void **state _unused_) {
+    struct error e = {};
+
+    attached_and_davitd_dies();
+    fake_exits("x.container", CLD_KILLED, SIGSEGV);
+    assert_int_equal(told_exited, 0);
+    fake_manager_restart();
+    struct managed_unit *u = fake_unit("x.container");
+    assert_int_equal(api_attach(u, "another", 0, on_started, on_exited, &e, &e), -ESRCH);
+    assert_return_code(api_attach(u, KEY, 0, on_started, on_exited, &e, &e), 0);
+    assert_int_equal(told_exited, 1);
+    assert_int_equal(told_code, CLD_KILLED);
+    assert_int_equal(told_status, SIGSEGV);
+    fake_settle();
+    assert_null(manager_find(&fake.m, "x.container"));
+    assert_false(text_is_there("x.container"));
+}
+
+static void test_run_that_failed_meanwhile_is_told_why(void **state _unused_) {
+    struct error e = {};
+
+    fake_load();
+    fake.auto_start = false;
+    assert_return_code(attached(false, &e), 0);
+    fake_begun("x.container");
+    fake_manager_restart();
+    fake_exec_fails("x.container", ENOEXEC, "execve");
+    assert_int_equal(attached(true, &e), 0);
+    assert_int_equal(told_error, ENOEXEC);
+    assert_int_equal(told_exited, 0);
+    fake_settle();
+    assert_null(manager_find(&fake.m, "x.container"));
+}
+
+static void test_run_takes_stdio_again_where_it_is_not_launched(void **state _unused_) {
+    struct error e = {};
+
+    fake_load();
+    fake.prepare = FAKE_PREPARE_WAITS;
+    assert_return_code(attached(false, &e), 0);
+    fake_manager_restart();
+    assert_int_equal(attached(true, &e), 0);
+    assert_non_null(fake_unit("x.container")->stdio);
+    fake_prepared("x.container");
+    assert_state("x.container", STATE_RUNNING);
+    assert_int_equal(told_started, 1);
+    assert_int_equal(told_error, 0);
+}
+
+static void test_run_without_its_stdio_is_never_launched(void **state _unused_) {
+    struct error e = {};
+
+    fake_load();
+    fake.prepare = FAKE_PREPARE_WAITS;
+    assert_return_code(attached(false, &e), 0);
+    fake_manager_restart();
+    fake_prepared("x.container");
+    assert_int_equal(fake.mains, 0);
+    assert_state("x.container", STATE_FAILED);
+    assert_return_code(attached(true, &e), 0);
+    assert_int_equal(told_error, ECONNRESET); /* to be asked for once more */
+    fake_settle();
+    fake.prepare = FAKE_PREPARE_OK;
+    assert_return_code(attached(true, &e), 0);
+    assert_int_equal(told_error, 0);
+    assert_state("x.container", STATE_RUNNING);
+    assert_int_equal(fake.mains, 1);
+}
+
+static void test_run_detached_asked_again(void **state _unused_) {
+    _cleanup_free_ char *name = NULL, *again = NULL, *ended = NULL;
+    struct error e = {};
+
+    fake_load();
+    fake.auto_start = false;
+    assert_return_code(keyed("x", TEXT, KEY, false, -1, &name, &e), 0);
+    fake_manager_restart();
+    assert_return_code(keyed("x", TEXT, KEY, true, -1, &again, &e), 0);
+    assert_int_equal(told_started, 0);
+    fake_started("x.container");
+    assert_int_equal(told_started, 1);
+    assert_null(fake_unit("x.container")->run_key);
+    fake_exits("x.container", CLD_EXITED, 0);
+    assert_null(manager_find(&fake.m, "x.container"));
+
+    /* it ran, and has ended */
+    assert_return_code(keyed("x", TEXT, KEY, false, -1, &ended, &e), 0);
+    fake_manager_restart();
+    fake_started("x.container");
+    fake_exits("x.container", CLD_EXITED, 0);
+    free(TAKE_PTR(again));
+    assert_return_code(keyed("x", TEXT, KEY, true, -1, &again, &e), 0);
+    assert_int_equal(told_started, 2);
+    assert_int_equal(told_exited, 0);
+    assert_null(manager_find(&fake.m, "x.container"));
+    assert_int_equal(fake.mains, 2);
+}
+
+static void test_run_is_not_begun_again_where_that_could_be_twice(void **state _unused_) {
+    _cleanup_free_ char *name = NULL;
+    struct error e = {};
+
+    struct managed_unit *u = attached_and_davitd_dies();
+    free(TAKE_PTR(u->run_key));
+    u->state_lost = true;
+    assert_int_equal(attached(true, &e), -ENOTRECOVERABLE);
+    assert_int_equal(attached(false, &e), -EEXIST);
+
+    fake.m.began_anew = true; /* with another davit-init, which knows of no container */
+    assert_int_equal(mkdir_parents(fake.m.runtime_fd, "transient", 0700), 0);
+    assert_int_equal(file_write_atomic(fake.m.runtime_fd, "transient/y.container", "?", 1, 0600, false), 0);
+    assert_int_equal(keyed("y", TEXT, KEY, true, -1, &name, &e), -ENOTRECOVERABLE);
+    assert_int_equal(keyed("z", TEXT, "no key", true, -1, &name, &e), -EINVAL);
+    assert_return_code(keyed("z", TEXT, KEY, true, -1, &name, &e), 0);
+}
+
+static void test_run_whose_client_never_comes_back(void **state _unused_) {
+    attached_and_davitd_dies();
+    fake_exits("x.container", CLD_EXITED, 3);
+    assert_state("x.container", STATE_FAILED);
+    fake_advance(61 * USEC_PER_SEC);
+    assert_null(manager_find(&fake.m, "x.container"));
+    assert_false(text_is_there("x.container"));
+}
+
 static void test_status_text(void **state _unused_) {
     _cleanup_free_ char *text = NULL;
 
@@ -444,6 +640,7 @@ int main(void) {
         TEST(test_exec_that_has_ended_meanwhile_is_told_once),
         TEST(test_exec_below_another_davit_init_is_watched_by_each_davitd),
         TEST(test_exec_that_was_lost_before_its_launch_may_be_asked_again),
+        TEST(test_exec_whose_launcher_dies_on_it_may_be_asked_again),
         TEST(test_exec_is_not_run_again_where_that_could_be_twice),
         TEST(test_ends_that_nobody_asks_for_are_not_kept_for_ever),
         TEST(test_exec_signals_and_a_client_that_leaves),
@@ -453,6 +650,14 @@ int main(void) {
         TEST(test_run_that_cannot_be_prepared),
         TEST(test_run_whose_client_leaves),
         TEST(test_run_outlives_davitd),
+        TEST(test_run_asked_again_is_the_same_container),
+        TEST(test_run_that_has_ended_meanwhile_is_told_once),
+        TEST(test_run_that_failed_meanwhile_is_told_why),
+        TEST(test_run_takes_stdio_again_where_it_is_not_launched),
+        TEST(test_run_without_its_stdio_is_never_launched),
+        TEST(test_run_detached_asked_again),
+        TEST(test_run_is_not_begun_again_where_that_could_be_twice),
+        TEST(test_run_whose_client_never_comes_back),
         TEST(test_status_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
