@@ -500,6 +500,21 @@ static void job_changed(struct managed_unit *u, enum unit_state now) {
     }
 }
 
+/* Between a davitd's taking over and jobs_recover() a unit has no job, only what was saved of it. What has come
+ * to its end by then must not be made again: it would be done twice. */
+static void saved_job_changed(struct managed_unit *u, enum unit_state old) {
+    bool was_starting = old == STATE_PREPARING || old == STATE_STARTING;
+    bool is_starting = u->state == STATE_PREPARING || u->state == STATE_STARTING || u->start_again;
+
+    if (u->job || u->saved_job < 0)
+        return;
+    if ((u->saved_job == JOB_START && was_starting && !is_starting) ||
+        (u->saved_job == JOB_RELOAD && old == STATE_RELOADING)) {
+        u->saved_job = -1;
+        unit_mark_dirty(u);
+    }
+}
+
 /* True if those that are bound to it go with it. With RestartMode=direct they stay as long as it may come back by itself.
  */
 static bool leaves_dependents(
@@ -514,6 +529,7 @@ static bool leaves_dependents(
 void job_unit_changed(struct managed_unit *u, enum unit_state old, enum unit_state now) {
     bool was_active = old == STATE_RUNNING || old == STATE_RELOADING;
 
+    saved_job_changed(u, old);
     job_changed(u, now);
     if (u->state != now)
         return; /* it has moved on; that change was told by itself */

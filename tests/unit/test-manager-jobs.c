@@ -519,6 +519,25 @@ static void test_accepted_is_remembered(void **state _unused_) {
     assert_state("a.service", STATE_STARTING);
 }
 
+/* It was started, runs and ends while davitd is away: it has had its start. */
+static void test_a_start_that_is_over_before_the_next_davitd_is_ready_is_not_done_again(
+    void **state _unused_) {
+    struct error e = {};
+
+    fake_write("a.service", "[Service]\nType=exec\nExecStart=/bin/a\n");
+    fake_load();
+    fake.auto_start = false;
+    assert_return_code(
+        api_queue_job(&fake.m, fake_unit("a.service"), JOB_START, JOB_MODE_REPLACE, NULL, NULL, &e), 0);
+    fake_settle();
+    assert_state("a.service", STATE_STARTING);
+    fake_waits_in_the_feed("a.service", CLD_EXITED, 0);
+    fake_manager_restart();
+    assert_state("a.service", STATE_INACTIVE);
+    assert_int_equal(fake.mains, 1);
+    assert_int_equal(fake_unit("a.service")->saved_job, -1);
+}
+
 static void test_mode_fail(void **state _unused_) {
     struct error e = {};
 
@@ -722,6 +741,7 @@ int main(void) {
         TEST(test_two_callers_of_one_job),
         TEST(test_client_that_leaves),
         TEST(test_accepted_is_remembered),
+        TEST(test_a_start_that_is_over_before_the_next_davitd_is_ready_is_not_done_again),
         TEST(test_mode_fail),
         TEST(test_mode_ignore_dependencies),
         TEST(test_on_failure_and_on_success),
