@@ -2,7 +2,7 @@
 /*
  * Environment blocks. A container's: what the image says, then what a container manager owes its payload
  * (https://systemd.io/CONTAINER_INTERFACE), then EnvironmentFile=, then Environment= ; the later wins. A host
- * process's: systemd's order, where EnvironmentFile= wins over Environment=.
+ * process's: systemd's order, where EnvironmentFile= wins over Environment=, and that over PassEnvironment=.
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -158,13 +158,20 @@ int environment_of_container(struct managed_unit *u, const struct image *image, 
     return 0;
 }
 
+/* What [Service] says, the later wins. A name alone is davitd's variable. */
+static int set_service_environment(char ***env, const struct service_section *s, struct error *e) {
+    int r = set_assignments(env, s->pass_environment);
+    if (r >= 0)
+        r = set_assignments(env, s->environment);
+    if (r < 0)
+        return error_set_errno(e, r, "environment");
+    return load_files(env, s->environment_files, e);
+}
+
 int environment_for_expansion(struct managed_unit *u, char ***ret, struct error *e) {
     _cleanup_strv_free_ char **env = NULL;
 
-    int r = set_assignments(&env, u->config->service.environment);
-    if (r < 0)
-        return error_set_errno(e, r, "environment");
-    r = load_files(&env, u->config->service.environment_files, e);
+    int r = set_service_environment(&env, &u->config->service, e);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(env);
@@ -209,11 +216,9 @@ int environment_of_process(struct managed_unit *u, bool hook, char ***ret, struc
         r = set_supervision(u, socket, &env);
     if (r >= 0 && hook)
         r = set_hook_variables(u, &env);
-    if (r >= 0)
-        r = set_assignments(&env, s->environment);
     if (r < 0)
         return error_set_errno(e, r, "environment");
-    r = load_files(&env, s->environment_files, e);
+    r = set_service_environment(&env, s, e);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(env);

@@ -133,6 +133,12 @@ int check_instance(struct assignment *a, const char *value) {
         a, "write other characters as \\xNN, see systemd-escape(1)", "\"%s\" cannot be an instance", value);
 }
 
+int check_variable(struct assignment *a, const char *value) {
+    if (consists_of(value, LETTERS DIGITS "_") && !strchr(DIGITS, *value))
+        return 0;
+    return assignment_fail(a, "a name without a value", "\"%s\" is not the name of a variable", value);
+}
+
 int check_working_directory(struct assignment *a, const char *value) {
     if (*value == '-')
         return assignment_fail(a, "leave \"-\" out", "a directory that may be missing is not supported");

@@ -171,6 +171,7 @@ int check_address(struct assignment *a, const char *value);
 int check_sysctl(struct assignment *a, const char *value);
 int check_install_name(struct assignment *a, const char *value);
 int check_instance(struct assignment *a, const char *value);
+int check_variable(struct assignment *a, const char *value);
 int check_group_add(struct assignment *a, const char *value);
 int check_reboot_argument(struct assignment *a, const char *value);
 int check_working_directory(struct assignment *a, const char *value);

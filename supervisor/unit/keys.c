@@ -420,6 +420,9 @@ const struct key keys[] = {
         DOC = "Commands on the host for `davit reload`, with $MAINPID."},
     {SERVICE, 0, U(service.remain_after_exit), "RemainAfterExit", &value_boolean, .default_text = "no",
         DOC = "The unit stays active after its process has ended with success."},
+    {SERVICE, MANY, U(service.pass_environment), "PassEnvironment", &value_words, .check = check_variable,
+        DOC = "Names of variables that are taken over from davit's own environment, where they are set; "
+              "Environment= and EnvironmentFile= win over them."},
     {SERVICE, MANY, U(service.environment), "Environment", &value_environment,
         DOC = "Variables for host commands, and for ${NAME} in command lines."},
     {SERVICE, MANY, U(service.environment_files), "EnvironmentFile", &value_environment_file,

@@ -185,6 +185,7 @@ struct service_section { /* [Service] */
     struct exec_list start, exec_condition, start_pre, start_post, stop, stop_post,
         reload; /* host commands */
     bool remain_after_exit;
+    char **pass_environment;  /* names of variables of davitd's own */
     char **environment;       /* [Service] Environment=, in order */
     char **environment_files; /* absolute, '-' prefix kept for "may be missing" */
     char *user, *group, *working_directory;

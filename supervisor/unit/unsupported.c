@@ -124,7 +124,6 @@ static const struct {
     {SECTION_SERVICE, IGNORED, "KeyringMode", NULL},
     {SECTION_SERVICE, IGNORED, "IgnoreSIGPIPE", NULL},
     {SECTION_SERVICE, REFUSED_ON_HOST, "PAMName", NULL},
-    {SECTION_SERVICE, IGNORED, "PassEnvironment", NULL},
     {SECTION_SERVICE, IGNORED, "UnsetEnvironment", NULL},
     {SECTION_SERVICE, IGNORED, "Personality", NULL},
     {SECTION_SERVICE, IGNORED, "UtmpIdentifier", NULL},

@@ -97,6 +97,13 @@ ExecStop=/bin/sh -c 'echo stop >> $D/hooks'
 ExecStopPost=/bin/sh -c 'echo stoppost \$SERVICE_RESULT \$EXIT_CODE \$EXIT_STATUS >> $D/hooks'
 ExecReload=/bin/sh -c 'echo reload \$MAINPID >> $D/hooks'
 U
+    export FLEET=north
+    unit pass.service <<U
+[Service]
+Type=oneshot
+PassEnvironment=FLEET NOT_THERE
+ExecStart=/bin/sh -c 'echo \$FLEET \${NOT_THERE-unset} > $D/pass'
+U
     unit once.service <<U
 [Service]
 Type=oneshot
@@ -211,6 +218,11 @@ teardown_file() { fleet_teardown; }
     pid=$(show hooks pid)
     davit stop hooks
     [ "$(tr '\n' ' ' <"$D/hooks")" = "pre post reload $pid stop stoppost success killed TERM " ]
+}
+
+@test 'PassEnvironment: a variable of davit itself, and none where there is none' {
+    davit start pass
+    [ "$(cat "$D/pass")" = 'north unset' ]
 }
 
 @test 'oneshot with RemainAfterExit is active without a process' {

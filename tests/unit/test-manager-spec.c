@@ -228,6 +228,30 @@ static void environment_has_an_order(void **state) {
     build("Exec=x\nEnvironmentFile=-/nonexistent/env\n");
 }
 
+/* systemd.exec(5): the manager's variables, then Environment=, then EnvironmentFile=. */
+static void variables_of_davitd_are_passed_by_name(void **state) {
+    (void)state;
+    struct managed_unit *u = fake_unit("pass.service",
+        "[Service]\nExecStart=/bin/echo ${PASSED_ON}\nPassEnvironment=PASSED_ON NOT_THERE HOME\n");
+
+    forget_spec();
+    assert_int_equal(prepare_main_spec(u, &spec, fds, &n_fds, &error), 0);
+    assert_string_equal(variable("PASSED_ON"), "from the host");
+    assert_null(variable("NOT_THERE"));
+    expect_argv("/bin/echo|from the host");
+
+    u = fake_unit("own.service", "[Service]\nExecStart=/bin/echo\nPassEnvironment=PASSED_ON\n"
+                                 "Environment=PASSED_ON=own\n");
+    forget_spec();
+    assert_int_equal(prepare_main_spec(u, &spec, fds, &n_fds, &error), 0);
+    assert_string_equal(variable("PASSED_ON"), "own");
+
+    /* Of a container it is what Exec= is expanded with, and nothing that the program sees. */
+    build("Exec=/bin/echo ${PASSED_ON}\n[Service]\nPassEnvironment=PASSED_ON\n");
+    expect_argv("/bin/echo|from the host");
+    assert_null(variable("PASSED_ON"));
+}
+
 static void who_it_runs_as(void **state) {
     (void)state;
     build(
@@ -677,6 +701,7 @@ int main(void) {
         TEST(entrypoint_and_exec_replace_the_image_s),
         TEST(exec_is_expanded_with_the_service_s_environment),
         TEST(environment_has_an_order),
+        TEST(variables_of_davitd_are_passed_by_name),
         TEST(who_it_runs_as),
         TEST(capabilities),
         TEST(limits_of_the_process),

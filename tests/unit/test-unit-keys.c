@@ -337,6 +337,7 @@ static const struct {
     {"Service", "ExecStopPost=-/a", "ExecStopPost", "-/a"},
     {"Service", "ExecReload=/bin/kill -HUP $MAINPID", "ExecReload", "/bin/kill -HUP $MAINPID"},
     {"Service", "RemainAfterExit=yes", "RemainAfterExit", "yes"},
+    {"Service", "PassEnvironment=A _b1\nPassEnvironment=C", "PassEnvironment", "A|_b1|C"},
     {"Service", "Environment=A=1 \"B=x y\"", "Environment", "A=1|B=x y"},
     {"Service", "EnvironmentFile=-/a\nEnvironmentFile=/b", "EnvironmentFile", "-/a|/b"},
     {"Service", "User=nobody", "User", "nobody"},

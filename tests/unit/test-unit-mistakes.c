@@ -115,6 +115,7 @@ static const struct {
     {"a.container", WEB "PidsLimit=-2\n", 'E', 3, "PidsLimit", "not a number", "-1"},
     {"a.container", WEB "IOReadBandwidthMax=5M\n", 'E', 3, "IOReadBandwidthMax", "path and a limit",
         "/dev/sda 5M"},
+    {"a.service", HOST "PassEnvironment=A=1\n", 'E', 3, "PassEnvironment", "not the name of a variable", NULL},
     {"a.container", WEB "Nice=20\n", 'E', 3, "Nice", "-20 to 19", NULL},
     {"a.container", WEB "CPUSchedulingPriority=0\n", 'E', 3, "CPUSchedulingPriority", "1 to 99", NULL},
     {"a.container", WEB "OOMScoreAdjust=2000\n", 'E', 3, "OOMScoreAdjust", "-1000 to 1000", NULL},
