@@ -234,6 +234,8 @@ static void add_service_head(
     for (size_t i = 0; i < ARRAY_SIZE(programs); i++)
         strbuf_printf(text, "%s=%s%s launch %s %s\n", programs[i].key, i > 0 ? "-" : "", g->davit,
             programs[i].arguments, name);
+    if (u->service.reload_signal != 0)
+        strbuf_printf(text, "ExecReload=/bin/kill -%d $MAINPID\n", u->service.reload_signal);
     if (!u->instance && container)
         strbuf_printf(text, "LogExtraFields=CONTAINER_NAME=%s\n", container);
     /* The file's own TimeoutStopSec= comes later and wins. */
@@ -327,6 +329,11 @@ static int load(const struct generator *g, const char *file, struct unit **ret, 
     }
     if (u->has_errors || !u->container || !u->fragment)
         return error_set(e, EINVAL, "%s/%s has errors", g->source, file);
+    if (u->container->reload_cmd) {
+        _cleanup_free_ char *text = strf(
+            "%s: [Container] ReloadCmd= is for davitd only, systemctl reload does not run it", u->fragment);
+        g->complain(text ? text : "ReloadCmd=");
+    }
     *ret = TAKE_PTR(u);
     return 0;
 }

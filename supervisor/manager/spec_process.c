@@ -53,11 +53,29 @@ int spec_of_service(
     return build(u, &list->commands[u->main_index], false, s, fds, n_fds, e);
 }
 
+/* ReloadCmd=: what `davit exec` would run, with its output in the log. */
+static int prepare_inside(struct managed_unit *u, const struct exec_command *c, struct container_spec *ret,
+    int *fds, size_t *ret_n_fds, struct error *e) {
+    _cleanup_strv_free_ char **env = NULL, **argv = NULL;
+
+    int r = environment_for_expansion(u, &env, e);
+    if (r < 0)
+        return r;
+    r = command_expand(c->argv, env, &argv);
+    if (r < 0)
+        return error_set_errno(e, r, "ReloadCmd=");
+    const struct exec_request x = {
+        .argv = argv, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .terminal_fd = -1};
+    return prepare_exec_spec(u, &x, ret, fds, ret_n_fds, e);
+}
+
 int prepare_control_spec(struct managed_unit *u, const struct exec_command *c, struct container_spec *ret,
     int fds[static SPEC_MAX_FDS], size_t *ret_n_fds, struct error *e) {
     struct container_spec s;
     size_t n_fds = 0;
 
+    if (c->flags & EXEC_IN_CONTAINER)
+        return prepare_inside(u, c, ret, fds, ret_n_fds, e);
     spec_init(&s);
     int r = build(u, c, true, &s, fds, &n_fds, e);
     return spec_hand_over(&s, r, ret, fds, n_fds, ret_n_fds, e);

@@ -238,14 +238,15 @@ static int expand_start(struct transaction *t, struct entry *e, struct error *er
     return r;
 }
 
+static const char no_reload[] = "it has neither ExecReload= nor ReloadCmd= nor ReloadSignal=";
+
 /* As systemd's try-reload: what does not run is left alone, and what cannot be reloaded is no reason not to
  * reload the rest. */
 bool transaction_reloads_along(const struct managed_unit *u, struct managed_unit *other) {
     if (unit_is_idle(other) || other->state == STATE_STOPPING || (other->job && other->job->type == JOB_STOP))
         return false;
     if (!unit_can_reload(other))
-        report_unit(other, LOG_WARNING, NULL,
-            "Not reloaded with %s: it has neither ExecReload= nor ReloadSignal=", u->name);
+        report_unit(other, LOG_WARNING, NULL, "Not reloaded with %s: %s", u->name, no_reload);
     return unit_can_reload(other);
 }
 
@@ -528,8 +529,7 @@ static int check_applicable(
     if (type != JOB_RELOAD)
         return 0;
     if (!unit_can_reload(u))
-        return error_set(
-            err, EINVAL, "%s cannot be reloaded: it has neither ExecReload= nor ReloadSignal=", u->name);
+        return error_set(err, EINVAL, "%s cannot be reloaded: %s", u->name, no_reload);
     if (unit_is_idle(u) && !u->job)
         return error_set(err, EINVAL, "%s is not running", u->name);
     return 0;

@@ -204,6 +204,22 @@ static int add_default_dependencies(struct unit *u) {
     return r;
 }
 
+/* Quadlet makes an ExecReload= of ReloadCmd=, behind those that there are. */
+static int add_reload_cmd(struct unit *u) {
+    struct exec_list *reload = &u->service.reload;
+    char **argv = u->container->reload_cmd;
+
+    if (!argv)
+        return 0;
+    struct exec_command *c = ARRAY_APPEND(reload->commands, reload->count);
+    if (!c)
+        return -ENOMEM;
+    c->flags = EXEC_IN_CONTAINER;
+    c->path = strdup(argv[0]);
+    c->argv = strv_copy(argv);
+    return c->path && c->argv ? 0 : -ENOMEM;
+}
+
 /* ---- checks ---- */
 
 static int check_container_root(struct load *l) {
@@ -258,6 +274,9 @@ static int check_container(struct load *l) {
     if (r == 0 && u->service.watchdog > 0 && !c->notify)
         r = REPORT(l, PROBLEM_WARNING, "Service", "WatchdogSec", "set Notify=yes in [Container]",
             "the container has no notify socket to send WATCHDOG=1 to");
+    if (r == 0 && c->reload_cmd && u->service.reload_signal != 0)
+        r = REPORT(l, PROBLEM_ERROR, "Container", "ReloadSignal", "keep one of the two",
+            "ReloadCmd= and ReloadSignal= are both set");
     STRV_FOREACH (setting, c->sysctl)
         if (r == 0 && c->network == NETWORK_HOST && startswith(*setting, "net."))
             r = REPORT(l, PROBLEM_ERROR, "Container", "Sysctl",
@@ -362,6 +381,8 @@ int defaults_fill(struct load *l) {
         r = check_container(l);
     if (r == 0 && u->type == UNIT_CONTAINER)
         r = check_stop_timeout(l);
+    if (r == 0 && u->type == UNIT_CONTAINER)
+        r = add_reload_cmd(u);
     if (r == 0 && u->type == UNIT_SERVICE)
         r = check_service(l);
     if (r == 0 && u->type == UNIT_VOLUME)

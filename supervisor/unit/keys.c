@@ -397,8 +397,13 @@ const struct key keys[] = {
         DOC = "The signal when the time of WatchdogSec= is over."},
     {SERVICE, KEY_ZERO_IS_INFINITY, U(service.timeout_abort), "TimeoutAbortSec", &value_time,
         .default_shown = "TimeoutStopSec=", DOC = "Time to end after WatchdogSignal=, then SIGKILL."},
+    {CONTAINER, 0, C(reload_cmd), "ReloadCmd", &value_command_line,
+        DOC =
+            "What `davit reload` runs in the container, as its user, after ExecReload=. The last assignment "
+            "counts."},
     {CONTAINER, 0, U(service.reload_signal), "ReloadSignal", &value_signal,
-        DOC = "The signal that `davit reload` sends to the container's first process."},
+        DOC = "The signal that `davit reload` sends to the container's first process; not together with "
+              "ReloadCmd=."},
     {SERVICE, 0, U(service.reload_signal), "ReloadSignal", &value_signal, .default_shown = "SIGHUP",
         DOC = "What `davit reload` sends to a program of Type=notify-reload."},
     {SERVICE, MANY, U(service.start), "ExecStart", &value_commands,

@@ -57,6 +57,7 @@ enum exec_flags {
     EXEC_ARGV0 = 1 << 1,            /* @ */
     EXEC_NO_ENV_EXPAND = 1 << 2,    /* : */
     EXEC_FULLY_PRIVILEGED = 1 << 3, /* + and ! */
+    EXEC_IN_CONTAINER = 1 << 4,     /* ReloadCmd=: none of the prefixes */
 };
 struct exec_command {
     uint32_t flags;
@@ -183,7 +184,7 @@ struct service_section { /* [Service] */
     usec_t timeout_abort; /* after the watchdog's signal */
     bool send_sighup;
     struct exec_list start, exec_condition, start_pre, start_post, stop, stop_post,
-        reload; /* host commands */
+        reload; /* host commands; the last of reload may be ReloadCmd= */
     bool remain_after_exit;
     char **pass_environment;  /* names of variables of davitd's own */
     char **environment;       /* [Service] Environment=, in order */
@@ -265,6 +266,7 @@ struct container_section { /* [Container] */
     char *image, *rootfs;  /* exactly one; rootfs may have podman's ":O"/":idmap" suffix options, removed */
     char *container_name;
     char **exec;       /* Exec= */
+    char **reload_cmd; /* ReloadCmd=; also the last of service.reload */
     char **entrypoint; /* Entrypoint= */
     bool entrypoint_set;
     char **environment; /* NAME=value, or NAME alone: the host's value is passed */

@@ -70,7 +70,6 @@ static const struct {
     {SECTION_CONTAINER, IGNORED, "LogOpt", "davit.conf chooses where logs go"},
     {SECTION_CONTAINER, IGNORED, "ServiceName", "the unit is called after its file"},
     {SECTION_CONTAINER, IGNORED, "CgroupsMode", "every container has a control group of its own"},
-    {SECTION_CONTAINER, IGNORED, "ReloadCmd", "ExecReload= in [Service] runs a command on the host"},
     {SECTION_CONTAINER, IGNORED, "VolatileTmp", "write Tmpfs=/tmp"},
     {SECTION_CONTAINER, IGNORED, "CPUShares", "write CPUWeight=: 100 stands for 1024 shares"},
     {SECTION_CONTAINER, SILENT, "*Accounting", NULL},

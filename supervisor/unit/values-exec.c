@@ -149,6 +149,9 @@ static int show_commands(const struct key *k _unused_, const void *field, char *
     for (size_t i = 0; i < l->count; i++) {
         const struct exec_command *c = &l->commands[i];
         _cleanup_strbuf_ struct strbuf b = {0};
+
+        if (c->flags & EXEC_IN_CONTAINER) /* another key's */
+            continue;
         for (size_t f = 0; f < ARRAY_SIZE(command_prefixes) - 1; f++)
             if (c->flags & command_prefixes[f].flag)
                 strbuf_putc(&b, command_prefixes[f].prefix);

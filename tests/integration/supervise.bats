@@ -98,6 +98,15 @@ ExecStopPost=/bin/sh -c 'echo stoppost \$SERVICE_RESULT \$EXIT_CODE \$EXIT_STATU
 ExecReload=/bin/sh -c 'echo reload \$MAINPID >> $D/hooks'
 U
     export FLEET=north
+    unit reloads.container <<U
+[Container]
+Image=busybox
+RunInit=yes
+Exec=/bin/sh -c 'trap "echo told" USR1; while :; do sleep 0.1; done'
+ReloadCmd=/bin/sh -c 'echo inside \$HOSTNAME; [ ! -e /refuse ]; exit \$?'
+[Service]
+ExecReload=/bin/sh -c 'echo host >> $D/host-reload'
+U
     unit pass.service <<U
 [Service]
 Type=oneshot
@@ -218,6 +227,20 @@ teardown_file() { fleet_teardown; }
     pid=$(show hooks pid)
     davit stop hooks
     [ "$(tr '\n' ' ' <"$D/hooks")" = "pre post reload $pid stop stoppost success killed TERM " ]
+}
+
+@test 'ReloadCmd runs in the container, after ExecReload; its failure fails the reload and nothing else' {
+    davit start reloads
+    davit reload reloads
+    [ "$(cat "$D/host-reload")" = host ]
+    wait_for 5 has_line reloads 'inside reloads'
+    pid=$(show reloads pid)
+    davit exec reloads touch /refuse
+    run davit reload reloads
+    [ "$status" -ne 0 ]
+    is_state reloads running
+    [ "$(show reloads pid)" = "$pid" ]
+    davit stop reloads
 }
 
 @test 'PassEnvironment: a variable of davit itself, and none where there is none' {

@@ -29,6 +29,7 @@ ReloadPropagatedFrom=db.container site.target
 Image=busybox
 ContainerName=web
 Memory=100M
+ReloadSignal=SIGUSR1
 Nice=5
 PidsLimit=77
 StopTimeout=30
@@ -54,6 +55,7 @@ U
     has web.service 'ExecStart=/usr/bin/davit launch --no-limits web.container'
     has web.service 'MemoryMax=104857600'
     has web.service 'TasksMax=77'
+    has web.service 'ExecReload=/bin/kill -10 $MAINPID'
     has web.service 'Nice=5'
     has web.service 'TimeoutStopSec=30000000us'
     has web.service 'Restart=always'
@@ -68,11 +70,13 @@ U
 @test "drop-ins count, and a template becomes a template" {
     printf '[Container]\nImage=busybox\nHostName=%%i\n' >"$G/units/shell@.container"
     mkdir "$G/units/shell@.container.d"
-    printf '[Unit]\nWants=time-sync.target\n[Container]\nMemoryHigh=50M\n' >"$G/units/shell@.container.d/more.conf"
+    printf '[Unit]\nWants=time-sync.target\n[Container]\nMemoryHigh=50M\nReloadCmd=/bin/true\n' >"$G/units/shell@.container.d/more.conf"
     generate
     has 'shell@.service' 'ExecStart=/usr/bin/davit launch --no-limits shell@%i.container'
     has 'shell@.service' 'Wants=time-sync.target'
     has 'shell@.service' 'MemoryHigh=52428800'
+    [[ $stderr = *shell@.container*ReloadCmd=* ]]
+    run ! grep -q ExecReload "$G/out/shell@.service"
 }
 
 @test "a file with a mistake costs its own service only, and is named with line and key" {

@@ -652,6 +652,30 @@ static void host_services_and_hooks(void **state) {
     u->main = NULL;
 }
 
+static void a_reload_command_is_one_in_the_container(void **state) {
+    (void)state;
+    struct managed_unit *u = container("Exec=x\nUser=1000\nEnvironment=A=unit\nReloadCmd=reload ${A} $B\n"
+                                       "[Service]\nExecReload=/bin/true\nEnvironment=\"B=x y\"\n");
+    const struct exec_list *reload = &u->config->service.reload;
+    struct process main_process = {.pid = getpid(), .pidfd = 0};
+    _cleanup_strv_free_ char **shown = NULL;
+
+    assert_int_equal(reload->count, 2);
+    assert_int_equal(unit_show_key(u->config, "Service", "ExecReload", &shown), 0);
+    assert_int_equal(strv_length(shown), 1);
+    u->main = &main_process;
+    assert_int_equal(prepare_control_spec(u, &reload->commands[0], &spec, fds, &n_fds, &error), 0);
+    assert_int_equal(spec.kind, SPEC_PROCESS);
+    forget_spec();
+    assert_int_equal(prepare_control_spec(u, &reload->commands[1], &spec, fds, &n_fds, &error), 0);
+    assert_int_equal(spec.kind, SPEC_EXEC);
+    assert_true(spec.join_pidfd >= 0);
+    assert_string_equal(spec.user, "1000");
+    assert_string_equal(variable("A"), "unit");
+    expect_argv("reload||x|y");
+    u->main = NULL;
+}
+
 static void a_command_in_a_running_container(void **state) {
     (void)state;
     struct managed_unit *u = container("Exec=x\nUser=1000\nEnvironment=A=unit\nDropCapability=all\n");
@@ -721,6 +745,7 @@ int main(void) {
         TEST(output_goes_to_the_fifo_or_to_the_client),
         TEST(host_services_and_hooks),
         TEST(a_command_in_a_running_container),
+        TEST(a_reload_command_is_one_in_the_container),
         TEST(images_that_are_not_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

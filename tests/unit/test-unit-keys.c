@@ -326,6 +326,7 @@ static const struct {
     {"Service", "Type=notify-reload", "ReloadSignal", "SIGHUP"},
     {"Service", "Type=notify-reload\nReloadSignal=SIGUSR1", "ReloadSignal", "SIGUSR1"},
     {"Service", "Type=notify-reload", "NotifyAccess", "main"},
+    {"Container", "ReloadCmd=/bin/a\nReloadCmd=nginx -s \"re load\"", "ReloadCmd", "nginx -s \"re load\""},
     {"Container", "ReloadSignal=SIGUSR1", "ReloadSignal", "SIGUSR1"},
     {"Service", "", "ExecStart", "/bin/true"},
     {"Service", "ExecStart=\nExecStart=-@/bin/sh -sh -c 'a b' \\; x", "ExecStart",
