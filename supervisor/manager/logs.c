@@ -39,6 +39,7 @@ struct logs {
     sd_event_source *source;
     struct list queue, removals;
     size_t queued;
+    bool untold; /* a message found no room: all is said again when davit-logd takes them */
     uint64_t lines, dropped;
 };
 
@@ -65,7 +66,11 @@ static void enqueue(struct logs *l, const void *data, size_t n, int fd) {
     int copy = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
 
     if (!msg || (fd >= 0 && copy < 0)) {
-        log_error("Message to davit-logd is lost: %zu wait already", l->queued);
+        if (!l->untold)
+            log_error("davit-logd takes no messages (%zu wait): output of units that start now is read later",
+                l->queued);
+        l->untold = true;
+        watch_writable(l, true);
         closep(&copy);
         free(msg);
         return;
@@ -268,10 +273,11 @@ void logs_remove_stream(struct manager *m, uint64_t id) {
 
 /* ---- receiving ---- */
 
-static void on_hello(struct manager *m) {
+static void tell_all(struct manager *m) {
     struct managed_unit *u;
 
     forget_queue(m->logs);
+    m->logs->untold = false;
     send_config(m);
     HASHMAP_FOREACH (u, m->units) {
         if (u->resources.log_fd >= 0)
@@ -296,7 +302,7 @@ static void handle(struct manager *m, const void *data, size_t n) {
     uint32_t type = wire_get_u32(&r);
     switch (type) {
     case LOGD_HELLO:
-        on_hello(m);
+        tell_all(m);
         break;
     case LOGD_REMOVED: {
         uint64_t id = wire_get_u64(&r);
@@ -325,6 +331,8 @@ static int on_logd(sd_event_source *s, int fd, uint32_t events, void *userdata) 
 
     if (events & EPOLLOUT)
         send_queue(m->logs);
+    if (m->logs->untold && list_empty(&m->logs->queue))
+        tell_all(m);
     for (;;) {
         ssize_t n = recv(fd, buffer, sizeof(buffer), MSG_DONTWAIT);
         if (n > 0) {
