@@ -300,7 +300,7 @@ _noreturn_ void exec_init(void) {
     (void)snprintf(libexec, sizeof libexec, "--libexec-dir=%s", rig.directory);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)dup2(rig.log, STDERR_FILENO);
-    (void)execl(rig.program, "davit-init", runtime, libexec, NULL);
+    (void)execl(rig.program, "davit-init", runtime, libexec, getenv("TEST_WORD"), NULL);
     _exit(127);
 }
 
