@@ -75,6 +75,7 @@ static const struct {
     {"Install", "RequiredBy", UNITS},
     {"Install", "UpheldBy", UNITS},
     {"Install", "Alias", UNITS},
+    {"Install", "Also", UNITS},
     {"Service", "Type", LEFT_OUT},
     {"Service", "NotifyAccess", LEFT_OUT},
     {"Service", "WatchdogSec", LEFT_OUT}, /* handed on by `davit launch`, where the container can answer */

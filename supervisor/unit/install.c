@@ -113,24 +113,72 @@ static int enable_unit(struct change *c, const struct unit *u, const char *name)
     return r;
 }
 
-int unit_enable(const struct unit_environment *env, const char *name, char ***ret_changes, struct error *e) {
+static bool has_file(const char *name, void *data) {
+    _cleanup_(fragment_done) struct fragment f = {0};
+    return dirs_find_fragment(data, name, &f) == 0;
+}
+
+/* Adds what Also= says to the names of units that are still to be looked at. */
+static int add_also(const struct unit_environment *env, const struct unit *u, char ***names) {
+    _cleanup_(unit_dirs_done) struct unit_dirs dirs = {0};
+    int r = u->install.also ? unit_dirs_scan(env->unit_path, &dirs) : 0;
+
+    STRV_FOREACH (also, u->install.also) {
+        _cleanup_free_ char *name = NULL;
+        if (r == 0 && unit_name_resolve(*also, has_file, &dirs, &name) == -ENOMEM)
+            r = -ENOMEM;
+        if (r == 0 && !strv_contains(*names, name ?: *also))
+            r = strv_append(names, name ?: *also);
+    }
+    return r;
+}
+
+/* Those of Also= that cannot be enabled are left out: the unit that a person named is enabled all the same. */
+static int enable_one(
+    struct change *c, const struct unit_environment *env, const char *name, bool asked_for, char ***names) {
     _cleanup_(unit_freep) struct unit *u = NULL;
     _cleanup_free_ char *enabled = NULL;
+    struct error why = {};
+
+    int r = unit_load(env, name, &u, &why);
+    if (r == 0)
+        r = name_to_enable(u, &enabled, &why);
+    if (r < 0 && r != -ENOMEM && !asked_for)
+        return strv_consume(c->changes, strf("left out: %s", why.text));
+    if (r < 0) {
+        if (c->error)
+            *c->error = why;
+        return r;
+    }
+    if (asked_for && !installs_something(u) && !u->install.also)
+        return error_set(
+            c->error, ENOENT, "%s has no [Install] section that says what should start it", u->name);
+    r = enable_unit(c, u, enabled);
+    return r < 0 ? r : add_also(env, u, names);
+}
+
+typedef int (*change_one_t)(
+    struct change *c, const struct unit_environment *env, const char *name, bool asked_for, char ***names);
+
+/* The unit, and then what it and they name in Also=. */
+static int change_all(const struct unit_environment *env, const char *name, change_one_t change_one,
+    char ***ret_changes, struct error *e) {
     struct change c = {.root = install_root(env), .changes = ret_changes, .error = e};
+    _cleanup_strv_free_ char **names = NULL;
+    size_t before = strv_length(*ret_changes);
 
     if (!c.root)
         return error_set(e, ENOENT, "there is no unit directory to make links in");
-    int r = unit_load(env, name, &u, e);
-    if (r == 0)
-        r = name_to_enable(u, &enabled, e);
-    if (r < 0)
-        return r;
-    if (!installs_something(u))
-        return error_set(e, ENOENT, "%s has no [Install] section that says what should start it", u->name);
-    r = enable_unit(&c, u, enabled);
-    if (r == 0)
+    int r = strv_append(&names, name);
+    for (size_t i = 0; r == 0 && names[i]; i++)
+        r = change_one(&c, env, names[i], i == 0, &names);
+    if (r == 0 && strv_length(*ret_changes) > before)
         r = make_durable(&c);
     return r == -ENOMEM ? error_set(e, ENOMEM, "out of memory") : r;
+}
+
+int unit_enable(const struct unit_environment *env, const char *name, char ***ret_changes, struct error *e) {
+    return change_all(env, name, enable_one, ret_changes, e);
 }
 
 /* ---- disable ---- */
@@ -189,32 +237,35 @@ static int mask_install(struct change *c, const struct unit *u) {
     return link_all(c, u, u->name, MASK);
 }
 
-int unit_disable(const struct unit_environment *env, const char *name, char ***ret_changes, struct error *e) {
+static int disable_one(
+    struct change *c, const struct unit_environment *env, const char *name, bool asked_for, char ***names) {
     _cleanup_(unit_freep) struct unit *u = NULL;
-    struct change c = {.root = install_root(env), .changes = ret_changes, .error = e};
-    size_t before = strv_length(*ret_changes);
+    size_t before = strv_length(*c->changes);
+    struct error why = {};
 
-    if (!c.root)
-        return error_set(e, ENOENT, "there is no unit directory with links");
-    int r = unit_load(env, name, &u, e);
-    if (r < 0 && r != -ENOENT) /* the links of a unit whose file is gone are to be removed all the more */
-        return r;
-    r = remove_links(&c, u ? u->name : name);
+    int r = unit_load(env, name, &u, &why);
+    /* The links of a unit whose file is gone are to be removed all the more. */
+    if (r == 0 || r == -ENOENT)
+        r = remove_links(c, u ? u->name : name);
+    else if (c->error)
+        *c->error = why;
     if (r == 0 && u)
-        r = remove_aliases(&c, u);
+        r = remove_aliases(c, u);
     if (r == 0 && u)
-        r = mask_install(&c, u);
-    if (r == -ENOMEM)
-        return error_set(e, ENOMEM, "out of memory");
-    if (r == 0 && strv_length(*ret_changes) > before)
-        return make_durable(&c);
-    if (r < 0)
+        r = mask_install(c, u);
+    if (r == 0 && u)
+        r = add_also(env, u, names);
+    if (r < 0 || !asked_for || strv_length(*c->changes) > before)
         return r;
     if (!u)
-        return -ENOENT; /* *e says so already */
-    if (!installs_something(u))
-        return error_set(e, ENOENT, "%s has no [Install] section, nothing enables it", u->name);
+        return error_set(c->error, ENOENT, "%s", why.text);
+    if (!installs_something(u) && !u->install.also)
+        return error_set(c->error, ENOENT, "%s has no [Install] section, nothing enables it", u->name);
     return 0;
+}
+
+int unit_disable(const struct unit_environment *env, const char *name, char ***ret_changes, struct error *e) {
+    return change_all(env, name, disable_one, ret_changes, e);
 }
 
 /* ---- state ---- */
@@ -262,9 +313,9 @@ const char *unit_enable_state(const struct unit_environment *env, const struct u
         return "disabled";
     if (is_linked_to(&links) || has_alias(env, u))
         return "enabled";
-    if (!installs_something(u))
+    if (!installs_something(u) && !u->install.also)
         return is_linked(u) ? "linked" : "static";
-    if (name_is_template(u->name))
+    if (name_is_template(u->name) || !installs_something(u))
         return "indirect";
     if (unit_type_installs_itself(u->type) && u->enabled && !all_are_masked(u, &links))
         return "generated";

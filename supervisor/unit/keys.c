@@ -501,6 +501,8 @@ const struct key keys[] = {
         DOC = "Units that Upholds= this one once it is enabled."},
     {INSTALL, MANY, U(install.alias), "Alias", &value_words, .check = check_install_name,
         DOC = "Further names for the unit once it is enabled."},
+    {INSTALL, MANY, U(install.also), "Also", &value_words, .check = check_install_name,
+        DOC = "Units that are enabled and disabled together with this one."},
     {INSTALL, 0, U(install.default_instance), "DefaultInstance", &value_string, .check = check_instance,
         DOC = "Which instance of a template is meant where none is named."},
 };

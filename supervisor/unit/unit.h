@@ -312,7 +312,7 @@ struct image_section { /* [Image] */
 };
 
 struct install_section { /* [Install] */
-    char **wanted_by, **required_by, **upheld_by, **alias;
+    char **wanted_by, **required_by, **upheld_by, **alias, **also;
     char *default_instance;
 };
 
@@ -379,8 +379,9 @@ bool unit_name_is_valid(const char *name);
 /* "shell@.container": what instances are made from, and never a unit itself. */
 bool name_is_template(const char *name);
 
-/* enable/disable: links below the /etc unit directory, as systemctl makes them. Changed links are appended to
- * *ret_changes as "created PATH -> TARGET" or "removed PATH". -ENOENT with text when [Install] is empty. */
+/* enable/disable: links below the /etc unit directory, as systemctl makes them, also for the units of Also=.
+ * Changed links are appended to *ret_changes as "created PATH -> TARGET" or "removed PATH", units of Also= that
+ * cannot be enabled as "left out: WHY". -ENOENT with text when [Install] is empty. */
 int unit_enable(const struct unit_environment *env, const char *name, char ***ret_changes, struct error *e);
 int unit_disable(const struct unit_environment *env, const char *name, char ***ret_changes, struct error *e);
 /* Where the administrator's files and links go or, with runtime, those that are gone at the next boot: one of

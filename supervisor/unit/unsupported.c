@@ -178,9 +178,6 @@ static const struct {
         "davit does not run podman: write the key that stands for the option"},
     {SECTION_IMAGE, IGNORED, "GlobalArgs", "davit does not run podman"},
     {SECTION_IMAGE, IGNORED, "ContainersConfModule", "davit does not run podman"},
-
-    /* ---- [Install] ---- */
-    {SECTION_INSTALL, IGNORED, "Also", "enable each unit by itself"},
 };
 
 int key_unsupported(struct load *l, const char *file, unsigned line, enum key_section section,

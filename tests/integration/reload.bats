@@ -182,6 +182,29 @@ reload() { davit daemon-reload; }
     is_state job.service running
 }
 
+@test 'enable and disable go on to the units of Also=, and tell of one that is not there' {
+    unit first.service <<'U'
+[Service]
+ExecStart=/bin/sleep 1000
+[Install]
+WantedBy=app.target
+Also=second.service nowhere.service
+U
+    unit second.service <<'U'
+[Service]
+ExecStart=/bin/sleep 1000
+[Install]
+WantedBy=app.target
+U
+    run davit enable first
+    [ "$status" -eq 0 ]
+    says "$output" 'eft out: there is no unit file for nowhere.service'
+    [ "$(davit is-enabled second.service)" = enabled ]
+    davit disable first
+    run davit is-enabled second.service
+    [ "$output" = disabled ]
+}
+
 @test 'enable --now, the default instance of a template, and that a template itself is none' {
     davit enable pool@
     [ -L "$D/units/late.target.wants/pool@one.service" ]

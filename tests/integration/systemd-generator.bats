@@ -44,6 +44,7 @@ RestartResetSec=5
 WantedBy=multi-user.target
 Alias=www.container
 UpheldBy=site.target
+Also=db.container
 U
     generate
     [ "$status" = 0 ]
@@ -64,6 +65,7 @@ U
     run ! grep -E 'WatchdogSec|RestartResetSec|data.volume' "$G/out/web.service"
     [ "$(readlink "$G/out/multi-user.target.wants/web.service")" = ../web.service ]
     [ "$(readlink "$G/out/site.target.upholds/web.service")" = ../web.service ]
+    has web.service 'Also=db.service'
     [ "$(readlink "$G/out/www.service")" = web.service ]
 }
 

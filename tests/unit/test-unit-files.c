@@ -453,6 +453,33 @@ static void test_enable_and_disable_a_container(void **state) {
     check_state(p, "web.container", "disabled");
 }
 
+static void test_units_of_also_are_enabled_and_disabled_too(void **state) {
+    const struct place *p = *state;
+    put(p, "lib/a.service",
+        "[Service]\nExecStart=/x\n[Install]\nWantedBy=x.target\nAlso=b.service c-volume.service\n");
+    put(p, "lib/b.service",
+        "[Service]\nExecStart=/x\n[Install]\nWantedBy=x.target\nAlso=a.service gone.service\n");
+    put(p, "lib/c.volume", "[Volume]\n[Install]\nWantedBy=y.target\n");
+    put(p, "lib/only.service", "[Service]\nExecStart=/x\n[Install]\nAlso=b.service\n");
+    check_state(p, "only.service", "indirect");
+
+    _cleanup_free_ char *made = enable(p, "a.service", 0);
+    check_state(p, "a.service", "enabled");
+    check_state(p, "b.service", "enabled");
+    check_state(p, "c.volume", "enabled"); /* by the name that Quadlet gives it */
+    assert_non_null(strstr(made, "left out: there is no unit file for gone.service"));
+
+    _cleanup_free_ char *gone = disable(p, "only.service", 0);
+    assert_non_null(strstr(gone, "x.target.wants/b.service"));
+    assert_non_null(strstr(gone, "x.target.wants/a.service")); /* b's, in turn */
+    check_state(p, "a.service", "disabled");
+    check_state(p, "b.service", "disabled");
+    check_state(p, "c.volume", "disabled");
+
+    _cleanup_free_ char *by_it = enable(p, "only.service", 0);
+    check_state(p, "b.service", "enabled");
+}
+
 static void test_enable_templates(void **state) {
     const struct place *p = *state;
     put(p, "lib/w@.service", "[Service]\nExecStart=/x\n[Install]\nWantedBy=x.target\n");
@@ -596,6 +623,7 @@ int main(void) {
         IN_PLACE(test_dependency_links),
         IN_PLACE(test_enable_and_disable_a_service),
         IN_PLACE(test_enable_and_disable_a_container),
+        IN_PLACE(test_units_of_also_are_enabled_and_disabled_too),
         IN_PLACE(test_enable_templates),
         IN_PLACE(test_enable_without_install),
         IN_PLACE(test_disable_a_unit_without_a_file),

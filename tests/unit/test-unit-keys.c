@@ -377,6 +377,7 @@ static const struct {
     {"Image", "RetryDelay=1min", "RetryDelay", "1min"},
 
     {"Install", "WantedBy=a.target b.target\nRequiredBy=c.target", "WantedBy", "a.target|b.target"},
+    {"Install", "Also=b.service c.container", "Also", "b.service|c.container"},
     {"Install", "UpheldBy=x.target", "UpheldBy", "x.target"},
     {"Install", "RequiredBy=c.target", "RequiredBy", "c.target"},
     {"Install", "Alias=x.container", "Alias", "x.container"},

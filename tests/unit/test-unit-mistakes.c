@@ -190,7 +190,7 @@ static const struct {
     {"a.container", WEB "[Install]\nWantedBy=x\n", 'E', 4, "WantedBy", "not a unit name", "default.target"},
     {"a.container", WEB "[Install]\nAlias=b.service\n", 'E', 0, "Alias", "not the name of a .container",
         "same type"},
-    {"a.container", WEB "[Install]\nAlso=b.service\n", 'W', 4, "Also", "ignored", NULL},
+    {"a.container", WEB "[Install]\nAlso=b\n", 'E', 4, "Also", "not a unit name", NULL},
     {"a.volume", "[Volume]\nType=ext4\n", 'E', 0, "Type", "without Device=", "Device="},
     {"a.volume", "[Volume]\nDriver=image\n", 'E', 2, "Driver", "does not start", NULL},
     {"a.volume", "[Volume]\nUID=-1\n", 'E', 2, "UID", "not a number", NULL},
