@@ -117,6 +117,14 @@ static void find_volumes(struct managed_unit *u) {
     (void)closedir(d);
 }
 
+/* By the kernel's clock for processes, which goes on while a machine sleeps, as ours does not. */
+static usec_t age_of(const struct candidate *c) {
+    usec_t started = (usec_t)c->started * (USEC_PER_SEC / (usec_t)sysconf(_SC_CLK_TCK));
+    usec_t now = clock_usec(CLOCK_BOOTTIME);
+
+    return now - MIN(started, now);
+}
+
 static bool adopt_by_cgroup(struct managed_unit *u) {
     struct candidate found;
 
@@ -128,9 +136,9 @@ static bool adopt_by_cgroup(struct managed_unit *u) {
     u->result = RESULT_SUCCESS;
     u->resources.cgroup = true;
     u->state_lost = true;
-    u->state_since = u->active_since = (usec_t)found.started * (USEC_PER_SEC / (usec_t)sysconf(_SC_CLK_TCK));
-    u->state_since_realtime =
-        now_realtime() - (clock_usec(CLOCK_BOOTTIME) - MIN(u->state_since, clock_usec(CLOCK_BOOTTIME)));
+    usec_t age = age_of(&found), now = now_monotonic();
+    u->state_since = u->active_since = now - MIN(age, now);
+    u->state_since_realtime = now_realtime() - age;
     u->recovered_main = (struct recovered_process){
         .request = clock_usec(CLOCK_BOOTTIME),
         .pid = found.pid,

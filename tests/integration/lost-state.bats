@@ -102,3 +102,30 @@ as_saved() { python3 "$BATS_TEST_DIRNAME/saved-state.py" "$DAVIT_RUNTIME_DIR/sta
     rmdir "$D/state/volumes/mine/_data" "$D/state/volumes/mine"
 }
 
+
+@test 'RuntimeMaxSec= of a unit whose state was lost counts on a machine that has slept, too' {
+    unshare --time --boottime 1000000 true || skip 'no time namespaces'
+    sleeper() {
+        unit short.container <<'U'
+[Container]
+Image=busybox
+StopTimeout=1
+Exec=/bin/sh -c 'while :; do sleep 0.1; done'
+[Service]
+RuntimeMaxSec=2
+U
+    }
+    OTHER=1
+    davit_new
+    davit_image
+    sleeper
+    unshare --time --boottime 1000000 --fork --kill-child "$DAVIT_BUILD/davit-init" >"$D/init.log" 2>&1 </dev/null 3>&- &
+    local outside=$!
+    wait_for 10 manager_pid
+    DAVIT_PID=$(pgrep -P "$outside" -x davit-init)
+    davit start short
+    rm -f "$DAVIT_RUNTIME_DIR/state/short.container"
+    another_davitd
+    wait_for 20 is_state short failed
+    has_result short timeout
+}
