@@ -183,11 +183,25 @@ static struct process *by_request(struct processes *ps, uint64_t request) {
     return NULL;
 }
 
-bool launcher_is_at(const struct process *p) {
-    const struct processes *ps = p->manager->processes;
+/* Before its first probe was answered, what a launcher is at may be of an earlier davitd. */
+static bool may_be_at(const struct launcher *l, const struct process *p) {
+    const struct process *oldest = NULL;
+    bool probed = l->unsure;
 
-    return p->sent && p->launcher < ps->n_launchers &&
-           ps->launchers[p->launcher].in_flight.next == &p->by_launcher;
+    LIST_FOREACH (other, &l->in_flight, struct process, by_launcher) {
+        probed |= other->probe;
+        oldest = oldest || other->probe ? oldest : other;
+    }
+    return p->order == 0 ? probed : oldest == p;
+}
+
+unsigned launchers_at(const struct process *p) {
+    const struct processes *ps = p->manager->processes;
+    unsigned set = 0;
+
+    for (unsigned i = 0; i < ps->n_launchers && p->sent; i++)
+        set |= (unsigned)may_be_at(&ps->launchers[i], p) << i;
+    return set;
 }
 
 /* Consumed, but neither begun nor failed when its launcher died: no child runs (protocol.h says why). */

@@ -303,9 +303,12 @@ static int on_hang(_unused_ sd_event_source *s, _unused_ uint64_t usec, void *us
     struct process *p = userdata;
 
     drop_source(p, SOURCE_HANG);
-    if (p->pid == 0 && launcher_is_at(p)) {
-        log_warning("Launcher %u does not answer, having it replaced", p->launcher);
-        keeper_notify(p->manager, "X_DAVIT_KILL_LAUNCHER=%u", p->launcher);
+    unsigned hanging = p->pid == 0 ? launchers_at(p) : 0;
+    for (unsigned i = 0; hanging >> i != 0; i++) {
+        if (!(hanging >> i & 1))
+            continue;
+        log_warning("Launcher %u does not answer, having it replaced", i);
+        keeper_notify(p->manager, "X_DAVIT_KILL_LAUNCHER=%u", i);
     }
     return 0;
 }

@@ -87,8 +87,9 @@ void process_unwatch_foreign(struct process *p);
 int launchers_new(struct manager *m, struct error *e);
 void launchers_free(struct processes *ps);
 void launcher_drop(struct process *p); /* takes p off its launcher's list or the queue */
-/* Its launcher is working on p, or will next: of all that was sent to it, p is the oldest. */
-bool launcher_is_at(const struct process *p);
+/* Which launchers may be working on p, as bits: the one that p was sent to, if p is the oldest of all that it has; for a
+ * request of an earlier davitd, all those that have not answered yet what came behind it. */
+unsigned launchers_at(const struct process *p);
 /* Handles every answer that is in the sockets. */
 void launchers_drain(struct manager *m);
 void launchers_dispatch_soon(struct processes *ps);

@@ -645,6 +645,22 @@ static void a_request_that_waits_in_a_socket_is_awaited(void **state) {
     expect_calls("started exited");
 }
 
+/* Nothing of this davitd is what it hangs at, but without it one launcher less would work from now on. */
+static void a_launcher_that_hangs_at_what_an_earlier_davitd_sent_is_found(void **state) {
+    (void)state;
+    (void)take_request_of_the_last_davitd();
+    struct process *old = LIST_ENTRY(fake->m.processes->unassigned.next, struct process, by_launcher);
+    assert_int_equal(launchers_at(old), 3);
+    answer_probe(1);
+    expect_calls("");
+    assert_int_equal(launchers_at(old), 1);
+    struct process *next = ask(PROCESS_MAIN); /* the idle one has it */
+    assert_int_equal(launchers_at(next), 2);
+    consume_request(1);
+    answer(1, LAUNCH_FAILED, next->request, 0, NULL, 0);
+    expect_calls("failed");
+}
+
 /* As after some davitds that died while a launcher hung: it cannot even be asked. */
 static void a_request_that_waits_in_a_full_socket_is_not_taken_for_lost(void **state) {
     (void)state;
@@ -702,6 +718,7 @@ int main(void) {
         TEST(a_request_that_was_never_sent_is_found_out),
         TEST(a_request_that_the_next_launcher_cannot_read_is_lost),
         TEST(a_request_that_waits_in_a_socket_is_awaited),
+        TEST(a_launcher_that_hangs_at_what_an_earlier_davitd_sent_is_found),
         TEST(a_request_that_waits_in_a_full_socket_is_not_taken_for_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
