@@ -466,6 +466,16 @@ static void restart_job_changed(struct managed_unit *u, struct job *j, enum unit
     wake_neighbours(u);
 }
 
+/* What the unit does is what this job wants, whoever has begun it: an earlier davitd, or the unit by itself. */
+static void take_up(struct job *j) {
+    if (j->running)
+        return;
+    list_remove(&j->run_queue);
+    j->running = true;
+    j->running_at = core_now();
+    job_arm_timeout(j);
+}
+
 static void job_changed(struct managed_unit *u, enum unit_state now) {
     struct job *j = u->job;
 
@@ -473,6 +483,8 @@ static void job_changed(struct managed_unit *u, enum unit_state now) {
         return;
     switch (j->type) {
     case JOB_START:
+        if (now == STATE_PREPARING || now == STATE_STARTING || unit_is_active(u))
+            take_up(j);
         if (j->running)
             start_job_changed(u, j, now);
         else if (now != STATE_WAITING)
@@ -487,6 +499,8 @@ static void job_changed(struct managed_unit *u, enum unit_state now) {
             restart_job_changed(u, j, now);
         break;
     case JOB_RELOAD:
+        if (now == STATE_RELOADING)
+            take_up(j);
         if (j->running && now == STATE_RUNNING)
             job_finish(
                 j, u->reload_failed ? JOB_FAILED : JOB_DONE, u->reload_failed ? "the reload failed" : NULL);
@@ -498,6 +512,10 @@ static void job_changed(struct managed_unit *u, enum unit_state now) {
     default:
         break;
     }
+}
+
+void job_recovered(struct job *j) {
+    job_changed(j->unit, j->unit->state);
 }
 
 /* Between a davitd's taking over and jobs_recover() a unit has no job, only what was saved of it. What has come

@@ -342,7 +342,9 @@ void jobs_recover(struct manager *m) {
         if (job_install(u, u->saved_job, 0, false, &j) < 0) {
             report_unit(u, LOG_ERR, NULL, "Its %s job is lost: out of memory.", job_type_name(u->saved_job));
             u->saved_job = -1;
+            continue;
         }
+        job_recovered(j);
     }
     needs_look_at_all(m);
 }

@@ -538,6 +538,32 @@ static void test_a_start_that_is_over_before_the_next_davitd_is_ready_is_not_don
     assert_int_equal(fake_unit("a.service")->saved_job, -1);
 }
 
+/* The same a moment later, when its job is there again and has not been run yet. */
+static void test_a_start_that_is_over_before_its_job_is_looked_at_is_not_done_again(void **state _unused_) {
+    struct error e = {};
+    struct job *j;
+
+    fake_write("a.service", "[Service]\nType=exec\nExecStart=/bin/a\n");
+    fake_load();
+    fake.auto_start = false;
+    for (int status = 0; status < 2; status++) {
+        assert_return_code(
+            api_queue_job(&fake.m, fake_unit("a.service"), JOB_START, JOB_MODE_REPLACE, NULL, NULL, &e), 0);
+        fake_settle();
+        assert_state("a.service", STATE_STARTING);
+        struct managed_unit *u = fake_unit("a.service");
+        job_finish(u->job, JOB_CANCELED, NULL);
+        assert_return_code(job_install(u, JOB_START, 0, false, &j), 0);
+        job_recovered(j);
+        assert_true(j->running);
+        fake_waits_in_the_feed("a.service", CLD_EXITED, status);
+        fake_settle();
+        assert_state("a.service", status == 0 ? STATE_INACTIVE : STATE_FAILED);
+        assert_null(u->job);
+    }
+    assert_int_equal(fake.mains, 2);
+}
+
 static void test_mode_fail(void **state _unused_) {
     struct error e = {};
 
@@ -742,6 +768,7 @@ int main(void) {
         TEST(test_client_that_leaves),
         TEST(test_accepted_is_remembered),
         TEST(test_a_start_that_is_over_before_the_next_davitd_is_ready_is_not_done_again),
+        TEST(test_a_start_that_is_over_before_its_job_is_looked_at_is_not_done_again),
         TEST(test_mode_fail),
         TEST(test_mode_ignore_dependencies),
         TEST(test_on_failure_and_on_success),
