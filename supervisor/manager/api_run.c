@@ -298,8 +298,10 @@ static int run_again(struct managed_unit *u, const struct run_request *r, exec_s
     exec_exited_t exited, void *userdata, char **ret_unit, struct error *e) {
     int error = take_stdio_again(u, r);
 
-    if (error < 0)
+    if (error < 0) {
+        run_session_free(u); /* of half of it nothing is used */
         return error_set_errno(e, error, "%s: its input and output", u->name);
+    }
     *ret_unit = strdup(u->name);
     error = *ret_unit ? run_attach(u, started, exited, userdata, e) : error_set_errno(e, ENOMEM, "run");
     if (error < 0)
