@@ -13,6 +13,7 @@ Checked at the end, for every unit:
   * every run that began has an end with the status that it must have had, in order, none twice, none missing
   * every line of every run is in the log, once, in order
   * a steady one is the process that it was at the beginning, and nobody restarted it
+  * each command of the clients ran once, and its client was told of it: clients.py
 """
 import argparse
 import collections
@@ -25,6 +26,9 @@ import signal
 import subprocess
 import sys
 import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from clients import Clients  # noqa: E402
 
 STOPPED = 77
 PARTS = ("davitd", "davit-launch", "davit-logd")
@@ -329,7 +333,9 @@ def run(options):
     steady = [name for _, kind, name in units if kind == "steady"]
     before = all_running(steady)
 
+    clients = Clients(davit, options.directory, steady[:options.clients])
     killed, seconds = storm(options, units)
+    clients.finish()
     if options.replace:
         replace_all(options)
     after = settle(units)
@@ -344,13 +350,16 @@ def run(options):
     for unit, kind, name in units:
         check.unit(options.directory, unit, kind, name)
 
+    for name, problem in clients.problems():
+        check.fail(name, problem)
     went_on = times_replaced(options.directory)
     if options.replace and not went_on:
         check.fail("davit-init", "was never replaced")
     print(f"soak: {seconds:.0f} s, killed {', '.join(f'{killed[p]} {p}' for p in PARTS)}; {killed['replaced']} times all asked to be "
           f"replaced, davit-init was {went_on} times; {len(units)} containers, seed {options.seed}")
     print(f"      {check.runs} runs, {check.ends} ends with the right status, {check.undone} starts undone, "
-          f"{check.lines} lines each once, {len(steady)} undisturbed")
+          f"{check.lines} lines each once, {len(steady)} undisturbed, "
+          f"{clients.commands()} commands of clients")
     for problem in check.problems[:40]:
         print("  ! " + problem)
     print("soak: passed" if not check.problems else f"soak: {len(check.problems)} problems")
@@ -368,6 +377,7 @@ def main():
     parser.add_argument("--replace", type=int, default=10, help="times all programs are replaced in place")
     parser.add_argument("--life", type=float, default=0.03, help="seconds that a davitd lives, on the average")
     parser.add_argument("--containers", type=int, default=30)
+    parser.add_argument("--clients", type=int, default=2, help="who run and execute things meanwhile")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1000000))
     options = parser.parse_args()
     if options.what == "units":
