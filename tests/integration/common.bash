@@ -55,7 +55,7 @@ text_of() { davit logs -n 1000000 -o cat "$@"; }
 has_line() { logs_of "$1" | grep -qF -- "$2"; }
 memory_controller() { grep -q '^memory' /proc/cgroups; }
 # Fails where there is none, as well.
-manager_pid() { davit status --json | jq -re .pid; }
+manager_pid() { davit status --json | jq -r .pid | grep .; }
 same_manager() { [ "$(manager_pid)" = "$(cat "$D/manager")" ] || { echo 'davitd is not the one of the beginning'; return 1; }; }
 
 # group_file UNIT FILE...: path of the first of these files that a control group of the unit has, in any hierarchy
