@@ -202,7 +202,7 @@ I
     awk '{ if ($1 != NR % 100) { print "run " NR " ended with " $1; bad = 1 } } END { exit bad }' <(head -n 40 "$D/ends")
 }
 
-@test 'twenty programs that never stop talking: davit answers and starts what it is asked to' {
+@test 'programs that never stop talking: davit answers and starts what it is asked to' {
     fleet
     cat >"$D/talk.py" <<'P'
 import os, socket
@@ -212,8 +212,9 @@ while True:
     n += 1
     s.sendto(b"READY=1\nSTATUS=%d" % n, os.environ["NOTIFY_SOCKET"])
 P
-    local n talkers=()
-    for n in $(seq 20); do
+    local n talkers=() many=20
+    [ -z "${DAVIT_VM:-}" ] || many=4 # a share of an emulated processor is little
+    for n in $(seq $many); do
         talkers+=("talk$n.service")
         unit "talk$n.service" <<U
 [Service]
@@ -223,8 +224,8 @@ ExecStart=python3 $D/talk.py
 U
     done
     davit_start
-    timeout 60 "$DAVIT_BUILD/davit" start "${talkers[@]}"
-    timeout 60 "$DAVIT_BUILD/davit" start steady
-    timeout 60 "$DAVIT_BUILD/davit" stop "${talkers[@]}"
+    timeout 200 "$DAVIT_BUILD/davit" start "${talkers[@]}"
+    timeout 200 "$DAVIT_BUILD/davit" start steady
+    timeout 200 "$DAVIT_BUILD/davit" stop "${talkers[@]}"
     is_state steady running
 }
