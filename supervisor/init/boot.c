@@ -104,6 +104,7 @@ void boot_begin(struct boot *b) {
 
     b->machine = true;
     console_open_machine();
+    (void)close_range(STDERR_FILENO + 1, ~0U, 0); /* an initramfs has left them, or a userspace before */
     crash_handler_install(&b->options);
     (void)setsid();
     (void)umask(022);
@@ -274,7 +275,7 @@ int boot_arm_watchdog(struct boot *b, enum ending_kind kind) {
     struct hardware_watchdog *w = &b->watchdog;
     usec_t usec = kind == ENDING_KEXEC ? w->kexec_usec : kind == ENDING_HALT ? 0 : w->reboot_usec;
 
-    if (!b->machine)
+    if (!b->machine || (kind == ENDING_SOFT_REBOOT && w->fd < 0)) /* the machine itself goes on */
         return -1;
     w->run_usec = usec;
     int r = w->fd >= 0 ? hardware_watchdog_set(w, usec) : hardware_watchdog_open(w);

@@ -53,7 +53,10 @@ static int take_option(struct shutdown *s, int option) {
     return 0;
 }
 
+/* Process 1 cannot refuse: the kernel panics when it ends. A davit-init of another version may have executed us,
+ * so what is not understood is passed over. */
 static int parse_arguments(int argc, char **argv, struct shutdown *s) {
+    bool lenient = getpid() == 1;
     static const struct option options[] = {
         {"argument", required_argument, NULL, OPTION_ARGUMENT},
         {"watchdog-fd", required_argument, NULL, OPTION_WATCHDOG_FD},
@@ -66,12 +69,15 @@ static int parse_arguments(int argc, char **argv, struct shutdown *s) {
     int c;
 
     while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0)
-        if (c < OPTION_ARGUMENT || take_option(s, c) < 0)
+        if ((c < OPTION_ARGUMENT || take_option(s, c) < 0) && !lenient)
             return -EINVAL;
-    if (optind + 1 != argc || ending_parse(argv[optind], &e) < 0 || e.kind == ENDING_NONE ||
-        e.kind == ENDING_EXIT)
+    bool known = optind < argc && ending_parse(argv[optind], &e) >= 0 && e.kind != ENDING_NONE &&
+                 e.kind != ENDING_EXIT;
+    if (!lenient && (!known || optind + 1 != argc))
         return -EINVAL;
-    s->kind = e.kind;
+    if (!known)
+        (void)fputs("davit-shutdown: no ending that is known was asked for: rebooting\n", stderr);
+    s->kind = known ? e.kind : ENDING_REBOOT;
     return 0;
 }
 

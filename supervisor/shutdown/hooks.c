@@ -37,6 +37,8 @@ static pid_t start(const char *path, const char *verb) {
 
     if (pid == 0) {
         (void)setsid();
+        (void)close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+        shutdown_unblock_signals();
         (void)execl(path, path, verb, (char *)NULL);
         (void)log_errno(LOG_WARNING, errno, "cannot execute %s", path);
         _exit(127);

@@ -163,6 +163,10 @@ static int remount_one(void *context, size_t i) {
     return remount_read_only(l->points[i].path);
 }
 
+static int remount_root(_unused_ void *context, _unused_ size_t i) {
+    return remount_read_only("/");
+}
+
 /* ---- rounds ---- */
 
 static bool is_api(const struct mount_point *p) {
@@ -197,6 +201,7 @@ static size_t run_round(const struct mount_list *all, bool (*wanted)(const struc
     int (*function)(void *context, size_t i), struct mount_list *ret_part, int **ret_results) {
     size_t went = 0;
 
+    *ret_results = NULL;
     if (subset(all, wanted, ret_part) < 0)
         return 0;
     int *results = calloc(ret_part->n + 1, sizeof *results);
@@ -221,12 +226,13 @@ static void report_left(const struct mount_list *part, const int *results) {
 size_t mounts_take_apart(bool report, size_t *ret_left) {
     _cleanup_(mount_list_done) struct mount_list all = {};
     struct mount_list part = {};
-    int *results = NULL;
+    int *results;
 
-    *ret_left = 0;
+    *ret_left = 1; /* the root, as long as nothing else is known */
     int r = mount_list_read(&all);
     if (r < 0) {
         (void)log_errno(LOG_ERR, r, "cannot read what is mounted");
+        (void)bounded_call(remount_root, NULL, UMOUNT_USEC);
         return 0;
     }
     size_t went = run_round(&all, is_to_be_unmounted, unmount_one, &part, &results);
@@ -238,6 +244,8 @@ size_t mounts_take_apart(bool report, size_t *ret_left) {
     if (mount_list_read(&all) < 0)
         return went;
     (void)run_round(&all, is_worth_a_remount, remount_one, &part, &results);
+    if (results)
+        *ret_left = 0;
     for (size_t i = 0; results && i < part.n; i++)
         *ret_left += results[i] != 0;
     if (report)

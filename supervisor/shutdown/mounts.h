@@ -33,5 +33,5 @@ void mount_list_done(struct mount_list *l);
 int mount_list_read(struct mount_list *ret);
 
 /* One round over all mounts that are not kept. Returns how many went; *ret_left: how many are still mounted
- * and writable. report: names those, with their holders. */
+ * and writable, 1 where that is not known. report: names those, with their holders. */
 size_t mounts_take_apart(bool report, size_t *ret_left);

@@ -47,6 +47,7 @@ void root_return_to_initramfs(const struct shutdown *s) {
     log_info("returning to the initramfs");
     int r = change_root(INITRAMFS_ROOT, "oldroot");
     if (r >= 0) {
+        shutdown_unblock_signals();
         (void)execv("/shutdown", arguments);
         r = negative_errno();
     }
@@ -58,6 +59,9 @@ static int execute_init(const struct shutdown *s) {
     const char *const places[] = {s->init, "/usr/sbin/davit-init", "/sbin/init"};
     int r = -ENOENT;
 
+    /* A reset in the middle of the next life is what it would bring: that opens its own, when it is told to. */
+    watchdog_leave();
+    shutdown_unblock_signals();
     for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
         if (isempty(places[i]))
             continue;

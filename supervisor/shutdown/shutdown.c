@@ -39,6 +39,13 @@ static void settle(const struct shutdown *s) {
     (void)file_write(AT_FDCWD, "/proc/sys/kernel/core_pattern", "|/bin/false");
 }
 
+void shutdown_unblock_signals(void) {
+    sigset_t none;
+
+    sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 static void take_apart(void) {
     size_t mounts_left = 0, devices_left = 0, went;
     unsigned rounds = 0;

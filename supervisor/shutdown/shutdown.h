@@ -52,10 +52,17 @@ int bounded_call(int (*function)(void *context, size_t i), void *context, usec_t
 /* Sleeps, pings the watchdog, reaps. For every loop that waits. */
 void bounded_pause(usec_t usec);
 
+/* Before another program is executed: with all of them blocked it would hear of no time-out, and could not be
+ * asked to end. */
+void shutdown_unblock_signals(void);
+
 /* ---- watchdog.c ---- */
 /* From here on every loop that waits pings it. -1 = none. */
 void watchdog_take(int fd);
 void watchdog_keepalive(void);
+/* The program that is executed next does not know of it: closing it then stops the timer, where the hardware
+ * can be stopped (the magic close of Documentation/watchdog/watchdog-api.rst). */
+void watchdog_leave(void);
 
 /* ---- kill.c ---- */
 struct process_facts {

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
 #include <linux/watchdog.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
+#include "base/fd.h"
 #include "base/log.h"
 #include "shutdown/shutdown.h"
 
@@ -19,4 +22,9 @@ void watchdog_take(int fd) {
 void watchdog_keepalive(void) {
     if (watchdog >= 0)
         (void)ioctl(watchdog, WDIOC_KEEPALIVE, 0);
+}
+
+void watchdog_leave(void) {
+    if (watchdog >= 0 && fd_set_cloexec(watchdog, true) >= 0)
+        (void)!write(watchdog, "V", 1);
 }

@@ -102,6 +102,20 @@ static void a_driver_that_tells_no_period_is_touched(void **state _unused_) {
     closep(&b.watchdog.fd);
 }
 
+/* It would end the next userspace, which does not know that it has one. */
+static void a_soft_reboot_arms_no_watchdog_that_was_off(void **state _unused_) {
+    struct boot b;
+
+    driver = (typeof(driver)){.takes_timeout = true};
+    make_machine(&b, "device");
+    b.watchdog.run_usec = 0;
+    assert_int_equal(boot_arm_watchdog(&b, ENDING_SOFT_REBOOT), -1);
+    assert_false(driver.on);
+    assert_true(boot_arm_watchdog(&b, ENDING_REBOOT) >= 0);
+    assert_int_equal(driver.timeout, HARDWARE_WATCHDOG_REBOOT_USEC / USEC_PER_SEC);
+    closep(&b.watchdog.fd);
+}
+
 static char *report(int runtime) {
     char *text = NULL;
 
@@ -182,6 +196,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_period_is_the_drivers),
         cmocka_unit_test(a_driver_that_tells_no_period_is_touched),
+        cmocka_unit_test(a_soft_reboot_arms_no_watchdog_that_was_off),
         cmocka_unit_test(without_sysfs_the_device_tells_why_the_machine_booted),
         cmocka_unit_test(a_davit_boot_that_left_no_report_hides_no_reason),
         cmocka_unit_test(a_machine_without_a_watchdog_says_so_once),

@@ -4,10 +4,12 @@
  * refuses whatever is not theirs. */
 #include "private-root.h"
 
+#include <linux/capability.h>
 #include <linux/loop.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include "base/log.h"
 #include "init/mounts.h"
@@ -130,6 +132,10 @@ static void mount_steps(void) {
     CHECK(kill(holder, SIGKILL) == 0 && waitpid(holder, NULL, 0) == holder);
     CHECK(mounts_take_apart(false, &nothing) >= 1 && nothing < left);
     CHECK(access("/mnt/busy/file", F_OK) < 0);
+    /* Who cannot see what is mounted must not say that nothing is. */
+    CHECK(mount("tmpfs", "/proc", "tmpfs", 0, NULL) == 0);
+    CHECK(mounts_take_apart(false, &left) == 0 && left > 0);
+    CHECK(was_said("cannot read what is mounted") && umount("/proc") == 0);
     log_set_sink(NULL);
 }
 
@@ -214,8 +220,19 @@ static void initramfs_steps(void) {
 static void next_root_steps(void) {
     const struct shutdown s = {.kind = ENDING_SOFT_REBOOT, .init = "/no/such/init"};
 
+    sigset_t all;
+
     make_root("/run/nextroot", "sbin/init",
-        "#!/bin/sh\n[ ! -d /usr ] && [ -d /proc/1 ] && [ -d /run/nextroot ] && exit 43\n");
+        "#!/bin/sh\n"
+        "while read -r name value; do [ \"$name\" != SigBlk: ] || mask=$value; done </proc/self/status\n"
+        "[ \"$mask\" = 0000000000000000 ] || exit 1\n"
+        /* The timer of the life before is stopped by the close after a V, or it would end this one. */
+        "read -r said </run/watchdog; [ \"$said\" = V ] && [ ! -e /proc/self/fd/77 ] || exit 2\n"
+        "[ ! -d /usr ] && [ -d /proc/1 ] && [ -d /run/nextroot ] && exit 43\n");
+    int fd = open("/run/watchdog", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    watchdog_take(fcntl(fd, F_DUPFD, 77));
+    sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, NULL);
     (void)root_start_again(&s);
     leave(1);
 }
@@ -242,6 +259,27 @@ static void the_next_root_is_entered_and_its_program_executed(void **state _unus
     }
 }
 
+/* ---- what it is asked for ---- */
+
+static void later_version_steps(void) {
+    _cleanup_free_ char *program = strf("%s/davit-shutdown", getenv("DAVIT_BUILD") ?: "build");
+
+    /* Without this it would end by reboot(2), as that is in a pid namespace. */
+    CHECK(prctl(PR_CAPBSET_DROP, CAP_SYS_BOOT, 0, 0, 0) == 0);
+    (void)execl(program, "davit-shutdown", "--of-a-later-version=7", "--container", "--status=45", "dance",
+        "more", (char *)NULL);
+    leave(1);
+}
+
+/* Process 1 that ends with a usage text is a kernel panic. */
+static void what_another_version_asks_for_is_a_reboot(void **state _unused_) {
+    int status = run_private(later_version_steps);
+
+    if (status == PRIVATE_SKIP)
+        skip();
+    assert_int_equal(status, 45);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everybody_ends_but_who_is_marked),
@@ -249,6 +287,7 @@ int main(void) {
         cmocka_unit_test(mounts_are_taken_apart_and_who_holds_one_is_named),
         cmocka_unit_test(a_loop_device_is_detached),
         cmocka_unit_test(the_next_root_is_entered_and_its_program_executed),
+        cmocka_unit_test(what_another_version_asks_for_is_a_reboot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

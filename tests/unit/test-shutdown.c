@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* davit-shutdown's own rules, and what may hang in a child of it. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -8,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/fs.h"
 #include "base/str.h"
 #include "shutdown/mounts.h"
 #include "shutdown/shutdown.h"
@@ -175,6 +177,31 @@ static void test_hooks_run_at_once_and_not_for_ever(void **state _unused_) {
     assert_int_equal(rmdir(directory), 0);
 }
 
+/* With all signals blocked, as davit-shutdown has them, a time-out in a hook would never come; and a hook must not
+ * have the hardware watchdog in its hands. */
+static void test_hooks_are_programs_like_all_others(void **state _unused_) {
+    static const char script[] =
+        "#!/bin/sh\ncd ${0%/*} && grep SigBlk /proc/self/status >mask && ls /proc/self/fd >fds\n";
+    char directory[] = "/tmp/davit-test-hooks-XXXXXX";
+    _cleanup_free_ char *mask = NULL, *fds = NULL;
+    sigset_t all, before;
+
+    assert_non_null(mkdtemp(directory));
+    write_hook(directory, "hook", script, 0755);
+    sigfillset(&all);
+    assert_int_equal(sigprocmask(SIG_SETMASK, &all, &before), 0);
+    int watchdog = fcntl(STDIN_FILENO, F_DUPFD, 77);
+    assert_int_equal(hooks_run(directory, "halt", 60 * USEC_PER_SEC), 1);
+    (void)close(watchdog);
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    _cleanup_close_ int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_return_code(file_read(fd, "mask", 4096, &mask, NULL), 0);
+    assert_string_equal(mask, "SigBlk:\t0000000000000000\n");
+    assert_return_code(file_read(fd, "fds", 4096, &fds, NULL), 0);
+    assert_null(strstr(fds, "77"));
+    assert_int_equal(remove_tree(AT_FDCWD, directory), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mounts_come_last_first),
@@ -184,6 +211,7 @@ int main(void) {
         cmocka_unit_test(test_dirty_pages),
         cmocka_unit_test(test_what_hangs_is_left_behind),
         cmocka_unit_test(test_hooks_run_at_once_and_not_for_ever),
+        cmocka_unit_test(test_hooks_are_programs_like_all_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

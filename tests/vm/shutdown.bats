@@ -304,6 +304,25 @@ S
 }
 
 # bats test_tags=long
+@test 'a soft-reboot: the hardware watchdog of the life before does not end the next one' {
+    machine <<'S'
+echo boot >>/var/lib/boots
+[ "$(wc -l </var/lib/boots)" != 1 ] || { davit soft-reboot; exit; }
+echo "second life: $(ls -l /proc/[0-9]*/fd 2>/dev/null | grep -c /dev/watchdog)" >/dev/console
+sleep 20
+davit poweroff
+S
+    local driver=i6300esb
+    [ "$VM_KERNEL" = 6.12 ] || driver=softdog
+    echo $driver | vm_file /etc/modules-load.d/watchdog.conf
+    echo 'watchdog_timeout = "60s";' | vm_file /etc/davit/davit.conf
+    vm_boot --watchdog --append 'davit.watchdog_reboot=10s'
+    vm_ended poweroff
+    vm_said '^second life: 1$' # davit-init's, which it has opened anew
+    run ! vm_said 'no hardware watchdog'
+}
+
+# bats test_tags=long
 @test 'without a davit-shutdown that can be executed: davit-init kills, syncs and ends the machine itself' {
     machine <<'S'
 rm /usr/lib/davit/davit-shutdown
