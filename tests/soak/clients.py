@@ -5,6 +5,7 @@ must have run once, and what it wrote and how it ended must have come to its cli
 finds no davitd at all when it comes may be sent away, and then nothing has run.
 """
 import threading
+import time
 
 NOT_THERE = b"Cannot reach davitd"
 
@@ -17,27 +18,43 @@ class Client(threading.Thread):
         self.number, self.sent_away, self.problems = 0, 0, []
 
     def command(self):
-        words = ["sh", "-c", f"echo {self.number} >>/data/done; read -r x; echo got $x; exit {self.number % 100}"]
-        if self.number % 2:
-            return ["exec", "-i", self.container, *words]
-        return ["run", "-i", "-v", f"{self.container}:/data", "busybox", *words]
+        """Its words, the status that it must end with, and what it must write."""
+        n = self.number
+        words = ["sh", "-c", f"echo {n} >>/data/done; read -r x; echo got $x; exit {n % 100}"]
+        volume = ["-v", f"{self.container}:/data", "busybox"]
+        name = f"{self.container}-{n}"
+        return (
+            (["exec", "-i", self.container, *words], n % 100, f"got {n}\n"),
+            (["run", "-i", *volume, *words], n % 100, f"got {n}\n"),
+            (["run", "--detach", "--name", name, *volume, *words], 0, f"{name}.container\n"),
+        )[n % 3]
+
+    def done(self):
+        with open(self.done_file, encoding="ascii") as f:
+            return [int(line) for line in f]
 
     def run(self):
         while not self.stop.is_set():
             self.number += 1
-            command = self.command()
-            r = self.davit(*command, text=str(self.number).encode())
+            words, status, output = self.command()
+            r = self.davit(*words, text=str(self.number).encode())
             if r.returncode == 125 and NOT_THERE in r.stderr:
                 self.number -= 1
                 self.sent_away += 1
-            elif r.returncode != self.number % 100 or r.stdout != f"got {self.number}\n".encode():
-                self.problems.append(f"davit {command[0]} {self.number}: status {r.returncode}, "
+            elif r.returncode != status or r.stdout != output.encode():
+                self.problems.append(f"davit {words[0]} {words[1]} {self.number}: status {r.returncode}, "
                                      f"{r.stdout.decode()!r}, {r.stderr.decode()!r}")
+            elif "--detach" in words:
+                self.wait_until_done()
+
+    def wait_until_done(self):
+        end = time.monotonic() + 60
+        while self.number not in self.done() and time.monotonic() < end:
+            time.sleep(0.01)
 
     def check(self):
         """What is wrong, a line each. After join()."""
-        with open(self.done_file, encoding="ascii") as f:
-            done = [int(line) for line in f]
+        done = self.done()
         if done != list(range(1, self.number + 1)):
             wrong = next((i for i, n in enumerate(done, 1) if i != n), len(done) + 1)
             self.problems.append(f"{self.number} commands, {len(done)} of them ran; at the {wrong}th it goes wrong: "
