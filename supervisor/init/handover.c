@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/fs.h"
 #include "base/hashmap.h"
+#include "base/log.h"
 #include "base/parse.h"
 #include "base/str.h"
 
@@ -61,6 +62,9 @@ static const struct field {
     FIELD("hardware-watchdog-set", FIELD_U64, boot.watchdog.set_usec),
     FIELD("hardware-watchdog-ping-at", FIELD_U64, boot.watchdog.ping_at),
     FIELD("hardware-watchdog-missed", FIELD_BOOL, boot.watchdog_missed),
+    /* Of a container's PID 1 these are arguments, which the next program does not get. */
+    FIELD("boot-target", FIELD_ARRAY, boot.options.target),
+    FIELD("boot-log-level", FIELD_INT, boot.options.log_level),
     FIELD("boot-emergency", FIELD_BOOL, boot.emergency),
     FIELD("boot-worker", FIELD_INT, boot.worker),
     FIELD("boot-shell", FIELD_INT, boot.shell),
@@ -288,7 +292,10 @@ static int read_fd(struct reader *r, const char *key, char *value) {
         return -EBADMSG; /* not open: that is not our state */
     if (streq(key, "fd.store")) {
         struct store *s = &r->keeper->store;
-        if (store_add(s, fd, name ?: "") >= 0)
+        int x = store_add(s, fd, name ?: "");
+        if (x < 0)
+            (void)log_errno(LOG_ERR, x, "descriptor \"%s\" cannot be kept any longer", name ?: "");
+        else
             s->entries[s->count - 1].above = r->keeper->upward.on;
         return 0;
     }

@@ -242,9 +242,10 @@ static int resume(struct keeper *k, int state_fd) {
 static void start_over_once(struct keeper *k) {
     const char *runtime = k->runtime, *libexec = k->context.libexec;
     struct boot boot = k->boot;
+    size_t used = offsetof(struct keeper, store.entries) + k->store.count * sizeof k->store.entries[0];
 
     (void)close_range(STDERR_FILENO + 1, ~0U, 0);
-    memset(k, 0, sizeof *k);
+    memset(k, 0, used); /* what lies behind was never touched, and is to stay so */
     keeper_init(k, runtime, libexec);
     k->boot = boot;
     k->boot.worker = 0;
@@ -265,6 +266,8 @@ static void start_over(struct keeper *k, int error) {
         (void)usleep(100 * 1000);
         start_over_once(k);
     }
+    k->reap_again = true; /* as above */
+    memory_trim();
 }
 
 void keeper_resume(struct keeper *k, int state_fd) {

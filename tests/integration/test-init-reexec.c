@@ -4,6 +4,7 @@
 #include "init-harness.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
@@ -226,6 +227,54 @@ static void test_file_that_vanishes_after_the_check(void **state _unused_) {
     stop_by(SIGTERM, 0);
 }
 
+static size_t count_ends(const struct feed_record *records, size_t n, pid_t pid) {
+    size_t ends = 0;
+
+    for (size_t i = 0; i < n; i++)
+        ends += records[i].pid == pid;
+    return ends;
+}
+
+/* The check is passed, and then the state cannot be read: everything begins anew, in the same process. */
+static void test_state_that_cannot_be_read_after_all(void **state _unused_) {
+    char real[PATH_MAX], runtime[128], script[PATH_MAX + 256];
+    struct feed_record records[64] = {};
+
+    assert_non_null(realpath(rig.program, real));
+    start_own_copy();
+    (void)snprintf(runtime, sizeof runtime, "%s/run/davit", rig.directory);
+    pid_t old = rig.manager.pid; /* all others are replaced before */
+    size_t descriptors = open_descriptors();
+    tell(&rig.manager, "store lost");
+    assert_string_equal(ask(&rig.manager, "fds"), "4");
+    (void)snprintf(script, sizeof script,
+        "#!/bin/sh\ncase $1 in --check-state=*) exit 0 ;; esac\nexec %s --resume=3\n", real);
+    replace_program(script, 0755);
+    /* Nor can what is to be made anew be made at first. */
+    assert_int_equal(chmod(runtime, 0777), 0);
+    tell(&rig.manager, "notify X_DAVIT_REEXEC=1");
+    assert_true(comes_to_be_logged("others may write to it", 2));
+    assert_int_equal(count_logged("starting anew"), 1);
+    assert_int_equal(chmod(runtime, 0711), 0);
+
+    /* The parts before are ended by the ends of their channels; these have new ones. */
+    meet_all();
+    assert_string_equal(ask(&rig.manager, "names"), "feed:launch0:launch1:logd");
+    assert_int_equal(open_descriptors(), descriptors);
+    /* Their ends are told like those of all others: there are no parts of that number any more. */
+    assert_string_equal(ask(&rig.launchers[1], "spawn 3"), "done");
+    size_t n = wait_feed(records, ARRAY_SIZE(records), 4);
+    while (count_ends(records, n, old) == 0) {
+        assert_true(n < ARRAY_SIZE(records));
+        n += wait_feed(records + n, ARRAY_SIZE(records) - n, 1);
+    }
+    assert_int_equal(count_ends(records, n, old), 1);
+    /* No davitd takes them for what it has seen already. */
+    assert_true(records[0].sequence > 1000 * 1000);
+    assert_int_equal(records[n - 1].sequence, records[0].sequence + n - 1);
+    stop_by(SIGTERM, 0);
+}
+
 /* ---- again and again ---- */
 
 /* Each end of a child is in the feed once, whatever instruction of davit-init it came at. */
@@ -267,9 +316,14 @@ static void test_as_pid_1(void **state _unused_) {
         print_message("a pid namespace needs root\n");
         skip();
     }
+    (void)setenv("TEST_WORD", "davit.target=words.target", 1);
     start_init_with(CLONE_NEWPID);
+    (void)unsetenv("TEST_WORD");
     meet_all();
     churn();
+    tell(&rig.manager, "exit 64");
+    meet(&rig.manager);
+    assert_string_equal(ask(&rig.manager, "getenv DAVIT_TARGET"), "words.target");
     (void)kill(rig.pid, SIGRTMIN + 5);
     assert_string_equal(hear(&rig.manager), "TERM");
     tell(&rig.manager, "exit 0");
@@ -287,7 +341,7 @@ int main(int argc _unused_, char **argv) {
         T(test_parts_are_replaced_without_a_word_of_crash), T(test_a_stop_under_way_goes_on),
         T(test_reports_go_up_as_before), T(test_signal_without_a_davitd),
         T(test_bad_program_files_change_nothing), T(test_file_that_vanishes_after_the_check),
-        T(test_no_end_is_lost_or_doubled),
+        T(test_state_that_cannot_be_read_after_all), T(test_no_end_is_lost_or_doubled),
         T(test_as_pid_1), /* last: this process can have no other children afterwards */
     };
     return cmocka_run_group_tests_name("davit-init replaced", tests, NULL, NULL);

@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What process 1 does where fork(2) fails: no memory, no pid, the limit of a control group. fork(2) here fails when a
  * test wants it to; all else is the kernel's. */
+#include "private-root.h"
+
 #include <dlfcn.h>
-#include <fcntl.h>
-#include <setjmp.h>
+#include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <string.h>
-#include <sys/wait.h>
 
-#include <cmocka.h>
-
-#include "base/fs.h"
 #include "base/log.h"
+#include "boot/shell.h"
 #include "init/run.h"
 #include "shutdown/shutdown.h"
 
@@ -163,6 +159,46 @@ static void the_shell_comes_at_the_next_death_of_davitd(void **state _unused_) {
     assert_ends(k.boot.shell);
 }
 
+/* ---- the shell itself ---- */
+
+static void shell_steps(void) {
+    static const char *const sulogins[] = {"/sbin/sulogin", "/usr/sbin/sulogin"};
+    static const char commands[] = "echo $$ $PPID >/run/out; exit 7\n";
+    char wanted[32], greeting[4096] = "";
+    int status = 0, terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+    if (terminal < 0 || unlockpt(terminal) < 0 ||
+        mount(ptsname(terminal), "/dev/console", NULL, MS_BIND, NULL) < 0)
+        leave(PRIVATE_SKIP);
+    for (size_t i = 0; i < ARRAY_SIZE(sulogins); i++) /* none that would ask for a password */
+        CHECK(access(sulogins[i], F_OK) < 0 || mount("/dev/null", sulogins[i], NULL, MS_BIND, NULL) == 0);
+    int console = open("/dev/console", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    CHECK(console >= 0); /* as long as nobody has it open nothing can be read */
+
+    pid_t pid = fork(); /* davit-boot, a child of process 1 */
+    if (pid == 0) {
+        no_process.failures = UINT32_MAX;
+        leave(shell_run("emergency"));
+    }
+    /* What is typed before the terminal is the shell's own is thrown away. */
+    for (size_t n = 0; !strstr(greeting, "emergency shell");) {
+        struct pollfd p = {.fd = terminal, .events = POLLIN};
+        CHECK(poll(&p, 1, 60 * 1000) == 1);
+        ssize_t got = read(terminal, greeting + n, sizeof greeting - 1 - n);
+        CHECK(got > 0);
+        n += (size_t)got;
+    }
+    CHECK(write(terminal, commands, strlen(commands)) > 0);
+    CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+    (void)snprintf(wanted, sizeof wanted, "%d 1\n", pid);
+    CHECK(WEXITSTATUS(status) == 7 && has_text("/run/out", wanted));
+}
+
+/* With it somebody can end what is in the way: kill is a part of every shell. */
+static void without_a_second_process_the_shell_takes_the_place_of_davit_boot(void **state _unused_) {
+    PRIVATELY(shell_steps);
+}
+
 static void a_replacement_that_cannot_be_checked_is_told_and_changes_nothing(void **state _unused_) {
     reexec_note_program(NULL);
     no_process.failures = 1;
@@ -248,6 +284,7 @@ int main(void) {
         T(an_end_does_not_wait_for_a_davitd_that_cannot_be_started),
         T(parts_wait_for_a_davit_boot_that_cannot_be_started_yet),
         T(the_shell_comes_at_the_next_death_of_davitd),
+        T(without_a_second_process_the_shell_takes_the_place_of_davit_boot),
         T(a_replacement_that_cannot_be_checked_is_told_and_changes_nothing),
         T(davit_init_syncs_without_davit_shutdown),
         T(what_davit_shutdown_has_to_do_is_done_without_a_child),
