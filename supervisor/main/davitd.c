@@ -101,7 +101,8 @@ static int set_up(struct manager *m, struct error *e) {
     int r = paths_load(&m->paths);
     if (r < 0)
         return error_set_errno(e, r, "DAVIT_* directories in the environment");
-    r = sd_event_default(&m->event);
+    /* Not the thread's default loop: that one asks for the thread's number in each turn. */
+    r = sd_event_new(&m->event);
     if (r >= 0)
         r = signals_watch(m);
     if (r >= 0)

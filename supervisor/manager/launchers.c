@@ -26,7 +26,8 @@ void launcher_drop(struct process *p) {
 
     if (p->sent && p->launcher < ps->n_launchers && !list_empty(&p->by_launcher) && p->message) {
         ps->launchers[p->launcher].n_in_flight--;
-        launchers_dispatch_soon(ps);
+        if (!list_empty(&ps->queue)) /* the next can go */
+            launchers_dispatch_soon(ps);
     }
     list_remove(&p->by_launcher);
 }

@@ -12,7 +12,6 @@
 #include <sys/pidfd.h>
 #include <sys/syscall.h>
 
-#include "base/fd.h"
 #include "base/log.h"
 #include "manager/process_internal.h"
 
@@ -175,7 +174,6 @@ static void watch_status(struct process *p) {
 
     if (p->status_fd < 0)
         return;
-    (void)fd_set_nonblock(p->status_fd, true);
     int r = sd_event_add_io(p->manager->event, &s, p->status_fd, EPOLLIN, on_status_pipe, p);
     if (r < 0) {
         /* Without a watch nobody would learn that it started; its exit is learned from the feed all the same.
