@@ -177,10 +177,9 @@ check-vm: programs test-programs ## every test in a booted machine, and the inte
 
 .PHONY: soak
 SOAK := --kills 10000 --logd 1000 --launch 1000 --replace 200 --containers 50
-soak: programs $(O)/tests/demo/payload $(O)/tests/soak/die-at ## 10,000 kills of davitd, 1,000 of davit-logd; a kill at each system call (some 30 minutes)
+soak: programs $(O)/tests/demo/payload $(O)/tests/soak/die-at ## 10,000 kills of davitd, 1,000 of davit-logd; a kill at each system call (some 80 minutes)
 	tests/soak/soak --build $(O) $(SOAK)
-	tests/soak/die-at --build $(O) davitd
-	tests/soak/die-at --build $(O) exec
+	for part in davitd davit-logd davit-launch exec run detach; do tests/soak/die-at --build $(O) $$part || exit; done
 	tests/soak/die-at --build $(O) init --last 600
 	tests/soak/die-at --build $(O) errors --last 80
 

@@ -17,6 +17,11 @@ die_at() {
     die_at davitd --first $((RANDOM % 197 + 1)) --stride 197
 }
 
+@test 'davit-logd and davit-launch killed at system calls of their lives: one run, one end, each line once' {
+    die_at davit-logd --first $((RANDOM % 97 + 1)) --stride 97
+    die_at davit-launch --first $((RANDOM % 97 + 1)) --stride 97
+}
+
 @test 'davitd killed at system calls of its life with a davit exec: the command runs once, and its status is told' {
     die_at exec --first $((RANDOM % 53 + 1)) --stride 53
 }

@@ -5,10 +5,10 @@
  *
  *   die-at PID N            a process that runs
  *   die-at PID N ERRNO      the call does not happen and fails with ERRNO instead; PID lives
- *   davitd                  called so, by davit-init: $DIE_AT holds N for one life, and is removed; then
- *                           executes the real one, as the process that it is
+ *   davitd, davit-logd, davit-launch   called so, by davit-init: $DIE_AT.NAME holds N for one life, and is removed;
+ *                           then executes the real one, as the process that it is
  *
- * Where N was reached $DIE_AT.hit appears (PID form: "hit" is printed, "end" if PID ended before).
+ * Where N was reached $DIE_AT.NAME.hit appears (PID form: "hit" is printed, "end" if PID ended before).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -115,19 +115,21 @@ static void trace_parent(pid_t parent, unsigned long n, int ready, const char *m
     _exit(0);
 }
 
-static void be_davitd(char **argv) {
-    const char *file = getenv("DIE_AT");
-    char program[4096], mark[4096], text[32] = "", byte;
+static void be(const char *name, char **argv) {
+    const char *prefix = getenv("DIE_AT");
+    char program[4096], file[4000] = "", mark[4096], text[32] = "", byte;
     int ready[2];
 
     /* build/tests/soak/die-at; workers, which are davitd as well, have no environment to say it with */
-    ssize_t n = readlink("/proc/self/exe", program, sizeof program - sizeof "davitd");
+    ssize_t n = readlink("/proc/self/exe", program, sizeof program - 32);
     program[n > 0 ? n : 0] = '\0';
     for (int i = 0; i < 3 && strrchr(program, '/'); i++)
         *strrchr(program, '/') = '\0';
-    (void)strcat(program, "/davitd");
+    (void)snprintf(strchr(program, '\0'), 32, "/%s", name);
+    if (prefix)
+        (void)snprintf(file, sizeof file, "%s.%s", prefix, name);
 
-    int fd = file ? open(file, O_RDONLY | O_CLOEXEC) : -1;
+    int fd = prefix ? open(file, O_RDONLY | O_CLOEXEC) : -1;
     if (fd >= 0 && read(fd, text, sizeof text - 1) > 0 && unlink(file) == 0 && pipe2(ready, O_CLOEXEC) == 0) {
         pid_t parent = getpid();
         (void)snprintf(mark, sizeof mark, "%s.hit", file);
@@ -145,10 +147,10 @@ static void be_davitd(char **argv) {
 }
 
 int main(int argc, char **argv) {
-    const char *name = strrchr(argv[0], '/');
+    const char *slash = strrchr(argv[0], '/'), *name = slash ? slash + 1 : argv[0];
 
-    if (strcmp(name ? name + 1 : argv[0], "davitd") == 0)
-        be_davitd(argv);
+    if (strncmp(name, "davit", 5) == 0)
+        be(name, argv);
     if (argc < 3 || argc > 4) {
         (void)fprintf(stderr, "Usage: die-at PID N [ERRNO]\n");
         return 2;

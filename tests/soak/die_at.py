@@ -4,6 +4,7 @@
   davitd   one life: it comes up and takes over a container that runs, starts another, sees it run, and stops it. It is killed
            at N, and the next one goes on. Each N must have: one run, one end with the right status, each line once, and the
            container that ran before undisturbed.
+  davit-logd, davit-launch   the same life, and one of these is killed in it.
   exec     the same life of davitd, with a `davit exec` in it: each N must have one run of the command, and its exit status.
   run      with a `davit run` in it: one run, what it reads and writes is the client's, and its exit status is told.
   detach   with a `davit run --detach` in it: one run, and its name is told.
@@ -112,6 +113,10 @@ class Fleet:
     def manager(self):
         return next(iter(soak.parts(self.init)["davitd"]), None)
 
+    def kill_part(self, part):
+        for pid in soak.parts(self.init)[part]:
+            soak.kill(pid, signal.SIGKILL)
+
     def start_init(self):
         log = open(f"{self.directory}/init.log", "ab")
         p = subprocess.Popen([os.environ["DAVIT_BUILD"] + "/davit-init"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -122,16 +127,14 @@ class Fleet:
         return p
 
 
-def in_one_davitd(fleet, n, what):
-    """Does it in the life of a davitd that is killed at n. True if that came so far."""
-    at = f"{fleet.directory}/die-at"
+def in_one_life(fleet, part, n, what):
+    """Does it in the life of a davitd (or of another part) that is killed at n. True if that came so far."""
+    at = f"{fleet.directory}/die-at.{part}"
     with open(at + ".new", "w", encoding="ascii") as f:
         f.write(str(n))
     os.rename(at + ".new", at)
-    old = fleet.manager()
-    if old:
-        soak.kill(old, signal.SIGKILL)
-    wait_until(n, "a davitd that is watched", lambda: not os.path.exists(at))
+    fleet.kill_part(part)
+    wait_until(n, f"a {part} that is watched", lambda: not os.path.exists(at))
     what(n)
     hit = os.path.exists(at + ".hit")
     if hit:
@@ -139,8 +142,8 @@ def in_one_davitd(fleet, n, what):
     return hit
 
 
-def one_davitd(fleet, n, runs):
-    hit = in_one_davitd(fleet, n, fleet.life)
+def one_life(fleet, part, n, runs):
+    hit = in_one_life(fleet, part, n, fleet.life)
     if fleet.count() != runs:
         fail(n, f"{fleet.count()} runs, not {runs}")
     ends = read(f"{fleet.directory}/ends").splitlines()
@@ -162,7 +165,7 @@ def scan_commands(fleet, options):
     runs, last = 0, 0
     for n in range(options.first, options.last + 1, options.stride):
         runs += 1
-        hit = in_one_davitd(fleet, n, lambda n: COMMANDS[options.what](fleet, n))
+        hit = in_one_life(fleet, "davitd", n, lambda n: COMMANDS[options.what](fleet, n))
         if fleet.done() != [str(i) for i in range(1, runs + 1)]:
             fail(n, f"command {runs} was not run once: {fleet.done()[-3:]}")
         fleet.check_steady(n)
@@ -182,16 +185,20 @@ def check_lines(fleet, runs):
             fail(run, f"run {run} has the lines {found}")
 
 
-def scan_davitd(fleet, options):
-    runs, last = 0, 0
+def scan_part(fleet, options):
+    """Of two launchers now one and now the other has the most to do."""
+    runs, last, missed = 0, 0, 0
     for n in range(options.first, options.last + 1, options.stride):
         runs += 1
-        if not one_davitd(fleet, n, runs):
+        if one_life(fleet, options.what, n, runs):
+            last, missed = n, 0
+        else:
+            missed += 1
+        if missed == (4 if options.what == "davit-launch" else 1):
             break
-        last = n
     time.sleep(1)
     check_lines(fleet, runs)
-    print(f"die-at: davitd killed at {runs} of its stops at system calls, up to number {last}: "
+    print(f"die-at: {options.what} killed at {runs} of its stops at system calls, up to number {last}: "
           f"{runs} runs, ends and all lines once, nobody disturbed")
 
 
@@ -250,7 +257,7 @@ def scan_errors(fleet, options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("units", "davitd", *COMMANDS, "init", "errors"))
+    parser.add_argument("what", choices=("units", *soak.PARTS, *COMMANDS, "init", "errors"))
     parser.add_argument("directory")
     parser.add_argument("--init", type=int)
     parser.add_argument("--first", type=int, default=1)
@@ -264,8 +271,8 @@ def main():
     fleet = Fleet(options)
     fleet.ask(0, "start", "steady")
     fleet.check_steady(0)
-    scans = {"davitd": scan_davitd, "init": scan_init, "errors": scan_errors}
-    scans.get(options.what, scan_commands)(fleet, options)
+    scans = {"init": scan_init, "errors": scan_errors, **dict.fromkeys(COMMANDS, scan_commands)}
+    scans.get(options.what, scan_part)(fleet, options)
     return 0
 
 
