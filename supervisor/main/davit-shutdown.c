@@ -54,9 +54,8 @@ static int take_option(struct shutdown *s, int option) {
 }
 
 /* Process 1 cannot refuse: the kernel panics when it ends. A davit-init of another version may have executed us,
- * so what is not understood is passed over. */
+ * so what is not understood is passed over. 0, 1: the ending is not known, so it is a reboot; or -EINVAL. */
 static int parse_arguments(int argc, char **argv, struct shutdown *s) {
-    bool lenient = getpid() == 1;
     static const struct option options[] = {
         {"argument", required_argument, NULL, OPTION_ARGUMENT},
         {"watchdog-fd", required_argument, NULL, OPTION_WATCHDOG_FD},
@@ -65,6 +64,7 @@ static int parse_arguments(int argc, char **argv, struct shutdown *s) {
         {"status", required_argument, NULL, OPTION_STATUS},
         {},
     };
+    bool lenient = getpid() == 1;
     struct ending e;
     int c;
 
@@ -75,10 +75,8 @@ static int parse_arguments(int argc, char **argv, struct shutdown *s) {
                  e.kind != ENDING_EXIT;
     if (!lenient && (!known || optind + 1 != argc))
         return -EINVAL;
-    if (!known)
-        (void)fputs("davit-shutdown: no ending that is known was asked for: rebooting\n", stderr);
     s->kind = known ? e.kind : ENDING_REBOOT;
-    return 0;
+    return known ? 0 : 1;
 }
 
 /* The console as it is now: whoever had it as a terminal is gone. Never as a controlling terminal, and never
@@ -114,7 +112,8 @@ static void write_line(int priority, const char *text, _unused_ char *const *fie
 int main(int argc, char **argv) {
     struct shutdown s = {.watchdog_fd = -1};
 
-    if (parse_arguments(argc, argv, &s) < 0) {
+    int r = parse_arguments(argc, argv, &s);
+    if (r < 0) {
         usage();
         return EXIT_FAILURE;
     }
@@ -126,5 +125,7 @@ int main(int argc, char **argv) {
     log_set_sink(write_line);
     if (!s.container)
         open_standard_fds(s.watchdog_fd);
+    if (r > 0)
+        log_warning("no ending that is known was asked for");
     return shutdown_run(&s);
 }

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <fcntl.h>
 #include <linux/watchdog.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
