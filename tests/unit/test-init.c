@@ -283,6 +283,56 @@ static void test_end_of_davit_boot_is_seen_when_the_feed_is_full(void **state _u
     (void)close(k.epoll_fd);
 }
 
+static void test_machine_without_a_davitd_for_too_long_reboots(void **state _unused_) {
+    static struct keeper k;
+
+    keeper_init(&k, "/nowhere", "/nowhere");
+    boot_init(&k.boot);
+    k.boot.options.manager_lost = 60 * USEC_PER_SEC;
+    lost_begin(&k);
+    assert_true(lost_deadline(&k) == USEC_INFINITY); /* no machine of ours */
+    k.boot.machine = true;
+    usec_t due = lost_deadline(&k);
+    assert_true(due <= usec_add(now_monotonic(), 60 * USEC_PER_SEC));
+    lost_begin(&k); /* its next death is not a new beginning */
+    assert_true(lost_deadline(&k) == due);
+    lost_end(&k);
+    assert_true(lost_deadline(&k) == USEC_INFINITY);
+    lost_begin(&k);
+    lost_overdue(&k);
+    assert_string_equal(ending_format(k.ending), "reboot-force");
+    assert_int_equal(k.phase, KEEPER_CLOSING);
+    assert_true(lost_deadline(&k) == USEC_INFINITY);
+}
+
+/* A part in uninterruptible sleep outlives SIGKILL: the end does not wait for it. */
+static void test_part_that_cannot_be_killed_is_left_behind(void **state _unused_) {
+    static struct keeper k;
+    sigset_t term;
+    int status;
+
+    keeper_init(&k, "/nowhere", "/nowhere");
+    boot_init(&k.boot);
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    (void)sigprocmask(SIG_BLOCK, &term, NULL);
+    pid_t pid = fork();
+    if (pid == 0)
+        for (;;)
+            (void)pause();
+    (void)sigprocmask(SIG_UNBLOCK, &term, NULL);
+    k.parts[PART_LOGD].pid = pid;
+    keeper_close(&k);
+    assert_false(keeper_closed(&k));
+    keeper_close_overdue(&k);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    assert_false(keeper_closed(&k)); /* nobody has told of its end, as if it were still there */
+    keeper_close_overdue(&k);
+    assert_true(keeper_closed(&k));
+    assert_true(k.close_deadline == USEC_INFINITY);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_delays_grow_to_the_limit),
@@ -298,6 +348,8 @@ int main(void) {
         cmocka_unit_test(test_targets_that_cannot_be),
         cmocka_unit_test(test_feed_says_when_it_is_full),
         cmocka_unit_test(test_end_of_davit_boot_is_seen_when_the_feed_is_full),
+        cmocka_unit_test(test_machine_without_a_davitd_for_too_long_reboots),
+        cmocka_unit_test(test_part_that_cannot_be_killed_is_left_behind),
     };
     return cmocka_run_group_tests_name("init", tests, NULL, NULL);
 }
