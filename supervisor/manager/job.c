@@ -209,6 +209,10 @@ static enum job_type merged_type(const struct job *j, enum job_type type) {
     return type;
 }
 
+void job_set_running(struct job *j, bool running) {
+    j->running = j->unit->saved_job_running = running;
+}
+
 int job_install(
     struct managed_unit *u, enum job_type type, unsigned flags, bool ignore_order, struct job **ret) {
     struct jobs *js = u->manager->jobs;
@@ -235,7 +239,7 @@ int job_install(
         enum job_type t = merged_type(j, type);
 
         if (t != j->type)
-            j->running = false;
+            job_set_running(j, false);
         j->type = t;
     }
     j->by_person |= flags & TRANSACTION_BY_PERSON;
@@ -243,7 +247,7 @@ int job_install(
     j->ignore_order |= ignore_order;
     /* A start that waits for the end of a back-off must be looked at again. */
     if (u->state == STATE_BACKOFF)
-        j->running = false;
+        job_set_running(j, false);
     if (j->type == JOB_START && unit_is_idle(u) && !j->running)
         unit_set_state(u, STATE_WAITING, STEP_NONE);
     if (flags & TRANSACTION_BY_PERSON)
@@ -311,6 +315,7 @@ static void end_job(struct job *j, enum job_result result, const char *message) 
         u->job = NULL;
     unit_timer_cancel(u, TIMER_JOB);
     u->saved_job = -1;
+    u->saved_job_running = false;
     list_remove(&j->run_queue);
     report_job(u, type, result, message);
     unit_mark_dirty(u);
@@ -444,7 +449,7 @@ static void start_job_changed(struct managed_unit *u, struct job *j, enum unit_s
         tell_waiters(j, u->result == RESULT_TIMEOUT ? JOB_TIMEOUT : JOB_FAILED,
             failure_text(u, buffer, sizeof(buffer)));
         tell_dependents(u);
-        j->running = false;
+        job_set_running(j, false);
         j->by_person = j->automatic = false;
         break;
     default:
@@ -459,7 +464,7 @@ static void restart_job_changed(struct managed_unit *u, struct job *j, enum unit
      */
     j->type = JOB_START;
     u->saved_job = JOB_START;
-    j->running = false;
+    job_set_running(j, false);
     if (now != STATE_BACKOFF)
         unit_set_state(u, STATE_WAITING, STEP_NONE);
     job_enqueue(j);
@@ -471,7 +476,7 @@ static void take_up(struct job *j) {
     if (j->running)
         return;
     list_remove(&j->run_queue);
-    j->running = true;
+    job_set_running(j, true);
     j->running_at = core_now();
     job_arm_timeout(j);
 }
@@ -514,19 +519,18 @@ static void job_changed(struct managed_unit *u, enum unit_state now) {
     }
 }
 
-void job_recovered(struct job *j) {
+void job_recovered(struct job *j, bool was_running) {
+    if (was_running)
+        take_up(j);
     job_changed(j->unit, j->unit->state);
 }
 
 /* Between a davitd's taking over and jobs_recover() a unit has no job, only what was saved of it. What has come
  * to its end by then must not be made again: it would be done twice. */
 static void saved_job_changed(struct managed_unit *u, enum unit_state old) {
-    bool was_starting = old == STATE_PREPARING || old == STATE_STARTING;
-    bool is_starting = u->state == STATE_PREPARING || u->state == STATE_STARTING || u->start_again;
-
     if (u->job || u->saved_job < 0)
         return;
-    if ((u->saved_job == JOB_START && was_starting && !is_starting) ||
+    if ((u->saved_job == JOB_START && unit_is_active(u)) ||
         (u->saved_job == JOB_RELOAD && old == STATE_RELOADING)) {
         u->saved_job = -1;
         unit_mark_dirty(u);

@@ -92,8 +92,10 @@ void job_forget_waiters(struct manager *m, void *userdata);
 void job_finish(struct job *j, enum job_result result, const char *message);
 /* The start that waits on u cannot be, because of the unit of that name; spreads as job_finish() does. */
 void job_fail_start(struct managed_unit *u, const char *name, const char *why);
-/* One that an earlier davitd had: what its unit has come to meanwhile counts. */
-void job_recovered(struct job *j);
+/* One that an earlier davitd had, and whose turn it was there: what its unit has come to meanwhile counts. */
+void job_recovered(struct job *j, bool was_running);
+/* Its unit is at it, or it waits for its turn; saved with the unit. */
+void job_set_running(struct job *j, bool running);
 void job_unit_changed(struct managed_unit *u, enum unit_state old, enum unit_state now);
 /* True if a is to be done before b, by After=/Before= between their units. */
 bool job_comes_before(const struct job *a, const struct job *b);

@@ -32,7 +32,7 @@ static void run_start(struct managed_unit *u, struct job *j) {
         return;
     case STATE_PREPARING:
     case STATE_STARTING:
-        j->running = true;
+        job_set_running(j, true);
         return;
     case STATE_STOPPING:
         return; /* job_changed() comes back to it */
@@ -54,7 +54,7 @@ static void run_start(struct managed_unit *u, struct job *j) {
         list_append(&u->manager->jobs->slot_queue, &j->run_queue);
         return;
     }
-    j->running = true;
+    job_set_running(j, true);
     u->automatic = !j->by_person;
     unit_event(u, EVENT_START);
 }
@@ -64,7 +64,7 @@ static void run_stop(struct managed_unit *u, struct job *j) {
         job_finish(j, JOB_DONE, NULL);
         return;
     }
-    j->running = true;
+    job_set_running(j, true);
     unit_event(u, EVENT_STOP);
 }
 
@@ -77,7 +77,7 @@ static void run_restart(struct managed_unit *u, struct job *j) {
         job_enqueue(j);
         return;
     }
-    j->running = true;
+    job_set_running(j, true);
     unit_event(u, EVENT_STOP);
 }
 
@@ -88,7 +88,7 @@ static void run_reload(struct managed_unit *u, struct job *j) {
             job_finish(j, JOB_DONE, NULL);
             return;
         }
-        j->running = true;
+        job_set_running(j, true);
         unit_event(u, EVENT_RELOAD);
         return;
     case STATE_WAITING:
@@ -335,6 +335,7 @@ void jobs_recover(struct manager *m) {
     struct managed_unit *u;
 
     HASHMAP_FOREACH (u, m->units) {
+        bool was_running = u->saved_job_running;
         struct job *j;
 
         if (u->saved_job < 0 || u->job)
@@ -344,7 +345,7 @@ void jobs_recover(struct manager *m) {
             u->saved_job = -1;
             continue;
         }
-        job_recovered(j);
+        job_recovered(j, was_running);
     }
     needs_look_at_all(m);
 }

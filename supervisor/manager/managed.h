@@ -128,9 +128,10 @@ struct managed_unit {
     struct managed_unit ***edges;
 
     /* ---- the core's own. What has to outlive davitd is marked "saved". ---- */
-    int saved_job;     /* saved: enum job_type of u->job, -1 = none; jobs_recover() makes the job again */
-    bool will_restart; /* saved: decided on the way to STEP_CLEANUP */
-    bool start_again;  /* saved: the launch was lost: start once more, without a new count */
+    int saved_job; /* saved: enum job_type of u->job, -1 = none; jobs_recover() makes the job again */
+    bool saved_job_running; /* saved: a start of which the unit failed is not one that it is still to begin */
+    bool will_restart;      /* saved: decided on the way to STEP_CLEANUP */
+    bool start_again;       /* saved: the launch was lost: start once more, without a new count */
     bool returns_with_dependency; /* saved: stopped because what it binds to went away to be restarted */
     bool exec_failed;             /* saved: the program was never reached; u->error says why */
     bool hook_lost;               /* saved: the hook under way was not either, and is to be run again */

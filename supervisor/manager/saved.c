@@ -93,6 +93,7 @@ static const struct field {
     FIELD("control_index", FIELD_U64, control_index),
     FIELD("main_index", FIELD_U64, main_index),
     FIELD_FROM("job", FIELD_INT, saved_job, UINT64_MAX), /* -1 */
+    FIELD("job_running", FIELD_BOOL, saved_job_running),
     FIELD("will_restart", FIELD_BOOL, will_restart),
     FIELD("start_again", FIELD_BOOL, start_again),
     FIELD("returns_with_dependency", FIELD_BOOL, returns_with_dependency),

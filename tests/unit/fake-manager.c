@@ -744,6 +744,7 @@ static void restore(struct managed_unit *u, const struct saved *saved) {
     COPY(control_index);
     COPY(main_index);
     COPY(saved_job);
+    COPY(saved_job_running);
     COPY(will_restart);
     COPY(start_again);
     COPY(returns_with_dependency);

@@ -554,7 +554,7 @@ static void test_a_start_that_is_over_before_its_job_is_looked_at_is_not_done_ag
         struct managed_unit *u = fake_unit("a.service");
         job_finish(u->job, JOB_CANCELED, NULL);
         assert_return_code(job_install(u, JOB_START, 0, false, &j), 0);
-        job_recovered(j);
+        job_recovered(j, false);
         assert_true(j->running);
         fake_waits_in_the_feed("a.service", CLD_EXITED, status);
         fake_settle();
@@ -562,6 +562,24 @@ static void test_a_start_that_is_over_before_its_job_is_looked_at_is_not_done_ag
         assert_null(u->job);
     }
     assert_int_equal(fake.mains, 2);
+}
+
+static void test_a_start_that_fails_while_davitd_is_away_is_not_done_again(void **state _unused_) {
+    struct error e = {};
+
+    fake_write("a.service", "[Service]\nType=notify\nExecStart=/bin/a\nExecStopPost=/bin/post\n");
+    fake_load();
+    fake.auto_hooks = false;
+    assert_return_code(
+        api_queue_job(&fake.m, fake_unit("a.service"), JOB_START, JOB_MODE_REPLACE, NULL, NULL, &e), 0);
+    fake_settle();
+    fake_exits("a.service", CLD_EXITED, 1); /* never ready */
+    assert_state("a.service", STATE_STOPPING);
+    fake_manager_restart();
+    fake_hook_exits("a.service", CLD_EXITED, 0);
+    assert_state("a.service", STATE_FAILED);
+    assert_int_equal(fake.mains, 1);
+    assert_null(fake_unit("a.service")->job);
 }
 
 static void test_mode_fail(void **state _unused_) {
@@ -769,6 +787,7 @@ int main(void) {
         TEST(test_accepted_is_remembered),
         TEST(test_a_start_that_is_over_before_the_next_davitd_is_ready_is_not_done_again),
         TEST(test_a_start_that_is_over_before_its_job_is_looked_at_is_not_done_again),
+        TEST(test_a_start_that_fails_while_davitd_is_away_is_not_done_again),
         TEST(test_mode_fail),
         TEST(test_mode_ignore_dependencies),
         TEST(test_on_failure_and_on_success),
