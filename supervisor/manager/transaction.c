@@ -375,7 +375,7 @@ static int build_once(struct transaction *t, enum job_type type, enum job_mode m
     if (r >= 0 && mode == JOB_MODE_ISOLATE && !t->retry) {
         r = stop_the_others(t, err);
         if (r >= 0)
-            r = expand_all(t, err);
+            r = expand_queue(t, err); /* what goes now takes nothing along that the anchor wants */
     }
     if (r < 0)
         return r;

@@ -105,6 +105,25 @@ static void test_stops_in_a_circle_end(void **state _unused_) {
     assert_int_equal(fake.m.jobs->count, 0);
 }
 
+/* All that is not wanted stops, and what is wanted is not restarted for its sake. */
+static void test_isolate_restarts_nothing_that_is_wanted(void **state _unused_) {
+    struct error e = {};
+
+    fake_write("small.target", "[Unit]\nWants=kept.service\n");
+    unit("kept.service", "");
+    unit("other.service", "PropagatesStopTo=kept.service\n");
+    fake_load();
+    up("kept.service");
+    up("other.service");
+    assert_return_code(
+        api_queue_job(&fake.m, fake_unit("small.target"), JOB_START, JOB_MODE_ISOLATE, NULL, NULL, &e), 0);
+    fake_settle();
+    assert_state("small.target", STATE_RUNNING);
+    assert_state("other.service", STATE_INACTIVE);
+    assert_state("kept.service", STATE_RUNNING);
+    assert_int_equal(fake.mains, 2);
+}
+
 /* ---- PropagatesReloadTo= ---- */
 
 static void test_reload_is_handed_on_to_what_runs(void **state _unused_) {
@@ -405,6 +424,7 @@ int main(void) {
         TEST(test_end_by_itself_is_handed_on),
         TEST(test_restart_stops_those_that_nobody_starts),
         TEST(test_stops_in_a_circle_end),
+        TEST(test_isolate_restarts_nothing_that_is_wanted),
         TEST(test_reload_is_handed_on_to_what_runs),
         TEST(test_reload_goes_past_what_cannot),
         TEST(test_reload_takes_no_stop_back),
