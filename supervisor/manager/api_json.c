@@ -179,19 +179,27 @@ static void add_group(json_t *o, struct managed_unit *u) {
     set(o, "resources", resources);
 }
 
+static void set_units(json_t *o, const char *key, struct managed_unit **units) {
+    json_t *a = NULL;
+
+    GRAPH_FOREACH (u, units) {
+        if (!a)
+            a = json_array();
+        (void)json_array_append_new(a, json_string(u->name));
+    }
+    if (a)
+        set(o, key, a);
+}
+
 static json_t *dependencies(const struct managed_unit *u) {
     json_t *o = json_object();
 
     for (int k = 0; k < _DEP_COUNT; k++) {
-        json_t *a = NULL;
+        const char *inverse = dependency_inverse_name(k);
 
-        GRAPH_FOREACH (other, graph_dependencies(u, k)) {
-            if (!a)
-                a = json_array();
-            (void)json_array_append_new(a, json_string(other->name));
-        }
-        if (a)
-            set(o, dependency_name(k), a);
+        set_units(o, dependency_name(k), graph_dependencies(u, k));
+        if (inverse)
+            set_units(o, inverse, graph_dependents(u, k));
     }
     return o;
 }

@@ -50,6 +50,18 @@ const char *dependency_name(enum dependency_kind k) {
     return names[k];
 }
 
+const char *dependency_inverse_name(enum dependency_kind k) {
+    static const char *const names[_DEP_COUNT] = {
+        [DEP_BINDS_TO] = "BoundBy",
+        [DEP_PART_OF] = "ConsistsOf",
+        [DEP_REQUISITE] = "RequisiteOf",
+        [DEP_CONFLICTS] = "ConflictedBy",
+        [DEP_ON_FAILURE] = "OnFailureOf",
+        [DEP_ON_SUCCESS] = "OnSuccessOf",
+    };
+    return names[k];
+}
+
 bool unit_type_installs_itself(enum unit_type t) {
     return t == UNIT_CONTAINER || t == UNIT_VOLUME || t == UNIT_IMAGE;
 }

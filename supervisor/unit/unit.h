@@ -91,6 +91,8 @@ enum dependency_kind {
     _DEP_COUNT,
 };
 const char *dependency_name(enum dependency_kind k); /* "After" */
+/* What it is called from the other end: "BoundBy"; NULL where that is a kind of its own. */
+const char *dependency_inverse_name(enum dependency_kind k);
 
 enum condition_kind { /* order of the names in values-condition.c */
     CONDITION_PATH_EXISTS,

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "base/json.h"
 #include "fake-manager.h"
 
 #define S USEC_PER_SEC
@@ -122,6 +123,31 @@ static void test_isolate_restarts_nothing_that_is_wanted(void **state _unused_) 
     assert_state("other.service", STATE_INACTIVE);
     assert_state("kept.service", STATE_RUNNING);
     assert_int_equal(fake.mains, 2);
+}
+
+/* ---- both ends ---- */
+
+static bool names(const char *unit_name, const char *kind, const char *other) {
+    json_t *o = api_unit_json(&fake.m, fake_unit(unit_name), true);
+    json_t *list = json_object_get(json_object_get(o, "dependencies"), kind), *name;
+    bool found = false;
+    size_t i;
+
+    JSON_ARRAY_FOREACH (i, name, list)
+        found |= streq(json_string_value(name), other);
+    json_decref(o);
+    return found;
+}
+
+static void test_both_ends_of_a_dependency_are_told(void **state _unused_) {
+    unit("a.service", "BindsTo=b.service\nPartOf=b.service\nUpholds=b.service\n");
+    unit("b.service", "");
+    fake_load();
+    assert_true(names("a.service", "BindsTo", "b.service"));
+    assert_true(names("b.service", "BoundBy", "a.service"));
+    assert_true(names("b.service", "ConsistsOf", "a.service"));
+    assert_true(names("b.service", "UpheldBy", "a.service"));
+    assert_false(names("a.service", "BoundBy", "b.service"));
 }
 
 /* ---- PropagatesReloadTo= ---- */
@@ -425,6 +451,7 @@ int main(void) {
         TEST(test_restart_stops_those_that_nobody_starts),
         TEST(test_stops_in_a_circle_end),
         TEST(test_isolate_restarts_nothing_that_is_wanted),
+        TEST(test_both_ends_of_a_dependency_are_told),
         TEST(test_reload_is_handed_on_to_what_runs),
         TEST(test_reload_goes_past_what_cannot),
         TEST(test_reload_takes_no_stop_back),
