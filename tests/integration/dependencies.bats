@@ -36,11 +36,11 @@ teardown_file() { fleet_teardown; }
 @test 'a stop and an end are handed on to what PropagatesStopTo names' {
     davit start net client
     davit stop net
-    is_state client inactive
+    wait_for 10 is_state client inactive # its stop is a job of its own, in no order to the other
     davit start net client
     davit kill -s KILL net
     wait_for 10 is_state client inactive
-    is_state net failed
+    wait_for 10 is_state net failed
 }
 
 @test 'a reload goes through a target to containers, as far as they run' {
