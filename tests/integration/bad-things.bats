@@ -196,7 +196,7 @@ I
     davit start steady
     steady=$(show steady pid)
     enough() { [ "$(wc -l <"$D/ends")" -ge 40 ]; }
-    wait_for 60 enough
+    wait_for 240 enough
     undisturbed
     davit stop short
     awk '{ if ($1 != NR % 100) { print "run " NR " ended with " $1; bad = 1 } } END { exit bad }' <(head -n 40 "$D/ends")
