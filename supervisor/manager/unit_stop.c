@@ -15,8 +15,9 @@
 usec_t unit_stop_timeout(const struct managed_unit *u) {
     const struct unit *c = u->config;
 
+    /* 0 is no time at all, as with podman; to a timer, and in TimeoutStopSec=, it would be no end. */
     if (c->type == UNIT_CONTAINER && c->container && c->container->stop_timeout != USEC_INFINITY)
-        return c->container->stop_timeout;
+        return MAX(c->container->stop_timeout, (usec_t)1);
     return c->service.timeout_stop;
 }
 

@@ -247,7 +247,7 @@ const struct key keys[] = {
         DOC = "Signal that asks the container to stop."},
     {CONTAINER, SCALAR, C(stop_timeout), "StopTimeout", &value_stop_timeout,
         .default_shown = "TimeoutStopSec= where that is set, else 10s",
-        DOC = "Time between the stop signal and SIGKILL."},
+        DOC = "Time between the stop signal and SIGKILL; 0 is none."},
     {CONTAINER, SCALAR, C(notify), "Notify", &value_notify, .default_text = "no",
         DOC = "The container gets a notify socket and is ready when it says READY=1; otherwise when its "
               "program runs."},

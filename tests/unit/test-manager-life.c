@@ -800,6 +800,17 @@ static void test_stop_escalates(void **state _unused_) {
     assert_result("a.service", RESULT_TIMEOUT);
 }
 
+static void test_stop_timeout_0_is_no_time_and_not_for_ever(void **state _unused_) {
+    fake_write("a.container", "[Container]\nImage=x\nStopTimeout=0\n");
+    fake_load();
+    start("a.container");
+    fake.ignore_term = true;
+    stop("a.container");
+    fake_advance(1 * S);
+    assert_string_equal(fake_signals("a.container"), "TERM *KILL");
+    assert_state("a.container", STATE_FAILED);
+}
+
 static void test_nothing_dies_and_it_still_ends(void **state _unused_) {
     service("TimeoutStopSec=7\nExecStop=/bin/stop\nExecStopPost=/bin/post\n");
     start("a.service");
@@ -1171,6 +1182,7 @@ int main(void) {
         TEST(test_oom_policy_kill),
         TEST(test_stop),
         TEST(test_stop_escalates),
+        TEST(test_stop_timeout_0_is_no_time_and_not_for_ever),
         TEST(test_nothing_dies_and_it_still_ends),
         TEST(test_cleanup_that_never_ends),
         TEST(test_stop_signal_and_its_exit_code),
