@@ -9,6 +9,7 @@
  */
 #include <dirent.h>
 #include <linux/loop.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 
 #include "base/fs.h"
@@ -81,6 +82,12 @@ static int loop_open(const char *image, bool read_only, char path[static 32], st
     _cleanup_close_ int file = open(image, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
     if (file < 0 || fstat(file, &st) < 0)
         return error_set_errno(e, errno, "open %s", image);
+    /* Another launcher may be at the same file: between its look and its loop device there must be none of
+     * ours. An open file of its own, since the loop device would keep the lock with the other one. */
+    _cleanup_close_ int lock = open(image, O_RDONLY | O_CLOEXEC);
+    if (lock < 0)
+        return error_set_errno(e, errno, "open %s", image);
+    (void)flock(lock, LOCK_EX); /* some file systems know no locks */
     int fd = loop_find(&st, path);
     if (fd != -ENOENT)
         return fd < 0 ? error_set_errno(e, fd, "loop device of %s", image) : fd;

@@ -124,3 +124,19 @@ has_loops() { [ "$(loops "$1")" = "$2" ]; }
     [ "$status" -ne 0 ]
     [[ $(davit status nobody.volume) == *'User=no-such-user-here'*'/etc/passwd'* ]]
 }
+
+@test 'two launchers at one image file take turns: two loop devices would end the file system' {
+    waits() { grep -q -- "-> FLOCK .*:$(stat -c %i "$D/image") " /proc/locks; }
+    exec 8<"$D/image"
+    flock 8 # as another launcher does between its look and its loop device
+    davit start reader 8<&- 3>&- &
+    wait_for 10 waits
+    has_loops "$D/image" 0
+    exec 8<&-
+    wait "$!"
+    has_loops "$D/image" 1
+    davit start writer # the lock is not kept
+    has_loops "$D/image" 1
+    davit stop reader writer
+    wait_for 10 has_loops "$D/image" 0
+}
