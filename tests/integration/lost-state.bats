@@ -115,6 +115,7 @@ Exec=/bin/sh -c 'while :; do sleep 0.1; done'
 RuntimeMaxSec=2
 U
     }
+    # shellcheck disable=SC2034 # for teardown
     OTHER=1
     davit_new
     davit_image
