@@ -103,10 +103,13 @@ as_saved() { python3 "$BATS_TEST_DIRNAME/saved-state.py" "$DAVIT_RUNTIME_DIR/sta
 }
 
 
+# shellcheck disable=SC2034 # OTHER and DAVIT_PID are for teardown
 @test 'RuntimeMaxSec= of a unit whose state was lost counts on a machine that has slept, too' {
     unshare --time --boottime 1000000 true || skip 'no time namespaces'
-    sleeper() {
-        unit short.container <<'U'
+    OTHER=1
+    davit_new
+    davit_image
+    unit short.container <<'U'
 [Container]
 Image=busybox
 StopTimeout=1
@@ -114,12 +117,6 @@ Exec=/bin/sh -c 'while :; do sleep 0.1; done'
 [Service]
 RuntimeMaxSec=2
 U
-    }
-    # shellcheck disable=SC2034 # for teardown
-    OTHER=1
-    davit_new
-    davit_image
-    sleeper
     unshare --time --boottime 1000000 --fork --kill-child "$DAVIT_BUILD/davit-init" >"$D/init.log" 2>&1 </dev/null 3>&- &
     local outside=$!
     wait_for 10 manager_pid
