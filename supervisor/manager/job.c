@@ -528,13 +528,16 @@ void job_recovered(struct job *j, bool was_running) {
 /* Between a davitd's taking over and jobs_recover() a unit has no job, only what was saved of it. What has come
  * to its end by then must not be made again: it would be done twice. */
 static void saved_job_changed(struct managed_unit *u, enum unit_state old) {
+    bool has_failed = u->saved_job_running && unit_is_idle(u);
+
     if (u->job || u->saved_job < 0)
         return;
-    if ((u->saved_job == JOB_START && unit_is_active(u)) ||
-        (u->saved_job == JOB_RELOAD && old == STATE_RELOADING)) {
+    if ((u->saved_job == JOB_START && (unit_is_active(u) || has_failed)) ||
+        (u->saved_job == JOB_RELOAD && old == STATE_RELOADING))
         u->saved_job = -1;
-        unit_mark_dirty(u);
-    }
+    if (u->saved_job < 0 || unit_is_idle(u))
+        u->saved_job_running = false; /* what is left of a restart is still to begin */
+    unit_mark_dirty(u);
 }
 
 /* True if those that are bound to it go with it. With RestartMode=direct they stay as long as it may come back by itself.

@@ -126,6 +126,7 @@ int unit_recover(struct managed_unit *u) {
     }
     switch (u->state) {
     case STATE_WAITING: /* jobs_recover() makes the job again */
+        u->saved_job_running = false;
         unit_set_state(u, STATE_INACTIVE, STEP_NONE);
         break;
     case STATE_PREPARING:

@@ -623,6 +623,13 @@ void fake_hook_exec_fails(const char *unit, int number, const char *step) {
     exec_fails(hook_of(unit), number, step);
 }
 
+void fake_hook_waits_in_the_feed(const char *unit) {
+    struct fake_process *f = hook_of(unit);
+
+    f->start = f->end = true;
+    f->exit = (struct process_exit){.code = CLD_EXITED, .when = fake.now};
+}
+
 void fake_hook_exits(const char *unit, int code, int status) {
     struct fake_process *f = hook_of(unit);
 

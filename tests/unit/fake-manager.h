@@ -86,6 +86,7 @@ void fake_process_exits(struct process *p, int code, int status);
 void fake_process_fails(struct process *p, int number);                        /* no child was made */
 void fake_process_exec_fails(struct process *p, int number, const char *step); /* as fake_exec_fails() */
 void fake_hook_exec_fails(const char *unit, int number, const char *step);
+void fake_hook_waits_in_the_feed(const char *unit); /* ends well, for the next settling */
 void fake_hook_exits(const char *unit, int code, int status);
 void fake_event(const char *unit, enum unit_event event);
 void fake_prepared(const char *unit);

@@ -580,6 +580,19 @@ static void test_a_start_that_fails_while_davitd_is_away_is_not_done_again(void 
     assert_state("a.service", STATE_FAILED);
     assert_int_equal(fake.mains, 1);
     assert_null(fake_unit("a.service")->job);
+
+    /* the same, and it is down before the next davitd is ready */
+    assert_return_code(
+        api_queue_job(&fake.m, fake_unit("a.service"), JOB_START, JOB_MODE_REPLACE, NULL, NULL, &e), 0);
+    fake_settle();
+    fake_exits("a.service", CLD_EXITED, 1);
+    fake_hook_waits_in_the_feed("a.service");
+    fake_manager_restart();
+    assert_state("a.service", STATE_FAILED);
+    assert_int_equal(fake.mains, 2);
+    assert_null(fake_unit("a.service")->job);
+    start("a.service"); /* a new one has nothing of it */
+    assert_int_equal(fake.mains, 3);
 }
 
 static void test_mode_fail(void **state _unused_) {
