@@ -296,7 +296,7 @@ int api_attach(struct managed_unit *u, const char *key, pid_t pid, exec_started_
     exec_exited_t exited, void *userdata, struct error *e) {
     struct exec_session *found = session_of_key(u, key);
 
-    if (run_has_key(u, key))
+    if (run_has_key(u, key) && u->run_attached)
         return run_attach(u, started, exited, userdata, e);
     LIST_FOREACH (s, &u->sessions, struct exec_session, link)
         if (isempty(key) && s->pid == pid)

@@ -210,9 +210,11 @@ int api_attach(struct managed_unit *u _unused_, const char *key, pid_t pid, exec
 int api_run(struct manager *m _unused_, const struct run_request *r, exec_started_t started,
     exec_exited_t exited, void *userdata, char **ret_unit, struct error *e) {
     const int fds[] = {r->stdin_fd, r->stdout_fd, r->stderr_fd, r->terminal_fd};
+    bool detached = fds[0] < 0 && fds[1] < 0 && fds[2] < 0 && fds[3] < 0;
     fake.last_again = r->again;
     *ret_unit = strf("%s.container", r->name ?: "run-1"); /* known before the first callback */
-    int k = fake_exec_add(started, exited, userdata, fds, strdup(r->unit_text), e);
+    /* that it runs is all that is told of a detached one */
+    int k = fake_exec_add(started, detached ? NULL : exited, userdata, fds, strdup(r->unit_text), e);
     if (k < 0)
         free(TAKE_PTR(*ret_unit));
     return k;

@@ -566,6 +566,7 @@ static void test_run_detached_asked_again(void **state _unused_) {
     fake.auto_start = false;
     assert_return_code(keyed("x", TEXT, KEY, false, -1, &name, &e), 0);
     fake_manager_restart();
+    assert_int_equal(api_attach(fake_unit("x.container"), KEY, 0, on_started, on_exited, &e, &e), -ESRCH);
     assert_return_code(keyed("x", TEXT, KEY, true, -1, &again, &e), 0);
     assert_int_equal(told_started, 0);
     fake_started("x.container");
