@@ -162,6 +162,17 @@ json_t *api_end_scheduled(struct manager *m _unused_) {
         "message", fake.end_message);
 }
 
+/* Of a detached run nothing more is told after that. */
+void fake_exec_started(size_t i, pid_t pid, const struct error *e) {
+    struct fake_exec *x = &fake.execs[i];
+    exec_started_t started = x->started;
+
+    if (!x->exited)
+        x->started = NULL;
+    if (started)
+        started(x->userdata, pid, e);
+}
+
 static int fake_exec_add(exec_started_t started, exec_exited_t exited, void *userdata,
     const int fds[static 4], char *text, struct error *e) {
     if (fake.exec_fails || fake.n_execs == FAKE_CALLBACKS) {
@@ -180,7 +191,7 @@ static int fake_exec_add(exec_started_t started, exec_exited_t exited, void *use
             (void)!write(out, fake.exec_output, strlen(fake.exec_output));
         for (size_t i = 0; i < 4 && fake.exec_output; i++)
             close_and_reset(&x->fds[i]);
-        started(userdata, 4711, NULL);
+        fake_exec_started(fake.n_execs - 1, 4711, NULL);
         if (x->exited)
             x->exited(userdata, CLD_EXITED, fake.exec_status);
     }
@@ -218,11 +229,6 @@ int api_run(struct manager *m _unused_, const struct run_request *r, exec_starte
     if (k < 0)
         free(TAKE_PTR(*ret_unit));
     return k;
-}
-
-void fake_exec_started(size_t i, pid_t pid, const struct error *e) {
-    if (fake.execs[i].started)
-        fake.execs[i].started(fake.execs[i].userdata, pid, e);
 }
 
 void fake_exec_exited(size_t i, int code, int status) {
