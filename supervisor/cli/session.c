@@ -20,8 +20,9 @@ enum {
     INPUT_BUFFER = 16 * 1024,
     /* A program may have its reasons to ignore an interrupt. Who insists this often gets SIGKILL. */
     INSISTENT = 3,
-    /* What launchers, or davitd, die of so often is our request. */
-    LAUNCHES_LOST_MAX = 10,
+    /* What launchers, or davitd, die of so often is our request. Below a davitd that is killed again and again it
+     * takes many before one lives long enough. */
+    LAUNCHES_LOST_MAX = 100,
 };
 
 /* One direction of copying: what a container writes, to our own output. */
