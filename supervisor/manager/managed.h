@@ -119,6 +119,7 @@ struct managed_unit {
     usec_t timeout_at; /* of TIMER_STATE, USEC_INFINITY = none; EXTEND_TIMEOUT_USEC= moves it */
 
     struct list save_queue;  /* linked when the saved state is out of date */
+    uint8_t notify_batches;  /* in a row after which more messages waited; notify.c */
     uint16_t saved_size;     /* of the file, if another state can be appended to it; saved.c */
     struct run_session *run; /* `davit run`: its waiting client, api_run.c */
     char *run_key;           /* saved: of that client's choice, until it has been told all; NULL = none */

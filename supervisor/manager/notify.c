@@ -291,21 +291,17 @@ static bool handle_message(struct managed_unit *u) {
     return true;
 }
 
-static void drain(struct managed_unit *u, int most) {
+/* True if there may be more. */
+static bool drain(struct managed_unit *u, int most) {
     for (int i = 0; i < most && u->resources.notify_fd >= 0; i++) {
         if (!handle_message(u))
-            return;
+            return false;
     }
+    return true;
 }
 
 void notify_drain(struct managed_unit *u) {
-    drain(u, LAST_MESSAGES);
-}
-
-static int on_message(
-    _unused_ sd_event_source *s, _unused_ int fd, _unused_ uint32_t events, void *userdata) {
-    drain(userdata, MESSAGES_AT_ONCE);
-    return 0;
+    (void)drain(u, LAST_MESSAGES);
 }
 
 /* This high up in priority a few programs that never stop talking would have the manager for themselves: from
@@ -315,6 +311,17 @@ static int on_flood(sd_event_source *s, void *userdata) {
 
     log_debug("%s: sends notify messages in a flood, they are handled last", u->name);
     (void)sd_event_source_set_priority(s, PRIORITY_CONTROL);
+    return 0;
+}
+
+/* On a slow processor a flood is not many messages a second: there it shows as a socket that is never empty. */
+static int on_message(sd_event_source *s, _unused_ int fd, _unused_ uint32_t events, void *userdata) {
+    struct managed_unit *u = userdata;
+
+    if (!drain(u, MESSAGES_AT_ONCE))
+        u->notify_batches = 0;
+    else if (++u->notify_batches == FLOOD_BURST)
+        (void)on_flood(s, u);
     return 0;
 }
 

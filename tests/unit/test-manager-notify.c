@@ -216,6 +216,22 @@ static void a_flood_lets_others_have_their_turn(void **state) {
     assert_int_equal(heard(EVENT_READY), 1);
 }
 
+/* However long that takes. */
+static void a_socket_that_is_never_empty_is_a_flood(void **state) {
+    (void)state;
+    (void)fd_set_nonblock(client, true);
+    assert_true(sd_event_source_set_ratelimit(u->notify_source, 0, 0) >= 0);
+    int64_t priority = PRIORITY_NOTIFY;
+    for (int i = 0; i < 20 && priority != PRIORITY_CONTROL; i++) {
+        while (send(client, "WATCHDOG=1", 10, 0) >= 0)
+            ;
+        (void)sd_event_run(fake->m.event, 0);
+        assert_true(sd_event_source_get_priority(u->notify_source, &priority) >= 0);
+    }
+    assert_int_equal(priority, PRIORITY_CONTROL);
+    notify_drain(u);
+}
+
 static void the_socket_goes_with_the_unit(void **state) {
     (void)state;
     _cleanup_free_ char *path = NULL;
@@ -253,6 +269,7 @@ int main(void) {
         TEST(access_is_checked),
         TEST(a_sender_that_is_gone_was_heard),
         TEST(a_flood_lets_others_have_their_turn),
+        TEST(a_socket_that_is_never_empty_is_a_flood),
         TEST(the_socket_goes_with_the_unit),
         TEST(a_long_name_has_a_socket_too),
     };
