@@ -98,8 +98,8 @@ struct exec_request {
 int api_exec(struct managed_unit *u, const struct exec_request *r, exec_started_t started,
     exec_exited_t exited, void *userdata, struct error *e);
 
-/* To what api_exec(), or api_run() in the foreground, of an earlier davitd has started: by the key, or, where that is NULL, by the pid
- * of a command. -ESRCH if nothing is known of it. */
+/* To what api_exec(), or api_run() in the foreground, of an earlier davitd has started: by the key, or, where
+ * that is NULL, by the pid of a command. -ESRCH if nothing is known of it. */
 int api_attach(struct managed_unit *u, const char *key, pid_t pid, exec_started_t started,
     exec_exited_t exited, void *userdata, struct error *e);
 

@@ -211,6 +211,10 @@ static enum job_type merged_type(const struct job *j, enum job_type type) {
 
 void job_set_running(struct job *j, bool running) {
     j->running = j->unit->saved_job_running = running;
+    if (running && j->running_at == 0) {
+        j->running_at = core_now();
+        job_arm_timeout(j);
+    }
 }
 
 int job_install(
@@ -234,6 +238,7 @@ int job_install(
         list_append(&js->all, &j->link);
         js->count++;
         u->job = j;
+        u->saved_job_running = false;
         job_arm_timeout(j);
     } else {
         enum job_type t = merged_type(j, type);
@@ -473,12 +478,8 @@ static void restart_job_changed(struct managed_unit *u, struct job *j, enum unit
 
 /* What the unit does is what this job wants, whoever has begun it: an earlier davitd, or the unit by itself. */
 static void take_up(struct job *j) {
-    if (j->running)
-        return;
     list_remove(&j->run_queue);
     job_set_running(j, true);
-    j->running_at = core_now();
-    job_arm_timeout(j);
 }
 
 static void job_changed(struct managed_unit *u, enum unit_state now) {

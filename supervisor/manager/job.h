@@ -94,7 +94,7 @@ void job_finish(struct job *j, enum job_result result, const char *message);
 void job_fail_start(struct managed_unit *u, const char *name, const char *why);
 /* One that an earlier davitd had, and whose turn it was there: what its unit has come to meanwhile counts. */
 void job_recovered(struct job *j, bool was_running);
-/* Its unit is at it, or it waits for its turn; saved with the unit. */
+/* Its unit is at it, or it waits for its turn; saved with the unit. JobRunningTimeoutSec= counts from the first time. */
 void job_set_running(struct job *j, bool running);
 void job_unit_changed(struct managed_unit *u, enum unit_state old, enum unit_state now);
 /* True if a is to be done before b, by After=/Before= between their units. */

@@ -135,17 +135,10 @@ static void run_by_type(struct managed_unit *u, struct job *j) {
 }
 
 static void run_job(struct job *j) {
-    struct managed_unit *u = j->unit;
-
     list_remove(&j->run_queue);
     if (j->running || !order_allows(j))
         return; /* whoever is before it wakes it when it is done */
-    run_by_type(u, j);
-    /* It may be over already, and another may have taken its place. */
-    if (u->job && u->job->running && u->job->running_at == 0) {
-        u->job->running_at = core_now();
-        job_arm_timeout(u->job);
-    }
+    run_by_type(j->unit, j);
 }
 
 /* ---- what changes of state lead to ---- */

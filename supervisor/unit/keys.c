@@ -73,16 +73,14 @@ const struct key keys[] = {
         DOC = "Units that are started when this one ends with success."},
     {UNIT, MANY | KEY_EMPTY_COUNTS, DEP(DEP_UPHOLDS), "Upholds", &value_dependencies,
         DOC = "Like Wants=, and for as long as this unit runs those that are found inactive or failed "
-              "without a "
-              "job are started again, even after davit stop; at most 16 times in 10 seconds."},
+              "without a job are started again, even after davit stop; at most 16 times in 10 seconds."},
     {UNIT, MANY | KEY_EMPTY_COUNTS, DEP(DEP_PROPAGATES_STOP_TO), "PropagatesStopTo", &value_dependencies,
         DOC = "Units that are stopped with this one, whether it is stopped, restarted or ends by itself."},
     {UNIT, MANY | KEY_EMPTY_COUNTS, DEP(DEP_STOP_PROPAGATED_FROM), "StopPropagatedFrom", &value_dependencies,
         DOC = "The inverse of PropagatesStopTo=."},
     {UNIT, MANY | KEY_EMPTY_COUNTS, DEP(DEP_PROPAGATES_RELOAD_TO), "PropagatesReloadTo", &value_dependencies,
         DOC = "Units that are reloaded with this one, as far as they are running and can be. A target with "
-              "this "
-              "key can be reloaded as well."},
+              "this key can be reloaded as well."},
     {UNIT, MANY | KEY_EMPTY_COUNTS, DEP(DEP_RELOAD_PROPAGATED_FROM), "ReloadPropagatedFrom",
         &value_dependencies, DOC = "The inverse of PropagatesReloadTo=."},
     {UNIT, 0, U(unit.start_limit_interval), "StartLimitIntervalSec", &value_time, .default_text = "10s",
