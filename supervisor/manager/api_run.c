@@ -223,7 +223,7 @@ static int write_text(struct manager *m, const char *name, const char *text, str
     return r < 0 ? error_set_errno(e, r, "%s/%s", m->paths.runtime, path) : 0;
 }
 
-static void remove_text(struct manager *m, const char *name) {
+void run_remove_text(struct manager *m, const char *name) {
     _cleanup_free_ char *path = strf("transient/%s", name);
 
     if (path)
@@ -333,14 +333,14 @@ int api_run(struct manager *m, const struct run_request *request, exec_started_t
     u = r >= 0 ? managed_unit_new(m, name) : NULL;
     if (!u) {
         unit_free(config);
-        remove_text(m, name);
+        run_remove_text(m, name);
         return r < 0 ? r : error_set_errno(e, ENOMEM, "%s", name);
     }
     u->config = config;
     u->transient = true;
     r = set_up_run(m, u, request, started, exited, userdata, e);
     if (r < 0) {
-        remove_text(m, name);
+        run_remove_text(m, name);
         managed_unit_free(u);
         return r;
     }

@@ -454,12 +454,8 @@ void unit_collect(struct managed_unit *u) {
     if (!(u->gone || u->transient) || !unit_is_idle(u) || u->job || u->main || u->control ||
         u->n_events > 0 || u->resources.cleanup || exec_runs(u) || run_waits_for_client(u))
         return;
-    if (u->transient) {
-        _cleanup_free_ char *path = strf("%s/transient/%s", m->paths.runtime, u->name);
-
-        if (path)
-            (void)unlink(path);
-    }
+    if (u->transient)
+        run_remove_text(m, u->name);
     saved_remove(u);
     managed_unit_free(u);
 }
