@@ -212,7 +212,9 @@ static void a_flood_lets_others_have_their_turn(void **state) {
     assert_int_equal(priority, PRIORITY_CONTROL);
     notify_drain(u);
     assert_int_equal(send(client, "READY=1", 7, 0), 7);
-    fake_turn();
+    /* How soon depends on whether the rate or the batches in a row told first that it is one. */
+    for (int i = 0; i < 100 && fake->events[EVENT_READY] == 0; i++)
+        fake_turn();
     assert_int_equal(heard(EVENT_READY), 1);
 }
 
@@ -222,7 +224,7 @@ static void a_socket_that_is_never_empty_is_a_flood(void **state) {
     (void)fd_set_nonblock(client, true);
     assert_true(sd_event_source_set_ratelimit(u->notify_source, 0, 0) >= 0);
     int64_t priority = PRIORITY_NOTIFY;
-    for (int i = 0; i < 20 && priority != PRIORITY_CONTROL; i++) {
+    for (int i = 0; i < 200 && priority != PRIORITY_CONTROL; i++) {
         while (send(client, "WATCHDOG=1", 10, 0) >= 0)
             ;
         (void)sd_event_run(fake->m.event, 0);
