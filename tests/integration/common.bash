@@ -56,6 +56,14 @@ has_line() { logs_of "$1" | grep -qF -- "$2"; }
 memory_controller() { grep -q '^memory' /proc/cgroups; }
 # Fails where there is none, as well.
 manager_pid() { davit status --json | jq -r .pid | grep .; }
+# Kills davitd, and waits until the next one answers.
+replace_davitd() {
+    local old
+    old=$(manager_pid)
+    kill -KILL "$old"
+    wait_for 60 has_other_manager "$old"
+}
+has_other_manager() { local new; new=$(manager_pid) && [ "$new" != "$1" ]; }
 same_manager() { [ "$(manager_pid)" = "$(cat "$D/manager")" ] || { echo 'davitd is not the one of the beginning'; return 1; }; }
 
 # group_file UNIT FILE...: path of the first of these files that a control group of the unit has, in any hierarchy

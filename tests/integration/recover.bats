@@ -31,79 +31,64 @@ U
 setup_file() { fleet_setup; }
 teardown_file() { fleet_teardown; }
 
-part_pid() { # davitd, davit-launch, davit-logd: a child of davit-init by name
-    local p
-    for p in $(pgrep -P "$(cat "$D/pid")"); do
-        if [ "$(cat "/proc/$p/comm" 2>/dev/null)" = "$1" ]; then echo "$p"; return; fi
-    done
-    return 1
-}
+# davitd, davit-launch, davit-logd: a child of davit-init by name, and of a session of its own, as what a launcher clones is not
+part_pid() { ps -o pid=,sid=,comm= --ppid "$(cat "$D/pid")" | awk -v name="$1" '$3 == name && $1 == $2 {print $1; exit}' | grep .; }
+kill_part() { local pid; pid=$(part_pid "$1") && kill -KILL "$pid"; }
 
 @test 'kill -9 of davitd: the container goes on with the same pid' {
     davit start steady
     pid=$(show steady pid)
     echo "$pid" >"$D/steady"
-    old=$(manager_pid)
-    kill -9 "$old"
-    wait_for 10 sh -c "[ \"\$($DAVIT_BUILD/davit status --json | jq -r .pid)\" != $old ]"
-    wait_for 5 is_state steady running
+    replace_davitd
+    wait_for 60 is_state steady running
     [ "$(show steady pid)" = "$pid" ]
 }
 
 @test 'an exit while davitd is dead is learned, with its status' {
     davit start leaves
     kill -STOP "$(cat "$D/pid")" # davit-init cannot start a new one meanwhile
-    kill -9 "$(part_pid davitd)"
+    kill_part davitd
     sleep 2
     kill -CONT "$(cat "$D/pid")"
-    wait_for 10 is_state leaves failed
+    wait_for 60 is_state leaves failed
     [ "$(show leaves exit.status)" -eq 42 ]
-}
-
-# The davitd that runs dies, and the next one answers.
-replace_davitd() {
-    local old
-    old=$(manager_pid)
-    kill -9 "$old"
-    wait_for 10 sh -c "[ \"\$($DAVIT_BUILD/davit status --json | jq -r .pid)\" != $old ]"
 }
 
 @test 'davit exec goes on when davitd dies: output, signals and exit status are those of the command' {
     mkfifo "$D/go"
     { davit exec -i steady sh -c 'echo begun; head -n 1; exit 7' <"$D/go" >"$D/exec-out" && echo 0 >"$D/exec-status" || echo $? >"$D/exec-status"; } 3>&- &
     exec 9>"$D/go"
-    wait_for 10 grep -q begun "$D/exec-out"
+    wait_for 60 grep -q begun "$D/exec-out"
     replace_davitd
     replace_davitd
     echo word >&9
     exec 9>&-
-    wait_for 10 test -s "$D/exec-status"
+    wait_for 60 test -s "$D/exec-status"
     [ "$(cat "$D/exec-status")" = 7 ]
     [ "$(cat "$D/exec-out")" = $'begun\nword' ]
 
     { davit exec steady sh -c 'trap "exit 9" TERM; echo waiting; while :; do sleep 0.1; done' >"$D/exec-out" && echo 0 >"$D/exec-status2" || echo $? >"$D/exec-status2"; } 3>&- &
-    wait_for 10 grep -q waiting "$D/exec-out"
+    wait_for 60 grep -q waiting "$D/exec-out"
     replace_davitd
     # One that comes before the next davitd has answered is dropped.
-    wait_for 10 sh -c "pkill -TERM -P $! -x davit; sleep 0.2; test -s '$D/exec-status2'"
+    wait_for 60 sh -c "pkill -TERM -P $! -x davit; sleep 0.2; test -s '$D/exec-status2'"
     [ "$(cat "$D/exec-status2")" = 9 ]
 }
 
 @test 'davit exec: the end of the command while no davitd is there is learned' {
     { davit exec steady sh -c 'echo begun; sleep 1; exit 5' >"$D/exec-out" && echo 0 >"$D/exec-status3" || echo $? >"$D/exec-status3"; } 3>&- &
-    wait_for 10 grep -q begun "$D/exec-out"
+    wait_for 60 grep -q begun "$D/exec-out"
     kill -STOP "$(cat "$D/pid")" # davit-init cannot start a new one meanwhile
-    kill -9 "$(part_pid davitd)"
+    kill_part davitd
     sleep 1.5
     kill -CONT "$(cat "$D/pid")"
-    wait_for 10 test -s "$D/exec-status3"
+    wait_for 60 test -s "$D/exec-status3"
     [ "$(cat "$D/exec-status3")" = 5 ]
 }
 
 @test 'kill -9 of the launchers: starts go on' {
     for n in 1 2 3; do : "$n"
-        wait_for 5 part_pid davit-launch
-        kill -9 "$(part_pid davit-launch)"
+        wait_for 60 kill_part davit-launch
         davit start short
         davit stop short
     done
@@ -112,8 +97,7 @@ replace_davitd() {
 @test 'kill -9 of davit-logd: each line is there once' {
     davit start beats
     for n in 1 2 3 4 5; do : "$n"
-        wait_for 5 part_pid davit-logd
-        kill -9 "$(part_pid davit-logd)"
+        wait_for 60 kill_part davit-logd
         sleep 0.4
     done
     davit stop beats
@@ -129,11 +113,13 @@ replace_davitd() {
     [ "$(show steady restarts)" -eq 0 ]
 }
 
+no_pids() { [ -z "$(davit_pids)" ]; }
+
 @test 'SIGTERM ends everything and leaves nothing' {
     davit start steady
     kill -TERM "$(cat "$D/pid")"
-    wait_for 15 sh -c "! kill -0 $(cat "$D/pid") 2>/dev/null"
-    [ -z "$(davit_pids)" ]
+    wait_for 60 sh -c "! kill -0 $(cat "$D/pid") 2>/dev/null"
+    wait_for 60 no_pids
     [ -z "$(find /sys/fs/cgroup -maxdepth 3 -path "*$DAVIT_NAME/*.container")" ]
     refute grep -q "$D" /proc/self/mountinfo
 }
