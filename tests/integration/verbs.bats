@@ -10,7 +10,7 @@ units() {
     done
     unit reloads.service <<U
 [Service]
-ExecStart=/bin/sh -c 'trap "echo again >>$D/reloads" HUP; while :; do sleep 0.1; done'
+ExecStart=/bin/sh -c 'trap "echo again >>$D/reloads" HUP; echo trapped; while :; do sleep 0.1; done'
 ExecReload=/bin/kill -HUP \$MAINPID
 U
     unit short.container <<<$'[Container]\nImage=busybox\nExec=/bin/sh -c "read x </data/go; exit 7"\nVolume=go:/data'
@@ -40,9 +40,7 @@ teardown_file() { fleet_teardown; }
     davit start short
     davit wait short >"$D/waited" 2>"$D/waited.err" 3>&- &
     waiter=$!
-    old=$(manager_pid)
-    kill -KILL "$old"
-    wait_for 10 eval '[ "$(manager_pid)" != "$old" ]'
+    replace_davitd
     echo >"$D/state/volumes/go/_data/go"
     wait $waiter
     [ "$(cat "$D/waited")" = 7 ] || { cat "$D/waited" "$D/waited.err"; false; }
@@ -51,18 +49,23 @@ teardown_file() { fleet_teardown; }
 
 @test 'reload-or-restart: the same process where it can reload, another one where it cannot' {
     davit start reloads db
+    wait_for 60 has_line reloads trapped
     reloads=$(show reloads pid) db=$(show db pid)
     davit reload-or-restart reloads db
     [ "$(show reloads pid)" = "$reloads" ]
     [ "$(show db pid)" != "$db" ]
-    wait_for 5 grep -q again "$D/reloads"
+    wait_for 60 grep -q again "$D/reloads"
     davit stop reloads
     davit try-reload-or-restart reloads
     is_state reloads inactive
 }
 
+# Its small init has started the program.
+sleeps() { [ "$(davit top "$1" | awk '$NF == "infinity" {print $2}')" = 2 ]; }
+
 @test 'stats and top: numbers of the kernel, and pids as the host and the container see them' {
     davit start db
+    wait_for 60 sleeps db
     stats=$(davit stats --no-stream --json db)
     [ "$(jq -r '.[0].name' <<<"$stats")" = db.container ]
     [ "$(jq -r '.[0].resources.tasks' <<<"$stats")" = 2 ]

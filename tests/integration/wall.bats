@@ -26,8 +26,8 @@ with open(sys.argv[1] + "/heard", "ab", buffering=0) as f:
         f.write(os.read(terminal, 4096))
 P
     TERMINAL_PID=$!
-    wait_for 10 test -s "$D/utmp"
-    wait_for 10 test -e "$D/heard"
+    wait_for 60 test -s "$D/utmp"
+    wait_for 60 test -e "$D/heard"
 }
 # Starts davit where /run is private and has that utmp. Its own runtime directory is elsewhere.
 start_with_utmp() {
@@ -35,7 +35,7 @@ start_with_utmp() {
     unshare --mount --propagation private sh -c 'mount -t tmpfs none /run && cp "$D/utmp" /run/utmp && exec "$0"' \
         "$DAVIT_BUILD/davit-init" >"$D/init.log" 2>&1 </dev/null 3>&- &
     DAVIT_PID=$!
-    wait_for 10 davit status
+    wait_for 60 davit status
 }
 # shutdown ARGUMENT...: davit under that name
 shutdown() {
@@ -47,21 +47,21 @@ shutdown() {
     log_in
     start_with_utmp
     shutdown -r +5 back in a minute
-    wait_for 10 grep -q 'The system goes down for reboot at ' "$D/heard"
-    grep -q 'back in a minute' "$D/heard"
+    wait_for 60 grep -q 'The system goes down for reboot at ' "$D/heard"
+    wait_for 60 grep -q 'back in a minute' "$D/heard"
     grep -q '^WARN_WALL=1$' "$D/run/scheduled"
     kill -KILL "$(davit info --json | jq -r .pid)"
-    wait_for 10 davit reboot --when=show
+    wait_for 60 davit reboot --when=show
     shutdown -c
-    wait_for 10 grep -q 'The reboot that was scheduled is cancelled' "$D/heard"
+    wait_for 60 grep -q 'The reboot that was scheduled is cancelled' "$D/heard"
 
     shutdown --no-wall -P +5
     grep -q '^WARN_WALL=0$' "$D/run/scheduled"
     shutdown -c
     # What is heard comes in order: this is heard, so nothing else has been.
     davit poweroff --when=+2s --message 'good night'
-    wait_for 10 grep -q 'The system goes down for poweroff at ' "$D/heard"
-    wait_for 20 grep -q 'The system goes down for poweroff now!' "$D/heard"
+    wait_for 60 grep -q 'The system goes down for poweroff at ' "$D/heard"
+    wait_for 60 grep -q 'The system goes down for poweroff now!' "$D/heard"
     run ! grep -q 'The poweroff that was scheduled is cancelled' "$D/heard"
     [ "$(grep -c 'Broadcast message' "$D/heard")" = 4 ]
     wait "$DAVIT_PID"
