@@ -23,7 +23,7 @@ teardown() { rm -f "$D/gate"; }
 fetch() {
     local case=$1
     shift
-    run timeout 60 "$DAVIT_BUILD/davit" image pull --retry 2 --retry-delay 20ms "$@" "127.0.0.1:$(port fake)/$case:1"
+    run timeout 200 "$DAVIT_BUILD/davit" image pull --retry 2 --retry-delay 20ms "$@" "127.0.0.1:$(port fake)/$case:1"
 }
 # refused CASE TEXT [OPTION...]: with that in the message, and an empty store
 refused() {
@@ -131,11 +131,11 @@ taken() {
 }
 
 @test 'lists of tags: elsewhere, without end, and with names that are none' {
-    run timeout 60 "$DAVIT_BUILD/davit" image pull --all-tags "127.0.0.1:$(port fake)/tags-away"
+    run timeout 200 "$DAVIT_BUILD/davit" image pull --all-tags "127.0.0.1:$(port fake)/tags-away"
     says "$output" 'elsewhere'
-    run timeout 60 "$DAVIT_BUILD/davit" image pull --all-tags "127.0.0.1:$(port fake)/tags-endless"
+    run timeout 200 "$DAVIT_BUILD/davit" image pull --all-tags "127.0.0.1:$(port fake)/tags-endless"
     says "$output" 'more than 10000 tags'
-    run timeout 60 "$DAVIT_BUILD/davit" image pull --all-tags "127.0.0.1:$(port fake)/tags-odd"
+    run timeout 200 "$DAVIT_BUILD/davit" image pull --all-tags "127.0.0.1:$(port fake)/tags-odd"
     says "$output" 'that is none'
     refute grep -q leak "$D/fake.requests"
 }

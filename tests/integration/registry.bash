@@ -13,7 +13,21 @@ registry_program() {
     echo "$D/package/usr/bin/docker-registry"
 }
 
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+# Below those that the kernel gives to whoever connects somewhere: it is still free when it is wanted.
+free_port() {
+    python3 - <<'P'
+import random, socket
+while True:
+    port = random.randrange(10000, 30000)
+    with socket.socket() as s:
+        try:
+            s.bind(("127.0.0.1", port))
+            break
+        except OSError:
+            pass
+print(port)
+P
+}
 
 # An authority of our own, and a certificate of it for localhost.
 registry_certificates() {
@@ -37,7 +51,7 @@ registry_start() {
         "$D/registry-data" "$port" "${2:-}" >"$D/$1.yml"
     "$(cat "$D/registry-program")" serve "$D/$1.yml" >"$D/$1.log" 2>&1 </dev/null 3>&- &
     remember $!
-    wait_for 20 bash -c "exec 5<>/dev/tcp/127.0.0.1/$port"
+    wait_for 60 bash -c "exec 5<>/dev/tcp/127.0.0.1/$port"
 }
 port() { cat "$D/$1.port"; }
 
@@ -48,7 +62,7 @@ fake_start() {
     python3 "$BATS_TEST_DIRNAME/registry-fake.py" "$D/$name.port" "$D/$name.requests" "$@" >"$D/$name.log" 2>&1 </dev/null 3>&- &
     echo $! >"$D/$name.pid"
     remember $!
-    wait_for 20 test -s "$D/$name.port"
+    wait_for 60 test -s "$D/$name.port"
 }
 requests() { cat "$D/$1.requests"; }
 

@@ -17,7 +17,7 @@ auth: {htpasswd: {realm: test, path: $D/htpasswd}}"
     python3 "$BATS_TEST_DIRNAME/registry-token.py" "$D/issuer.port" "$D/certs/server.key" "$D/certs/server.crt" "$D/issuer.log" \
         >"$D/issuer.out" 2>&1 </dev/null 3>&- &
     remember $!
-    wait_for 20 test -s "$D/issuer.port"
+    wait_for 60 test -s "$D/issuer.port"
     registry_start token "auth: {token: {realm: 'http://127.0.0.1:$(port issuer)/token', service: test, issuer: test issuer, rootcertbundle: $D/certs/ca.crt}}"
     export HOME=$D/home
     mkdir -p "$HOME"
