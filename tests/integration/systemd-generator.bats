@@ -114,12 +114,12 @@ U
     if missing=$(systemd_missing); then skip "$missing"; fi
     systemd_prepare
     mkdir -p "$S/etc/davit/systemd"
-    printf '[Unit]\nDescription=Web server\nRequires=db.container\nAfter=db.container\n[Container]\nImage=busybox\nExec=/bin/sh -c '\''trap "exit 0" TERM; while :; do sleep 0.1; done'\''\nMemory=64M\n[Install]\nWantedBy=davit-test.target\n' >"$S/etc/davit/systemd/web.container"
+    printf '[Unit]\nDescription=Web server\nRequires=db.container\nAfter=db.container\n[Container]\nImage=busybox\nExec=/bin/sh -c '\''trap "exit 0" TERM; echo trapped; while :; do sleep 0.1; done'\''\nMemory=64M\n[Install]\nWantedBy=davit-test.target\n' >"$S/etc/davit/systemd/web.container"
     printf '[Container]\nImage=busybox\nExec=/bin/payload serve 0\nNotify=yes\n' >"$S/etc/davit/systemd/db.container"
     printf '[Container]\nImage=busybox\nHostName=%%i\nExec=/bin/sh -c "hostname; exec payload serve 0"\n' >"$S/etc/davit/systemd/shell@.container"
     systemd_start
     # Wanted by the target that systemd has booted to, after what it requires.
-    wait_for 20 has_active web.service active
+    wait_for 60 has_active web.service active
     has_active db.service active
     has_property web.service Description 'Web server'
     has_property web.service MemoryMax 67108864
@@ -129,9 +129,10 @@ U
     sd systemctl set-property --runtime web.service MemoryMax=32M
     has_property web.service MemoryMax 33554432
     sd systemctl start shell@one
-    wait_for 10 has_journal shell@one one
+    wait_for 60 has_journal shell@one one
+    wait_for 60 has_journal web.service trapped
     sd systemctl stop db
-    wait_for 20 has_active web.service inactive
+    wait_for 60 has_active web.service inactive
     sd systemctl stop shell@one
     [ "$(sd ls /var/lib/davit/launched)" = '' ]
 }

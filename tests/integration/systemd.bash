@@ -83,7 +83,8 @@ systemd_file_start() {
     if SD_MISSING=$(systemd_missing); then return; fi
     systemd_prepare
     mkdir -p "$S/etc/systemd/system/$1.d"
-    printf '[Service]\n%s\n' "$2" >"$S/etc/systemd/system/$1.d/test.conf"
+    # A test starts it as often as it likes.
+    printf '[Unit]\nStartLimitIntervalSec=0\n[Service]\n%s\n' "$2" >"$S/etc/systemd/system/$1.d/test.conf"
     if declare -F file_prepare >/dev/null; then file_prepare; fi
     systemd_start
     export SD_PID SD_UNSHARE SD_GROUP D DAVIT_NAME
