@@ -79,8 +79,14 @@ static long call_number(pid_t pid) {
 #endif
 }
 
-/* 1 reached, 0 the process ended before. */
-static int watch(pid_t pid, unsigned long n, int error) {
+/* Before the process ends: what comes of its end may be over before we run again. */
+static void set_mark(const char *mark) {
+    if (mark)
+        (void)close(open(mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+}
+
+/* 1 reached, 0 the process ended before. The file is made where N was reached; NULL = none. */
+static int watch(pid_t pid, unsigned long n, int error, const char *mark) {
     int status, entry = 1;
 
     if (ptrace(PTRACE_INTERRUPT, pid, 0, 0) < 0 || waitpid(pid, &status, __WALL) != pid)
@@ -88,8 +94,10 @@ static int watch(pid_t pid, unsigned long n, int error) {
     for (unsigned long count = 0;;) {
         if (next_stop(pid, &status) < 0)
             return 0;
-        if (error == 0 && ++count == n)
+        if (error == 0 && ++count == n) {
+            set_mark(mark);
             return kill(pid, SIGKILL) == 0;
+        }
         if (error != 0 && entry && may_fail(call_number(pid)) && ++count == n)
             return inject(pid, error) == 0 && ptrace(PTRACE_DETACH, pid, 0, 0) == 0;
         entry = !entry;
@@ -110,8 +118,7 @@ static void trace_parent(pid_t parent, unsigned long n, int ready, const char *m
     /* Nothing of the parent's may stay open here: davit-init waits for ends of files. */
     for (int fd = 3; fd < 1024; fd++)
         (void)close(fd);
-    if (watch(parent, n, 0))
-        (void)close(open(mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    (void)watch(parent, n, 0, mark);
     _exit(0);
 }
 
@@ -159,6 +166,6 @@ int main(int argc, char **argv) {
     seize(pid);
     (void)puts("ready");
     (void)fflush(stdout);
-    (void)puts(watch(pid, strtoul(argv[2], NULL, 10), argc > 3 ? atoi(argv[3]) : 0) ? "hit" : "end");
+    (void)puts(watch(pid, strtoul(argv[2], NULL, 10), argc > 3 ? atoi(argv[3]) : 0, NULL) ? "hit" : "end");
     return 0;
 }
