@@ -62,7 +62,7 @@ reload() { davit daemon-reload; }
     pid=$(show steady pid)
     davit kill -s KILL steady
     has_new_pid() { is_state steady running && [ "$(show steady pid)" != "$pid" ]; }
-    wait_for 5 has_new_pid || { davit status steady; false; }
+    wait_for 60 has_new_pid || { davit status steady; false; }
     [ "$(version steady)" = 1 ]
     says "$(davit status steady)" 'steady.container:6:'
 }
@@ -170,7 +170,7 @@ reload() { davit daemon-reload; }
     [ -L "$D/units/late.target.wants/job.service" ]
     [ "$(davit is-enabled job)" = enabled ]
     davit start late.target
-    wait_for 5 is_state job.service running
+    wait_for 60 is_state job.service running
     davit stop job.service
     davit start other-job.service
     is_state job.service running
@@ -219,7 +219,7 @@ U
 
 @test 'a container with [Install] is wanted without being enabled, as with Quadlet, until it is disabled' {
     davit start late.target
-    wait_for 5 is_state wanted running
+    wait_for 60 is_state wanted running
     davit stop wanted late.target
     davit disable wanted
     davit start late.target
@@ -228,7 +228,7 @@ U
     davit enable wanted
     davit stop late.target
     davit start late.target
-    wait_for 5 is_state wanted running
+    wait_for 60 is_state wanted running
 }
 
 @test 'a unit without [Install] says so' {

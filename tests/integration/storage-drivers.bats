@@ -94,7 +94,7 @@ starts_and_shows_the_image() {
 }
 keeps_changes_apart() {
     in_web touch /run/go
-    wait_for 20 davit exec web test -e /run/done
+    wait_for 60 davit exec web test -e /run/done
     davit diff web >"$D/diff"
     diff - "$D/diff" <<'L'
 D /data
@@ -132,7 +132,7 @@ Exec=/bin/looks
 U
     davit daemon-reload
     davit start changed
-    wait_for 20 has_line changed '2:33'
+    wait_for 60 has_line changed '2:33'
     has_line changed new
     [ "$(text_of changed | grep -c 'No such file')" = 2 ]
     davit stop changed
@@ -142,7 +142,7 @@ starts_anew() {
     [ "$(in_web cat /data/kept)" = old ]
     run ! in_web test -e /etc/new
     davit kill --signal KILL twin
-    wait_for 20 is_state twin failed
+    wait_for 60 is_state twin failed
     davit stop web twin host
     for unit in web twin host; do nothing_left $unit.container; done
 }

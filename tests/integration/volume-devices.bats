@@ -77,7 +77,7 @@ has_loops() { [ "$(loops "$1")" = "$2" ]; }
 @test 'an image file is mounted in the container alone, for two of them the same file system, and freed at the end' {
     davit start writer
     davit start reader
-    wait_for 5 davit exec reader test -s /v/file
+    wait_for 60 davit exec reader test -s /v/file
     [ "$(davit exec reader cat /v/file)" = word ]
     run davit exec reader sh -c 'echo more >/v/file'
     [ "$status" -ne 0 ]
@@ -91,7 +91,7 @@ has_loops() { [ "$(loops "$1")" = "$2" ]; }
     davit stop writer
     [ "$(davit exec reader cat /v/file)" = word ]
     davit stop reader
-    wait_for 10 has_loops "$D/image" 0
+    wait_for 60 has_loops "$D/image" 0
     e2fsck -fn "$D/image" >/dev/null
     # Owners on disk are those inside.
     [ "$(debugfs -R 'stat /file' "$D/image" 2>/dev/null | awk '/User:/ {print $2}')" = 0 ]
@@ -106,14 +106,14 @@ has_loops() { [ "$(loops "$1")" = "$2" ]; }
     [ "$status" -ne 0 ]
     davit exec fixed grep -q ' /v ext4 ro' /proc/mounts
     davit stop fixed
-    wait_for 10 has_loops "$D/other" 0
+    wait_for 60 has_loops "$D/other" 0
 }
 
 @test 'no file system in the image: the start fails, says so, and the loop device is free again' {
     run davit start broken
     [ "$status" -ne 0 ]
     [[ $output == *"$D/garbage"* ]]
-    wait_for 10 has_loops "$D/garbage" 0
+    wait_for 60 has_loops "$D/garbage" 0
 }
 
 @test 'User= and Group= of a volume may be names of the host' {
@@ -130,7 +130,7 @@ has_loops() { [ "$(loops "$1")" = "$2" ]; }
     exec 8<"$D/image"
     flock 8 # as another launcher does between its look and its loop device
     davit start reader 8<&- 3>&- &
-    wait_for 10 waits
+    wait_for 60 waits
     has_loops "$D/image" 0
     exec 8<&-
     wait "$!"
@@ -138,5 +138,5 @@ has_loops() { [ "$(loops "$1")" = "$2" ]; }
     davit start writer # the lock is not kept
     has_loops "$D/image" 1
     davit stop reader writer
-    wait_for 10 has_loops "$D/image" 0
+    wait_for 60 has_loops "$D/image" 0
 }

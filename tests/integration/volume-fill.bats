@@ -55,7 +55,7 @@ is_free() { ! grep -q -- "-> .*:$(stat -c %i "$(volume "$1")") " /proc/locks; }
 @test 'a volume that is being filled keeps nobody else from starting, and a stop does not wait for it' {
     hold held
     davit start --no-block held
-    wait_for 20 fills held
+    wait_for 60 fills held
     davit start other-1 other-2 other-3 other-4 other-5
     fills held
     davit stop held
@@ -89,8 +89,8 @@ U
 @test 'two containers that fill one volume at once' {
     hold both
     davit start --no-block both-a both-b
-    wait_for 20 fills both-a
-    wait_for 20 fills both-b
+    wait_for 60 fills both-a
+    wait_for 60 fills both-b
     let_go
     davit start both-a both-b
     is_filled both
@@ -138,10 +138,10 @@ U
 @test 'davitd is killed while a volume is being filled' {
     hold lost
     davit start --no-block lost
-    wait_for 20 fills lost
+    wait_for 60 fills lost
     kill -KILL "$(manager_pid)"
-    wait_for 20 davit status --json
-    wait_for 20 fills lost
+    wait_for 60 davit status --json
+    wait_for 60 fills lost
     let_go
     davit start lost
     is_filled lost
