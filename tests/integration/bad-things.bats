@@ -24,12 +24,6 @@ fleet() {
     davit_image
     steady_unit steady
 }
-part_pids() { # davitd, davit-launch, davit-logd: the children of davit-init of that name
-    local p
-    for p in $(pgrep -P "$DAVIT_PID"); do
-        if [ "$(cat "/proc/$p/comm" 2>/dev/null)" = "$1" ]; then echo "$p"; fi
-    done
-}
 undisturbed() { is_state steady running && [ "$(show steady pid)" = "$steady" ] && [ "$(show steady restarts)" -eq 0 ]; }
 
 @test 'no process can be forked: the container goes on, davit says so, and comes back' {

@@ -64,6 +64,14 @@ replace_davitd() {
     wait_for 60 has_other_manager "$old"
 }
 has_other_manager() { local new; new=$(manager_pid) && [ "$new" != "$1" ]; }
+# part_pids NAME: davitd, davit-launch or davit-logd. What a launcher has just cloned is a child of davit-init and has the launcher's name
+# as well: it is in the launcher's session, or in the group of a unit.
+part_pids() {
+    local p
+    for p in $(pgrep -P "$DAVIT_PID" -x "$1"); do
+        if [ "$(ps -o sid= -p "$p" | tr -d ' ')" = "$p" ] && ! grep -qsF "/$DAVIT_NAME" "/proc/$p/cgroup"; then echo "$p"; fi
+    done
+}
 same_manager() { [ "$(manager_pid)" = "$(cat "$D/manager")" ] || { echo 'davitd is not the one of the beginning'; return 1; }; }
 
 # group_file UNIT FILE...: path of the first of these files that a control group of the unit has, in any hierarchy

@@ -28,7 +28,7 @@ Exec=/bin/sh -c 'trap "$(hold /gate stop-sigterm); exit 7" TERM; echo started; $
 [Service]
 NotifyAccess=all
 Restart=on-failure
-RestartSec=2s
+RestartSec=5s
 RestartRandomizedDelaySec=0
 ExecStartPre=/bin/sh -c '$(hold "$D/gate" start-pre)'
 ExecStartPost=/bin/sh -c '$(hold "$D/gate" start-post)'
@@ -52,12 +52,6 @@ teardown() {
     davit_stop
 }
 
-part_pids() {
-    local p
-    for p in $(pgrep -P "$DAVIT_PID"); do
-        if [ "$(cat "/proc/$p/comm" 2>/dev/null)" = "$1" ]; then echo "$p"; fi
-    done
-}
 is_there() { [ -n "$(part_pids "$1")" ]; }
 is_sub() { [ "$(show states sub)" = "$1" ]; }
 is_frozen() { [ "$(show states frozen)" = true ]; }
