@@ -42,16 +42,14 @@ registry_certificates() {
 # Remembers a process for registry_teardown.
 remember() { echo "$1" >>"$D/servers"; }
 
-# registry_start NAME [MORE YAML]: a docker-registry on a port of its own, which goes to $D/NAME.port
+# registry_start NAME [MORE YAML]: a docker-registry on the port that the kernel gives it, which goes to $D/NAME.port
 registry_start() {
-    local port
-    port=$(free_port)
-    echo "$port" >"$D/$1.port"
-    printf 'version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp:\n  addr: 127.0.0.1:%s\n%s\n' \
-        "$D/registry-data" "$port" "${2:-}" >"$D/$1.yml"
+    printf 'version: 0.1\nlog: {level: info, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp:\n  addr: 127.0.0.1:0\n%s\n' \
+        "$D/registry-data" "${2:-}" >"$D/$1.yml"
     "$(cat "$D/registry-program")" serve "$D/$1.yml" >"$D/$1.log" 2>&1 </dev/null 3>&- &
     remember $!
-    wait_for 60 bash -c "exec 5<>/dev/tcp/127.0.0.1/$port"
+    wait_for 20 grep -q 'listening on' "$D/$1.log"
+    sed -nE 's/.*listening on 127\.0\.0\.1:([0-9]+).*/\1/p' "$D/$1.log" >"$D/$1.port"
 }
 port() { cat "$D/$1.port"; }
 
