@@ -24,7 +24,7 @@ U
     unit twin@.container <<'U'
 [Container]
 Image=busybox
-Exec=/bin/sh -c 'echo %i > /who; rm /etc/group; exec sleep infinity'
+Exec=/bin/sh -c 'rm /etc/group; echo %i > /who; exec sleep infinity'
 RunInit=yes
 U
     unit write.container <<'U'
@@ -74,8 +74,8 @@ teardown_file() { fleet_teardown; }
 
 @test 'two containers from one image: copy-up and whiteouts stay apart, the image is untouched' {
     davit start twin@a twin@b
-    wait_for 5 davit exec twin@a test -e /who
-    wait_for 5 davit exec twin@b test -e /who
+    wait_for 5 davit exec twin@a test -s /who
+    wait_for 5 davit exec twin@b test -s /who
     [ "$(davit exec twin@a cat /who)" = a ]
     [ "$(davit exec twin@b cat /who)" = b ]
     run davit exec twin@a ls /etc/group
@@ -87,10 +87,11 @@ teardown_file() { fleet_teardown; }
 @test 'what is written to a volume survives, what is written elsewhere does not' {
     davit start write
     davit start write
-    [ "$(logs_of write | grep -c kept)" -ge 3 ]
+    thrice() { [ "$(logs_of write | grep -c kept)" -ge 3 ]; }
+    wait_for 10 thrice # its start is over when its program has ended, not when its output has been read
     davit stop twin@a
     davit start twin@a
-    wait_for 5 davit exec twin@a test -e /who
+    wait_for 5 davit exec twin@a test -s /who
 }
 
 @test 'root in the container owns its files on disk as root on volumes and by its own range elsewhere' {

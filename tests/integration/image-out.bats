@@ -171,12 +171,13 @@ digest_of() { davit image inspect "$1" | jq -r '.[0].Digest'; }
     cat >"$D/units/check.container" <<'U'
 [Container]
 Image=localhost/saved
-Exec=/bin/sh -c 'cat /etc/new; stat -c %%u:%%g /etc/new; readlink /etc/link; ls /data; ls /etc/group; cat /etc/hostname'
+Exec=/bin/sh -c 'cat /etc/new; stat -c %%u:%%g /etc/new; readlink /etc/link; ls /data; ls /etc/group; cat /etc/hostname; echo over'
 [Service]
 Type=oneshot
 U
     davit daemon-reload
     davit start check || true
+    wait_for 20 has_line check over
     text_of check >"$D/said"
     grep -qx new "$D/said"
     grep -qx 33:33 "$D/said"
