@@ -300,7 +300,7 @@ service() { printf '[Container]\nImage=busybox\nExec=/bin/true\n[Service]\n%s\n'
 @test 'masked files, links to nowhere, directories and pipes as unit files' {
     cannot_start masked 'masked'
     for u in broken-link directory pipe; do
-        run timeout 5 "$DAVIT_BUILD/davit" start "$u"
+        run timeout 60 "$DAVIT_BUILD/davit" start "$u"
         echo "$u: $output"
         [ "$status" -ne 0 ] && [ "$status" -ne 124 ]
         says "$output" "$u"
@@ -359,7 +359,7 @@ service() { printf '[Container]\nImage=busybox\nExec=/bin/true\n[Service]\n%s\n'
 @test 'names that are no unit names' {
     for name in '' . .. / a/b.container 'good.container/..' '-x' "$(head -c 300 /dev/zero | tr '\0' a)" $'a\nb' 'good@' '@x' \
         'good.nothing'; do
-        run timeout 5 "$DAVIT_BUILD/davit" start -- "$name"
+        run timeout 60 "$DAVIT_BUILD/davit" start -- "$name"
         echo "'$name' ($status): $output"
         [ "$status" -ne 0 ] && [ "$status" -ne 124 ]
         [ -n "$output" ]
@@ -369,7 +369,8 @@ service() { printf '[Container]\nImage=busybox\nExec=/bin/true\n[Service]\n%s\n'
 
 # ---- the control socket ----
 
-ask() { printf '%s\0' "$1" | socat -t2 - "UNIX-CONNECT:$D/run/${2:-control}" | tr '\0' '\n'; }
+# davitd ends the connection when all is answered.
+ask() { printf '%s\0' "$1" | socat -t60 - "UNIX-CONNECT:$D/run/${2:-control}" | tr '\0' '\n'; }
 info='{"method":"org.varlink.service.GetInfo"}'
 
 @test 'requests that are no JSON, or none of ours, get an error or no answer' {
@@ -388,13 +389,15 @@ info='{"method":"org.varlink.service.GetInfo"}'
 }
 
 @test 'a request of 2 MiB, garbage, deep nesting and half a request do not disturb others' {
-    head -c 2097152 /dev/zero | tr '\0' a | timeout 10 socat -t1 - "UNIX-CONNECT:$D/run/control" || true
-    head -c 3000000 /dev/urandom | timeout 10 socat -t1 - "UNIX-CONNECT:$D/run/control" >/dev/null || true
-    { head -c 500000 /dev/zero | tr '\0' '['; printf '\0'; } | timeout 10 socat -t1 - "UNIX-CONNECT:$D/run/control" >/dev/null || true
-    head -c 100000 /dev/zero | timeout 10 socat -t1 - "UNIX-CONNECT:$D/run/control" >/dev/null || true
-    { printf '{"method":"org.varlink'; sleep 1; } | timeout 10 socat -t1 - "UNIX-CONNECT:$D/run/control" >/dev/null &
+    head -c 2097152 /dev/zero | tr '\0' a | timeout 60 socat -t60 - "UNIX-CONNECT:$D/run/control" || true
+    head -c 3000000 /dev/urandom | timeout 60 socat -t60 - "UNIX-CONNECT:$D/run/control" >/dev/null || true
+    { head -c 500000 /dev/zero | tr '\0' '['; printf '\0'; } | timeout 60 socat -t60 - "UNIX-CONNECT:$D/run/control" >/dev/null || true
+    head -c 100000 /dev/zero | timeout 60 socat -t60 - "UNIX-CONNECT:$D/run/control" >/dev/null || true
+    # It stays open until another has been answered.
+    { printf '{"method":"org.varlink'; until [ -e "$D/answered" ] || [ ! -e "$D" ]; do sleep 0.05; done; } | socat -t60 - "UNIX-CONNECT:$D/run/control" >/dev/null 3>&- &
     half=$!
-    timeout 2 "$DAVIT_BUILD/davit" status >/dev/null
+    timeout 60 "$DAVIT_BUILD/davit" status >/dev/null
+    touch "$D/answered"
     wait "$half" || true
     says "$(ask "$info")" io.davit.Manager
     same_manager
@@ -406,7 +409,7 @@ import socket, sys, time
 held = []
 for n in range(200):
     s = socket.socket(socket.AF_UNIX)
-    s.settimeout(5)
+    s.settimeout(60)
     s.connect(sys.argv[1 + n % 2])
     held.append(s)
 s = socket.socket(socket.AF_UNIX)
@@ -499,11 +502,11 @@ U
     davit_image
     unit one.container <<<$'[Container]\nImage=busybox\nExec=/bin/true'
     # shellcheck disable=SC2016
-    run timeout 15 unshare -m --propagation private sh -c '
+    run timeout 120 unshare -m --propagation private sh -c '
         for m in $(awk "\$9 ~ /^cgroup/ || \$10 ~ /^cgroup/ {print \$5}" /proc/self/mountinfo); do mount -o bind,remount,ro "$m"; done
         "$DAVIT_BUILD/davit-init" >"$D/init.log" 2>&1 </dev/null &
         init=$!
-        for n in $(seq 50); do grep -q "Cannot start" "$D/init.log" && break; sleep 0.1; done
+        for n in $(seq 600); do grep -q "Cannot start" "$D/init.log" && break; sleep 0.1; done
         "$DAVIT_BUILD/davit" start one 2>&1
         echo "start: $?"
         "$DAVIT_BUILD/davit" status one 2>&1
@@ -519,7 +522,7 @@ U
     OTHER=1
     davit_new
     chmod 777 "$D" "$D"/*
-    run timeout 10 setpriv --reuid 65534 --regid 65534 --clear-groups "$DAVIT_BUILD/davit-init"
+    run timeout 60 setpriv --reuid 65534 --regid 65534 --clear-groups "$DAVIT_BUILD/davit-init"
     echo "$output"
     [ "$status" -ne 0 ]
     [ "$status" -ne 124 ]
