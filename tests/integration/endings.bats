@@ -135,7 +135,7 @@ SuccessAction=exit
 FailureAction=exit
 [Service]
 Type=exec
-ExecStart=/bin/sh -c 'while ! [ -e %t/davit-go ]; do sleep 0.05; done; read status <%t/davit-go; exit $status'
+ExecStart=/bin/sh -c 'while ! [ -s %t/davit-go ]; do sleep 0.05; done; read status <%t/davit-go; exit $status'
 [Install]
 WantedBy=multi-user.target
 U
@@ -222,7 +222,7 @@ U
     wait_for 10 is_state sleeper running
     kill "-$(rt 1)" "$DAVIT_PID"
     wait_for 10 is_state rescue.target running
-    is_state sleeper inactive
+    wait_for 10 is_state sleeper inactive # in no order to the other
     kill "-$(rt 0)" "$DAVIT_PID"
     wait_for 10 is_state sleeper running
     kill -USR2 "$DAVIT_PID"
