@@ -279,8 +279,10 @@ refused() {
     grep -q '^CapEff:.0000000088200*1b$' /proc/$pid/status || [ "$(awk '/^CapEff/ {print $2}' /proc/$pid/status)" = 000000008820001b ]
     grep -q '^NoNewPrivs:.1' /proc/$pid/status
     exec 7>&-
-    run wait $pid
+    local status=0
+    wait $pid || status=$?
     [ "$status" -ne 0 ]
+    work_is_empty
 }
 
 @test "archives that are up to no good end in an error that names the entry" {
@@ -412,6 +414,7 @@ END
 [Container]
 Image=rolling
 Exec=/bin/busybox sleep 1000
+StopSignal=SIGKILL
 END
     davit image import "$D/layout" rolling
     davit daemon-reload
