@@ -9,7 +9,7 @@ units() {
 [Container]
 Image=localhost/box
 RunInit=yes
-Exec=/bin/sh -c 'echo new >/etc/new; rm /etc/group; echo x >>/etc/passwd; sleep infinity'
+Exec=/bin/sh -c 'echo new >/etc/new; echo x >>/etc/passwd; rm /etc/group; sleep infinity'
 [Install]
 WantedBy=default.target
 U
