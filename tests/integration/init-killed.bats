@@ -8,7 +8,7 @@ units() {
         unit "$u.container" <<'U'
 [Container]
 Image=busybox
-StopTimeout=5
+StopTimeout=60
 Exec=/bin/sh -c 'trap "echo stopping; exit 9" TERM; i=0; while :; do i=$((i + 1)); echo "beat $i"; sleep 0.05; done'
 U
     done
@@ -19,9 +19,9 @@ Image=busybox
 StopTimeout=1
 Exec=/bin/sh -c 'while :; do sleep 0.1; done'
 [Service]
-ExecStartPre=/bin/sh -c 'echo pre >>@pre@; sleep 3'
+ExecStartPre=/bin/sh -c 'echo pre >>@D@/pre; until [ -e @D@/go ]; do sleep 0.05; done'
 U
-    sed -i "s,@pre@,$D/pre," "$D/units/slow.container"
+    sed -i "s,@D@,$D,g" "$D/units/slow.container"
 }
 setup_file() { fleet_setup; }
 teardown_file() { fleet_teardown; }
@@ -110,6 +110,7 @@ start_init() {
     wait_for 5 test -s "$D/pre"
     kill_init
     start_init
+    touch "$D/go"
     wait_for 20 is_state slow running
     [ "$(wc -l <"$D/pre")" -le 2 ] # once where the kernel tells how the hook ended
     davit stop slow
