@@ -17,12 +17,12 @@ in_journal() {
         mkdir -p /run/systemd/journal /run/log/journal
         /lib/systemd/systemd-journald >/dev/null 2>&1 3>&- & journald=$!
         trap "kill $journald" EXIT
-        for n in $(seq 100); do [ -S /run/systemd/journal/socket ] && break; sleep 0.1; done
+        for n in $(seq 600); do [ -S /run/systemd/journal/socket ] && break; sleep 0.1; done
         say() { printf "MESSAGE=%s\nUNIT=%s\nPRIORITY=%s\nSYSLOG_IDENTIFIER=%s\n" "$@" | logger --journald; }
         davit() { DAVIT_LOG_DIR=/nonexistent "$DAVIT_BUILD/davit" "$@" --runtime-dir=/nonexistent; }
         for n in 1 2 3; do say "line $n" web.container 6 web; say "row $n" db.container 4 db; done
         say "Started web" web.container 6 davitd
-        for n in $(seq 100); do [ "$(davit logs web | wc -l)" = 4 ] && break; sleep 0.1; done
+        for n in $(seq 600); do [ "$(davit logs web | wc -l)" = 4 ] && break; sleep 0.1; done
         '"$1"
 }
 
@@ -48,8 +48,9 @@ in_journal() {
     # shellcheck disable=SC2016
     run in_journal 'export DAVIT_LOG_DIR=/nonexistent
         "$DAVIT_BUILD/davit" logs -f -o cat -n 1 --runtime-dir=/nonexistent web >/run/out 3>&- & f=$!
-        sleep 1; say new web.container 6 web; say other db.container 6 db
-        for n in $(seq 100); do grep -q new /run/out && break; sleep 0.1; done
+        for n in $(seq 600); do grep -q "Started web" /run/out && break; sleep 0.1; done
+        say new web.container 6 web; say other db.container 6 db
+        for n in $(seq 600); do grep -q new /run/out && break; sleep 0.1; done
         kill $f; cat /run/out'
     [ "$output" = $'Started web\nnew' ]
 }
