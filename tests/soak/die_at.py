@@ -180,6 +180,8 @@ def scan_commands(fleet, options):
 
 
 def check_lines(fleet, runs):
+    """Each line once; the last ones may still be on their way."""
+    wait_until(runs, "the last line", lambda: f"run {runs} stopped" in soak.log_lines(fleet.directory, "life"))
     text = soak.log_lines(fleet.directory, "life")
     for run in range(1, runs + 1):
         wanted = [f"run {run} line 1", f"run {run} line 2", f"run {run} stopped"]
@@ -199,7 +201,6 @@ def scan_part(fleet, options):
             missed += 1
         if missed == (4 if options.what == "davit-launch" else 1):
             break
-    time.sleep(1)
     check_lines(fleet, runs)
     print(f"die-at: {options.what} killed at {runs} of its stops at system calls, up to number {last}: "
           f"{runs} runs, ends and all lines once, nobody disturbed")
