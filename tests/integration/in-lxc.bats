@@ -25,7 +25,7 @@ make_root() {
 [Container]
 Image=busybox
 UserNS=host
-Exec=/bin/sh -c 'echo started; trap "echo stopped; exit 0" TERM; while :; do sleep 0.1; done'
+Exec=/bin/sh -c 'trap "echo stopped; exit 0" TERM; echo started; while :; do sleep 0.1; done'
 [Install]
 WantedBy=multi-user.target
 U
@@ -36,7 +36,7 @@ setup() {
     davit_new
     davit_image
     make_root
-    MACHINE=$DAVIT_NAME
+    MACHINE=$DAVIT_NAME STARTS=0
 }
 teardown() {
     [ -n "${BATS_TEST_COMPLETED:-}" ] || { cat "$D/lxc.log" "$D/console"; inside /usr/bin/davit status web; } 2>/dev/null | tail -n 40
@@ -54,7 +54,9 @@ clean() { env -i PATH="$PATH" "$@" 3>&-; }
 inside() { clean nsenter --target "$FIRST" --mount --uts --ipc --net --cgroup --pid --root --wd "$@"; }
 # JSON of one unit in there
 inner() { inside /usr/bin/davit status --json web | jq -r "(if type == \"array\" then .[0] else . end) | .$1"; }
-web_runs() { [ "$(inner state)" = running ]; }
+# begun: it is started once more; web_runs: and has said so, so that it can be asked to stop
+begun() { STARTS=$((STARTS + 1)); }
+web_runs() { [ "$(inner state)" = running ] && web_said started "$STARTS"; }
 web_lines() { grep -c " $1\$" "$R/var/log/davit/web.container.log"; }
 web_said() { [ "$(web_lines "$1")" = "$2" ]; }
 
@@ -79,6 +81,7 @@ C
     lxc start -F </dev/null >"$D/lxc.out" 2>&1 &
     OUTSIDE=$!
     wait_for 30 lxc_first
+    begun
     wait_for 60 web_runs
 }
 lxc_first() { FIRST=$(lxc info -pH 2>/dev/null) && [ "$FIRST" -gt 1 ] && [ "$(cat "/proc/$FIRST/comm")" = davit-init ]; }
@@ -104,14 +107,15 @@ lxc_has_ended() { [ "$(lxc info -sH)" = STOPPED ]; }
     is_another() { [ "$FIRST" != "$before" ] && web_runs; }
     another() { lxc_first && is_another; }
     before=$FIRST
+    begun
     inside /usr/bin/davit reboot
     wait_for 60 another
     web_said stopped 1
     before=$FIRST
+    begun
     lxc stop --reboot --nowait
     wait_for 60 another
     web_said stopped 2
-    web_said started 3
     lxc stop --timeout 60
     wait_for 30 gone "$OUTSIDE"
     OUTSIDE=''
@@ -123,9 +127,8 @@ lxc_has_ended() { [ "$(lxc info -sH)" = STOPPED ]; }
     if lxc_missing; then skip 'lxc cannot be had'; fi
     # On its disk, so that it stays.
     mkdir -p "$R/run"
-    for i in 1 2 3; do
+    for i in 1 2 3; do : "$i"
         lxc_start
-        [ "$(web_lines started)" = "$i" ]
         pid=$(inner pid)
         inside /bin/kill -0 "$pid"
         inside /bin/sh -c '[ -e /run/davit/state/web.container ]'
@@ -144,6 +147,7 @@ nspawn_start() {
     OUTSIDE=$!
     nspawn_first() { FIRST=$(pgrep -P "$(pgrep -P "$OUTSIDE" -x systemd-nspawn || echo "$OUTSIDE")" -x davit-init); }
     wait_for 30 nspawn_first
+    begun
     wait_for 60 web_runs
 }
 nspawn_end() {
@@ -202,6 +206,7 @@ oci_start() {
     crun run --bundle "$D/bundle" "$MACHINE" </dev/null >"$D/console" 2>&1 &
     OUTSIDE=$!
     wait_for 30 oci_first
+    begun
     wait_for 60 web_runs
 }
 # The names of the capabilities in a mask, as JSON.
@@ -249,6 +254,7 @@ podman_start() { # [OPTION...]
     podman run --name "$MACHINE" --privileged --network none --cgroups disabled --no-hosts --log-driver none --ulimit nofile=1024:4096 --ulimit nproc=1000:1000 "$@" --rootfs "$R" /usr/sbin/davit-init </dev/null >"$D/console" 2>&1 &
     OUTSIDE=$!
     wait_for 30 podman_first
+    begun
     wait_for 60 web_runs
 }
 podman_first() { FIRST=$(podman inspect --format '{{.State.Pid}}' "$MACHINE" 2>/dev/null) && [ "$FIRST" -gt 1 ]; }
