@@ -65,7 +65,7 @@ systemd_become() {
     make -s -C "$SOURCE" O="$DAVIT_BUILD" DESTDIR="$root" install-programs
     printf '[Unit]\nDefaultDependencies=no\nWants=systemd-journald.socket systemd-journald-dev-log.socket\n' >"$root/etc/systemd/system/davit-test.target"
     printf '[Journal]\nStorage=volatile\nRateLimitIntervalSec=0\nForwardToWall=no\nReadKMsg=no\n' >"$root/etc/systemd/journald.conf"
-    printf '[Manager]\nDefaultTimeoutStartSec=30\nDefaultTimeoutStopSec=20\n' >"$root/etc/systemd/system.conf"
+    printf '[Manager]\nDefaultTimeoutStartSec=90\nDefaultTimeoutStopSec=60\n' >"$root/etc/systemd/system.conf"
     cp -a "$S/etc/." "$root/etc/"
     ip link set lo up 2>/dev/null || true
     cd "$root"
@@ -130,7 +130,7 @@ systemd_stop() {
         wait "$SD_UNSHARE" 2>/dev/null
     fi
     SD_PID='' SD_UNSHARE=''
-    for n in $(seq 50); do : "$n"
+    for n in $(seq 300); do : "$n"
         [ -d "${SD_GROUP:-}" ] || break
         find "$SD_GROUP" -depth -type d -exec rmdir {} \; 2>/dev/null
         sleep 0.1
