@@ -146,12 +146,16 @@ $(O)/man/%: docs/%.scd $(O)/davit-keys
 
 # A test names the fakes it is linked with, instead of the folders they replace, in its first lines:
 #   /* link: fake-api.c; without: manager */
+# and likewise functions of libc that it has wrapped (ld(1), --wrap), to make them fail:
+#   /* wrap: calloc */
 TEST_SOURCES := $(wildcard tests/unit/test-*.c tests/integration/test-*.c tests/security/test-*.c)
 TEST_PROGRAMS := $(patsubst %.c,$(O)/%,$(TEST_SOURCES))
 UNIT_PROGRAMS := $(filter $(O)/tests/unit/%,$(TEST_PROGRAMS))
 INTEGRATION_PROGRAMS := $(filter-out $(O)/tests/unit/%,$(TEST_PROGRAMS))
 test_link = $(shell sed -n '1,8s|.*/\* link: *\([^;*]*\).*|\1|p' $(1))
 test_without = $(shell sed -n '1,8s|.*without: *\([^;*]*\).*|\1|p' $(1))
+test_wrap = $(addprefix -Wl$(comma)--wrap=,$(shell sed -n '1,8s|.*/\* wrap: *\([^;*]*\).*|\1|p' $(1)))
+comma := ,
 TEST_FOLDERS := control cli manager log launch worker image unit cgroup shutdown boot init base
 
 define test_program
@@ -159,7 +163,7 @@ $(O)/$(basename $(1)): $(O)/$(basename $(1)).o \
 		$(patsubst %.c,$(O)/$(dir $(1))%.o,$(call test_link,$(1))) \
 		$(call lib,$(filter-out $(call test_without,$(1)),$(TEST_FOLDERS)))
 	$$(CC) $$(CFLAGS_ALL) $$(DYNAMIC) $$(LDHARDEN) $$(LDFLAGS_ALL) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) \
-		-Wl,--end-group $$(LIBS_MANAGER) $$(LIBS_IMAGE) $$(LIBS_CMOCKA)
+		-Wl,--end-group $$(call test_wrap,$(1)) $$(LIBS_MANAGER) $$(LIBS_IMAGE) $$(LIBS_CMOCKA)
 endef
 $(foreach t,$(TEST_SOURCES),$(eval $(call test_program,$(t))))
 

@@ -75,9 +75,12 @@ static int check_manual(const struct managed_unit *u, enum job_type type, struct
 
 int api_queue_job(struct manager *m, struct managed_unit *u, enum job_type type, enum job_mode mode,
     job_done_t done, void *userdata, struct error *e) {
+    _cleanup_free_ struct job_waiter *w = done ? job_waiter_new(done, userdata) : NULL;
     struct job *j = NULL;
     int r;
 
+    if (done && !w)
+        return error_set_errno(e, ENOMEM, "%s", u->name);
     if (m->phase >= PHASE_STOPPING && type != JOB_STOP)
         return error_set(e, ESHUTDOWN, "davit is shutting down");
     r = check_manual(u, type, e);
@@ -94,8 +97,8 @@ int api_queue_job(struct manager *m, struct managed_unit *u, enum job_type type,
         done(userdata, u->name, JOB_DONE, NULL);
         return 0;
     }
-    r = job_add_waiter(j, done, userdata);
-    return r < 0 ? error_set_errno(e, r, "%s", u->name) : 0;
+    job_add_waiter(j, TAKE_PTR(w));
+    return 0;
 }
 
 void api_forget_client(struct manager *m, void *userdata) {
@@ -308,7 +311,7 @@ int manager_stop_all(struct manager *m) {
         if (unit_is_idle(u) && !u->job)
             continue;
         left = true;
-        if (job_install(u, JOB_STOP, 0, false, &j) < 0)
+        if (job_install_alone(u, JOB_STOP, &j) < 0)
             unit_event(u, EVENT_STOP); /* without an order rather than not at all */
     }
     if (!left)

@@ -217,9 +217,29 @@ void job_set_running(struct job *j, bool running) {
     }
 }
 
-int job_install(
-    struct managed_unit *u, enum job_type type, unsigned flags, bool ignore_order, struct job **ret) {
+struct job *job_new(void) {
+    return calloc(1, sizeof(struct job));
+}
+
+bool jobs_have_room(const struct manager *m, size_t n) {
+    return n <= JOBS_MAX && m->jobs->count <= JOBS_MAX - n;
+}
+
+static void give_job(struct managed_unit *u, enum job_type type, struct job *j) {
     struct jobs *js = u->manager->jobs;
+
+    *j = (struct job){.unit = u, .type = type, .id = js->next_id++, .queued_at = core_now()};
+    list_init(&j->waiters);
+    list_init(&j->run_queue);
+    list_append(&js->all, &j->link);
+    js->count++;
+    u->job = j;
+    u->saved_job_running = false;
+    job_arm_timeout(j);
+}
+
+struct job *job_install(
+    struct managed_unit *u, enum job_type type, unsigned flags, bool ignore_order, struct job **spare) {
     struct job *j = u->job;
 
     if (j && ((j->type == JOB_STOP) != (type == JOB_STOP))) {
@@ -227,19 +247,8 @@ int job_install(
         j = NULL;
     }
     if (!j) {
-        if (js->count >= JOBS_MAX)
-            return -ENOBUFS;
-        j = calloc(1, sizeof(*j));
-        if (!j)
-            return -ENOMEM;
-        *j = (struct job){.unit = u, .type = type, .id = js->next_id++, .queued_at = core_now()};
-        list_init(&j->waiters);
-        list_init(&j->run_queue);
-        list_append(&js->all, &j->link);
-        js->count++;
-        u->job = j;
-        u->saved_job_running = false;
-        job_arm_timeout(j);
+        j = TAKE_PTR(*spare);
+        give_job(u, type, j);
     } else {
         enum job_type t = merged_type(j, type);
 
@@ -261,19 +270,30 @@ int job_install(
     unit_mark_dirty(u);
     if (!j->running)
         job_enqueue(j);
-    *ret = j;
+    return j;
+}
+
+int job_install_alone(struct managed_unit *u, enum job_type type, struct job **ret) {
+    _cleanup_free_ struct job *spare = job_new();
+
+    if (!spare)
+        return -ENOMEM;
+    if (!u->job && !jobs_have_room(u->manager, 1))
+        return -ENOBUFS;
+    *ret = job_install(u, type, 0, false, &spare);
     return 0;
 }
 
-int job_add_waiter(struct job *j, job_done_t done, void *userdata) {
+struct job_waiter *job_waiter_new(job_done_t done, void *userdata) {
     struct job_waiter *w = calloc(1, sizeof(*w));
 
-    if (!w)
-        return -ENOMEM;
-    w->done = done;
-    w->userdata = userdata;
+    if (w)
+        *w = (struct job_waiter){.done = done, .userdata = userdata};
+    return w;
+}
+
+void job_add_waiter(struct job *j, struct job_waiter *w) {
     list_append(&j->waiters, &w->link);
-    return 0;
 }
 
 void job_forget_waiters(struct manager *m, void *userdata) {

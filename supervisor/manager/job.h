@@ -5,8 +5,8 @@
  * Two phases. First transaction.c finds out, with a queue and no recursion, which jobs one request means for
  * which units (Requires= pulls in a start, a stop takes dependents along), drops what is only wanted and
  * cannot be, and refuses the rest with an explanation; nothing has changed until then. Then the jobs are
- * installed, one a unit at most, merged with what was there. The run queue starts each job once nothing that
- * is ordered before it is left.
+ * installed, one a unit at most, merged with what was there: all of them, for the memory was taken before. The
+ * run queue starts each job once nothing that is ordered before it is left.
  *
  * A job never waits for anything but unit_set_state(): each change of state is told to job_unit_changed(),
  * which finishes jobs and lets others go on.
@@ -83,10 +83,18 @@ int transaction_run(struct manager *m, struct managed_unit *u, enum job_type typ
 bool transaction_reloads_along(const struct managed_unit *u, struct managed_unit *other);
 
 /* ---- job.c ---- */
-/* Puts a job on the unit, merged with the one it has or replacing it. *ret may be the old one. */
-int job_install(
-    struct managed_unit *u, enum job_type type, unsigned flags, bool ignore_order, struct job **ret);
-int job_add_waiter(struct job *j, job_done_t done, void *userdata);
+/* For one that is to be installed; free(3) where it was not. */
+struct job *job_new(void);
+/* That so many units which have no job may get one. */
+bool jobs_have_room(const struct manager *m, size_t n);
+/* Puts a job on the unit, merged with the one it has or replacing it, and gives it back. Takes *spare if it needs
+ * a new one, so it cannot fail. */
+struct job *job_install(
+    struct managed_unit *u, enum job_type type, unsigned flags, bool ignore_order, struct job **spare);
+/* The same of one job that is no part of a request. -ENOMEM, -ENOBUFS. */
+int job_install_alone(struct managed_unit *u, enum job_type type, struct job **ret);
+struct job_waiter *job_waiter_new(job_done_t done, void *userdata);
+void job_add_waiter(struct job *j, struct job_waiter *w); /* taken over */
 void job_forget_waiters(struct manager *m, void *userdata);
 /* Ends the job, tells its waiters and, for a start that failed, fails the starts that require it. */
 void job_finish(struct job *j, enum job_result result, const char *message);

@@ -333,7 +333,7 @@ void jobs_recover(struct manager *m) {
 
         if (u->saved_job < 0 || u->job)
             continue;
-        if (job_install(u, u->saved_job, 0, false, &j) < 0) {
+        if (job_install_alone(u, (enum job_type)u->saved_job, &j) < 0) {
             report_unit(u, LOG_ERR, NULL, "Its %s job is lost: out of memory.", job_type_name(u->saved_job));
             u->saved_job = -1;
             continue;

@@ -20,6 +20,7 @@ struct entry {
     enum dependency_kind pulled_as;
     unsigned color;       /* of the search for cycles */
     struct entry *parent; /* in that search */
+    struct job *spare;    /* NULL: there is nothing to do for it */
     struct list link, queue;
 };
 
@@ -37,6 +38,7 @@ static void entries_clear(struct transaction *t) {
     LIST_FOREACH (e, &t->order, struct entry, link) {
         list_remove(&e->link);
         list_remove(&e->queue);
+        free(e->spare);
         free(e);
     }
     hashmap_free(t->entries);
@@ -489,25 +491,40 @@ static int check_mode(struct transaction *t, enum job_mode mode, struct error *e
     return 0;
 }
 
-static int install(
-    struct transaction *t, bool alone, unsigned flags, struct job **ret_job, struct error *err) {
-    LIST_FOREACH (e, &t->order, struct entry, link) {
-        struct job *j;
-        int r;
+/* All that can fail, before anything is changed: half of a request could be a unit that goes down without the one
+ * that was to take its place. */
+static int reserve(struct transaction *t, struct error *err) {
+    size_t n = 0;
 
+    LIST_FOREACH (e, &t->order, struct entry, link) {
         if (is_redundant(t, e))
             continue;
+        e->spare = job_new();
+        if (!e->spare)
+            return error_set_errno(err, ENOMEM, "%s: no room for a job", e->unit->name);
+        n += !e->unit->job;
+    }
+    if (!jobs_have_room(t->manager, n))
+        return error_set(err, ENOBUFS, "%s: more than %d jobs would be waiting", t->anchor->name, JOBS_MAX);
+    return 0;
+}
+
+/* The anchor's job. */
+static struct job *install(struct transaction *t, bool alone, unsigned flags) {
+    struct job *found = NULL;
+
+    LIST_FOREACH (e, &t->order, struct entry, link) {
+        if (!e->spare)
+            continue;
         /* Only the anchor of an automatic restart is one; what it pulls in is started by dependency. */
-        r = job_install(e->unit, e->type,
-            e->unit == t->anchor ? flags : flags & ~(unsigned)TRANSACTION_AUTOMATIC, alone, &j);
-        if (r < 0)
-            return error_set_errno(err, r, "%s: no room for a job", e->unit->name);
+        struct job *j = job_install(e->unit, e->type,
+            e->unit == t->anchor ? flags : flags & ~(unsigned)TRANSACTION_AUTOMATIC, alone, &e->spare);
         if (e->unit == t->anchor)
-            *ret_job = j;
+            found = j;
         else if (e->type == JOB_STOP)
             e->unit->stop_by_dependency = true;
     }
-    return 0;
+    return found;
 }
 
 /* try-restart, and what a type means for a unit as it is now. False: nothing to do. */
@@ -540,7 +557,6 @@ int transaction_run(struct manager *m, struct managed_unit *u, enum job_type typ
     _cleanup_(transaction_done) struct transaction t = {.manager = m, .anchor = u};
     bool alone = mode == JOB_MODE_IGNORE_DEPENDENCIES;
     struct error why = {};
-    struct job *job = NULL;
     int r;
 
     list_init(&t.order);
@@ -567,9 +583,9 @@ int transaction_run(struct manager *m, struct managed_unit *u, enum job_type typ
     } while (t.retry);
     r = check_mode(&t, mode, e);
     if (r >= 0)
-        r = install(&t, alone, flags, &job, e);
+        r = reserve(&t, e);
     if (r < 0)
         return r;
-    *ret_job = job;
+    *ret_job = install(&t, alone, flags);
     return 0;
 }

@@ -508,7 +508,7 @@ struct managed_unit *fake_unit(const char *name) {
     return u;
 }
 
-static void on_job(void *userdata _unused_, const char *unit, enum job_result result, const char *message) {
+void fake_job_told(void *userdata _unused_, const char *unit, enum job_result result, const char *message) {
     fake.jobs_told++;
     (void)snprintf(fake.last_job, sizeof(fake.last_job), "%s %s%s%s", unit, job_result_name(result),
         message ? " " : "", message ? message : "");
@@ -519,7 +519,7 @@ int fake_job(const char *unit, enum job_type type) {
     int r;
 
     fake.last_job[0] = '\0';
-    r = api_queue_job(&fake.m, fake_unit(unit), type, JOB_MODE_REPLACE, on_job, &fake, &e);
+    r = api_queue_job(&fake.m, fake_unit(unit), type, JOB_MODE_REPLACE, fake_job_told, &fake, &e);
     if (r < 0)
         (void)snprintf(fake.last_job, sizeof(fake.last_job), "%s", e.text);
     fake_settle();

@@ -71,6 +71,8 @@ void fake_advance(usec_t by);
 /* A job that a person asks for. Settles. Returns what api_queue_job() does; text of the error in
  * fake.last_job. */
 int fake_job(const char *unit, enum job_type type);
+/* The job_done_t of these: fake.last_job, fake.jobs_told. */
+void fake_job_told(void *userdata, const char *unit, enum job_result result, const char *message);
 #define start(u) assert_return_code(fake_job((u), JOB_START), 0)
 #define stop(u) assert_return_code(fake_job((u), JOB_STOP), 0)
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* link: fake-manager.c; without: cgroup */
+/* wrap: calloc */
 /* Several units: what a request pulls in, orders in both directions, failures that spread, cycles. */
+#include <limits.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -553,7 +555,7 @@ static void test_a_start_that_is_over_before_its_job_is_looked_at_is_not_done_ag
         assert_state("a.service", STATE_STARTING);
         struct managed_unit *u = fake_unit("a.service");
         job_finish(u->job, JOB_CANCELED, NULL);
-        assert_return_code(job_install(u, JOB_START, 0, false, &j), 0);
+        assert_return_code(job_install_alone(u, JOB_START, &j), 0);
         job_recovered(j, false);
         assert_true(j->running);
         fake_waits_in_the_feed("a.service", CLD_EXITED, status);
@@ -618,6 +620,88 @@ static void test_mode_ignore_dependencies(void **state _unused_) {
     fake_settle();
     assert_state("web.service", STATE_STARTING);
     assert_state("db.service", STATE_INACTIVE);
+}
+
+/* ---- whole or not at all ---- */
+
+static unsigned callocs = UINT_MAX; /* that still succeed */
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+void *__wrap_calloc(size_t n, size_t size) {
+    if (callocs == 0)
+        return NULL;
+    callocs -= callocs < UINT_MAX;
+    return __real_calloc(n, size);
+}
+
+/* One is to take the place of another, which is starting: half of it could be that neither runs. */
+static void load_successor(void) {
+    unit("old.service", "");
+    unit("db.service", "");
+    unit("new.service", "Requires=db.service\nAfter=db.service\nConflicts=old.service\n");
+    fake_load();
+    start("old.service");
+}
+
+static int start_successor(struct error *e) {
+    return api_queue_job(
+        &fake.m, fake_unit("new.service"), JOB_START, JOB_MODE_REPLACE, fake_job_told, &fake, e);
+}
+
+static void assert_nothing_changed(void) {
+    fake_settle();
+    assert_state("old.service", STATE_STARTING);
+    assert_state("db.service", STATE_INACTIVE);
+    assert_state("new.service", STATE_INACTIVE);
+    assert_int_equal(fake.m.jobs->count, 1);
+    assert_int_equal(fake_unit("old.service")->job->type, JOB_START);
+    assert_int_equal(fake.jobs_told, 0);
+}
+
+static void assert_succeeds(int r) {
+    assert_return_code(r, 0);
+    fake_settle();
+    assert_state("old.service", STATE_INACTIVE);
+    ready("db.service");
+    ready("new.service");
+    assert_string_equal(fake.last_job, "new.service done");
+}
+
+static void test_a_request_that_memory_is_missing_for_changes_nothing(void **state _unused_) {
+    int r = -ENOMEM;
+    unsigned n;
+
+    load_successor();
+    for (n = 0; r < 0; n++) {
+        struct error e = {};
+
+        callocs = n;
+        r = start_successor(&e);
+        callocs = UINT_MAX;
+        if (r < 0) {
+            assert_int_equal(r, -ENOMEM);
+            assert_nothing_changed();
+        }
+    }
+    assert_true(n > 7); /* three entries, three jobs and who waits for them */
+    assert_succeeds(r);
+}
+
+static void test_a_request_that_there_is_no_room_for_changes_nothing(void **state _unused_) {
+    struct error e = {};
+
+    load_successor();
+    fake.m.jobs->count += JOBS_MAX - 2;
+    int r = start_successor(&e);
+    fake.m.jobs->count -= JOBS_MAX - 2;
+    assert_int_equal(r, -ENOBUFS);
+    assert_nothing_changed();
+    fake.m.jobs->count += JOBS_MAX - 3; /* that of old.service gives its own place away */
+    r = start_successor(&e);
+    fake.m.jobs->count -= JOBS_MAX - 3;
+    assert_succeeds(r);
 }
 
 /* ---- what an end leads to ---- */
@@ -803,6 +887,8 @@ int main(void) {
         TEST(test_a_start_that_fails_while_davitd_is_away_is_not_done_again),
         TEST(test_mode_fail),
         TEST(test_mode_ignore_dependencies),
+        TEST(test_a_request_that_memory_is_missing_for_changes_nothing),
+        TEST(test_a_request_that_there_is_no_room_for_changes_nothing),
         TEST(test_on_failure_and_on_success),
         TEST(test_on_failure_only_when_it_gives_up),
         TEST(test_on_failure_by_dependency),
