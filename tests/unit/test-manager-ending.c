@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* link: fake-manager.c; without: cgroup */
+/* wrap: sd_event_add_time */
 /* What the end of one unit means for all, times of jobs, and endings that come later. */
 #include <fcntl.h>
 #include <signal.h>
@@ -338,6 +339,43 @@ static void test_schedule_outlives_davitd(void **state _unused_) {
     assert_int_equal(file_read(fake.m.runtime_fd, "scheduled", 4096, &text, NULL), -ENOENT);
 }
 
+static bool no_timers;
+
+int __real_sd_event_add_time(sd_event *e, sd_event_source **s, clockid_t clock, uint64_t usec,
+    uint64_t accuracy, sd_event_time_handler_t callback, void *userdata);
+int __wrap_sd_event_add_time(sd_event *e, sd_event_source **s, clockid_t clock, uint64_t usec,
+    uint64_t accuracy, sd_event_time_handler_t callback, void *userdata);
+
+int __wrap_sd_event_add_time(sd_event *e, sd_event_source **s, clockid_t clock, uint64_t usec,
+    uint64_t accuracy, sd_event_time_handler_t callback, void *userdata) {
+    return no_timers ? -ENOMEM : __real_sd_event_add_time(e, s, clock, usec, accuracy, callback, userdata);
+}
+
+static void cannot_schedule(const struct end_request *r) {
+    struct error e = {};
+
+    no_timers = true;
+    int x = api_end(&fake.m, r, now_realtime() + 3600 * S, &e);
+    no_timers = false;
+    assert_int_equal(x, -ENOMEM);
+}
+
+static void test_a_schedule_that_failed_is_not_found_by_the_next_davitd(void **state _unused_) {
+    struct end_request r = request(ENDING_HALT), other = request(ENDING_REBOOT);
+    _cleanup_free_ char *text = NULL;
+    struct error e = {};
+
+    fake_load();
+    cannot_schedule(&r);
+    assert_int_equal(file_read(fake.m.runtime_fd, "scheduled", 4096, &text, NULL), -ENOENT);
+    /* One that was there before stays. */
+    assert_return_code(api_end(&fake.m, &r, now_realtime() + 3600 * S, &e), 0);
+    cannot_schedule(&other);
+    assert_return_code(file_read(fake.m.runtime_fd, "scheduled", 4096, &text, NULL), 0);
+    assert_non_null(strstr(text, "MODE=halt\n"));
+    assert_true(api_end_cancel(&fake.m, true));
+}
+
 static void test_schedule_that_makes_no_sense(void **state _unused_) {
     static const char *const texts[] = {
         "", "USEC=x\nMODE=halt\n", "MODE=halt\n", "USEC=5\n", "USEC=5\nMODE=dance\n"};
@@ -441,6 +479,7 @@ int main(void) {
         TEST(test_nobody_is_told_with_no_wall),
         TEST(test_nobody_can_be_told),
         TEST(test_schedule_outlives_davitd),
+        TEST(test_a_schedule_that_failed_is_not_found_by_the_next_davitd),
         TEST(test_schedule_that_makes_no_sense),
         TEST(test_nobody_logs_in_before_a_scheduled_end),
         TEST(test_one_schedule_at_most),
