@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -784,6 +785,65 @@ static void test_slow_and_restarted_journal(void **state _unused_) {
     (void)close(journal);
 }
 
+static bool journal_has_room(void) {
+    struct sockaddr_un address;
+    socklen_t length;
+    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(socket_address(JOURNAL_SOCKET, &address, &length), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, length), 0);
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    return poll(&p, 1, 0) == 1;
+}
+
+/* davit-logd, seized, up to where it is about to read what davitd has sent. */
+static void run_to_message(void) {
+    struct __ptrace_syscall_info call = {};
+    int status;
+
+    assert_return_code(ptrace(PTRACE_INTERRUPT, rig.pid, NULL, 0L), errno);
+    while (call.op != PTRACE_SYSCALL_INFO_ENTRY || call.entry.nr != SYS_recvmsg) {
+        assert_int_equal(waitpid(rig.pid, &status, __WALL), rig.pid);
+        assert_true(WIFSTOPPED(status));
+        call.op = PTRACE_SYSCALL_INFO_NONE;
+        if (WSTOPSIG(status) == (SIGTRAP | 0x80))
+            assert_true(ptrace(PTRACE_GET_SYSCALL_INFO, rig.pid, sizeof call, &call) > 0);
+        if (call.op != PTRACE_SYSCALL_INFO_ENTRY || call.entry.nr != SYS_recvmsg)
+            assert_return_code(ptrace(PTRACE_SYSCALL, rig.pid, NULL, 0L), errno);
+    }
+}
+
+/* While the journal is full, a message of davitd's that would have output written finds the journal gone, and a new
+ * one there. A new connection then would have no event that ends the wait. */
+static void test_a_new_invocation_while_the_journal_is_full(void **state _unused_) {
+    const long count = 3000;
+    long expected = 0, number;
+
+    private_journal();
+    int journal = bind_journal();
+    make_fifo(0);
+    start_logd();
+    if (ptrace(PTRACE_SEIZE, rig.pid, NULL, (long)PTRACE_O_TRACESYSGOOD) < 0) {
+        print_message("no ptrace to be had\n");
+        skip();
+    }
+    wait_hello();
+    pid_t writer = start_writer(0, (unsigned long)count, 0, 0);
+    while (journal_has_room())
+        (void)usleep(1000);
+    send_add_as(0, "unit0.container", "4567", rig.fifos[0]);
+    run_to_message();
+    while ((number = receive_entry(journal, 0, NULL)) >= 0)
+        assert_int_equal(number, expected++);
+    (void)close(journal);
+    journal = bind_journal();
+    assert_return_code(ptrace(PTRACE_DETACH, rig.pid, NULL, 0L), errno);
+    for (; expected < count; expected++)
+        assert_int_equal(receive_entry(journal, ANSWER_MSEC, NULL), expected);
+    wait_child(writer);
+    (void)close(journal);
+}
+
 static void test_journal_kills(void **state _unused_) {
     const long count = 30000;
     const unsigned kills = 100;
@@ -926,6 +986,7 @@ int main(void) {
         T(test_full_disk_loses_nothing),
         T(test_journal_fields),
         T(test_slow_and_restarted_journal),
+        T(test_a_new_invocation_while_the_journal_is_full),
         T(test_journal_kills),
         T(test_real_journald),
     };
