@@ -63,6 +63,16 @@ static void numbered(const struct log_file *f, unsigned number, char ret[static 
         (void)snprintf(ret, NAME_BYTES, "%s.%u", f->name, number);
 }
 
+/* log_max_files= was more before. A rotation that was cut off half-way leaves one gap, so two are the end. */
+static void remove_beyond(struct file_sink *sink, const struct log_file *f, unsigned number) {
+    char name[NAME_BYTES];
+
+    for (unsigned missing = 0; missing < 2; number++) {
+        numbered(f, number, name);
+        missing = unlinkat(sink->directory, name, 0) < 0 ? missing + 1 : 0;
+    }
+}
+
 /* Moves every file up by one number, the last one over the edge, but only as far as the first gap: when a
  * rotation was cut off half-way, the next one goes on where it stopped and pushes nothing out too early. */
 static int rotate(struct file_sink *sink, struct log_file *f) {
@@ -70,6 +80,7 @@ static int rotate(struct file_sink *sink, struct log_file *f) {
     unsigned gap = 1;
 
     log_file_close(f);
+    remove_beyond(sink, f, MAX(sink->max_files, 1U));
     if (sink->max_files <= 1)
         return unlinkat(sink->directory, f->name, 0) < 0 && errno != ENOENT ? negative_errno() : 0;
     for (; gap < sink->max_files - 1; gap++) {

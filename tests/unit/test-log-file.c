@@ -84,6 +84,7 @@ static void test_rotation_by_size(void **state _unused_) {
 static void test_one_file_only_starts_afresh(void **state _unused_) {
     sink.max_files = 1;
     sink.max_size = 4;
+    put_file("web.container.log.1", "when it was more than one");
     append("aaaa", 4);
     append("bbb", 3);
     assert_content("web.container.log", "bbb");
@@ -106,6 +107,27 @@ static void test_rotation_cut_off_goes_on_at_the_gap(void **state _unused_) {
     assert_content("web.container.log.1", "dddd");
     assert_content("web.container.log.3", "bbbb");
     assert_content("web.container.log.4", NULL);
+}
+
+/* log_max_files= was 6, and a rotation was cut off. */
+static void test_what_is_more_than_is_kept_now_goes(void **state _unused_) {
+    static const char *const before[] = {"", ".1", ".2", ".4", ".5"};
+    char name[64];
+
+    sink.max_size = 4;
+    for (sink.max_files = 3; sink.max_files > 1; sink.max_files--) {
+        for (size_t i = 0; i < ARRAY_SIZE(before); i++) {
+            (void)snprintf(name, sizeof name, "web.container.log%s", before[i]);
+            put_file(name, "old");
+        }
+        append("new!", 4);
+        assert_content("web.container.log", "new!");
+        assert_content("web.container.log.1", "old");
+        assert_content("web.container.log.2", sink.max_files > 2 ? "old" : NULL);
+        assert_content("web.container.log.4", NULL);
+        assert_content("web.container.log.5", NULL);
+        log_file_close(&file);
+    }
 }
 
 static void test_file_moved_or_emptied_by_others(void **state _unused_) {
@@ -156,6 +178,7 @@ int main(void) {
         T(test_rotation_by_size),
         T(test_one_file_only_starts_afresh),
         T(test_rotation_cut_off_goes_on_at_the_gap),
+        T(test_what_is_more_than_is_kept_now_goes),
         T(test_file_moved_or_emptied_by_others),
         T(test_link_and_directory_in_its_place),
         T(test_half_written_batch_is_cut_off),
