@@ -4,13 +4,10 @@
  * is mounted detached and read-only; where the kernel mounts erofs from a file (6.12) it does, otherwise a
  * loop device is taken, which goes with the mount.
  */
-#include <linux/loop.h>
-#include <sys/ioctl.h>
-
 #include "launch/internal.h"
+#include "launch/loop.h"
 #include "launch/mount.h"
 
-#define LOOP_TRIES 16 /* others take free devices too */
 #define EROFS_OFFSET 1024
 
 /* "erofs", "squashfs", or NULL. */
@@ -36,34 +33,8 @@ static int mount_source(const char *type, const char *source, struct error *e) {
     return r < 0 ? r : filesystem_mount(fs, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV, e);
 }
 
-/* The kernel lets go of the device when nothing has it open or mounted any more. */
-static int loop_attach(int file, char name[static 32], struct error *e) {
-    _cleanup_close_ int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
-    struct loop_config config = {
-        .fd = (uint32_t)file,
-        .info.lo_flags = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR,
-    };
-
-    if (control < 0)
-        return error_set_errno(e, errno, "open /dev/loop-control, for a layer that is a file");
-    for (unsigned i = 0; i < LOOP_TRIES; i++) {
-        int number = ioctl(control, LOOP_CTL_GET_FREE);
-        if (number < 0)
-            return error_set_errno(e, errno, "getting a loop device");
-        (void)snprintf(name, 32, "/dev/loop%d", number);
-        _cleanup_close_ int fd = open(name, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-            return error_set_errno(e, errno, "open %s", name);
-        if (ioctl(fd, LOOP_CONFIGURE, &config) == 0)
-            return TAKE_FD(fd);
-        if (errno != EBUSY)
-            return error_set_errno(e, errno, "setting up %s", name);
-    }
-    return error_set(e, EBUSY, "no loop device stayed free for a layer that is a file");
-}
-
 int layer_image_mount(const char *path, struct error *e) {
-    char name[32];
+    char name[LOOP_PATH_MAX];
 
     _cleanup_close_ int file = open(path, O_RDONLY | O_NOCTTY | O_CLOEXEC);
     if (file < 0)
@@ -76,9 +47,9 @@ int layer_image_mount(const char *path, struct error *e) {
         if (fd >= 0)
             return fd;
     }
-    _cleanup_close_ int loop = loop_attach(file, name, e);
+    _cleanup_close_ int loop = loop_new(file, true, name, e);
     if (loop < 0)
-        return loop;
+        return error_prefix(e, loop, "layer %s", path);
     int fd = mount_source(type, name, e);
     return fd < 0 ? error_prefix(e, fd, "layer %s", path) : fd;
 }

@@ -14,9 +14,8 @@
 
 #include "base/fs.h"
 #include "launch/internal.h"
+#include "launch/loop.h"
 #include "launch/mount.h"
-
-#define LOOP_TRIES 64
 
 /* ---- loop devices ---- */
 
@@ -29,7 +28,7 @@ static bool shows_file(int loop_fd, const struct stat *image) {
 }
 
 /* The open loop device of that file, its path in path; -ENOENT if it has none. */
-static int loop_find(const struct stat *image, char path[static 32]) {
+static int loop_find(const struct stat *image, char path[static LOOP_PATH_MAX]) {
     DIR *d = opendir("/sys/block");
     int found = -ENOENT;
 
@@ -38,7 +37,7 @@ static int loop_find(const struct stat *image, char path[static 32]) {
     for (const struct dirent *entry = readdir(d); entry && found < 0; entry = readdir(d)) {
         if (!startswith(entry->d_name, "loop") || strlen(entry->d_name) > 16)
             continue;
-        snprintf(path, 32, "/dev/%.16s", entry->d_name);
+        snprintf(path, LOOP_PATH_MAX, "/dev/%.16s", entry->d_name);
         int fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd >= 0 && shows_file(fd, image))
             found = fd;
@@ -49,36 +48,10 @@ static int loop_find(const struct stat *image, char path[static 32]) {
     return found;
 }
 
-/* Between asking for a free one and taking it somebody else may be quicker: EBUSY, and the next. */
-static int loop_new(int control_fd, int image_fd, bool read_only, char path[static 32], struct error *e) {
-    struct loop_config config = {
-        .fd = (uint32_t)image_fd,
-        .info = {.lo_flags = LO_FLAGS_AUTOCLEAR | (read_only ? LO_FLAGS_READ_ONLY : 0u)},
-    };
-
-    for (int i = 0; i < LOOP_TRIES; i++) {
-        int number = ioctl(control_fd, LOOP_CTL_GET_FREE);
-        if (number < 0)
-            return error_set_errno(e, errno, "find a free loop device");
-        snprintf(path, 32, "/dev/loop%d", number);
-        _cleanup_close_ int fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
-        if (fd < 0)
-            return error_set_errno(e, errno, "open %s", path);
-        if (ioctl(fd, LOOP_CONFIGURE, &config) >= 0)
-            return TAKE_FD(fd);
-        if (errno != EBUSY)
-            return error_set_errno(e, errno, "set up %s", path);
-    }
-    return error_set(e, EBUSY, "no loop device stays free for long enough");
-}
-
 /* The caller keeps what is returned until it is mounted: then the mount keeps the loop device. */
-static int loop_open(const char *image, bool read_only, char path[static 32], struct error *e) {
+static int loop_open(const char *image, bool read_only, char path[static LOOP_PATH_MAX], struct error *e) {
     struct stat st;
 
-    _cleanup_close_ int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
-    if (control < 0)
-        return error_set_errno(e, errno, "/dev/loop-control, for the image %s", image);
     _cleanup_close_ int file = open(image, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
     if (file < 0 || fstat(file, &st) < 0)
         return error_set_errno(e, errno, "open %s", image);
@@ -91,7 +64,7 @@ static int loop_open(const char *image, bool read_only, char path[static 32], st
     int fd = loop_find(&st, path);
     if (fd != -ENOENT)
         return fd < 0 ? error_set_errno(e, fd, "loop device of %s", image) : fd;
-    fd = loop_new(control, file, read_only, path, e);
+    fd = loop_new(file, read_only, path, e);
     return fd < 0 ? error_prefix(e, fd, "%s", image) : fd;
 }
 
@@ -158,7 +131,7 @@ int volume_mount_device(const struct spec_mount *m, uint32_t *ret_flags, struct 
     _cleanup_free_ char *type = strdup(m->options);
     _cleanup_close_ int loop = -1;
     const char *source = m->source;
-    char loop_path[32];
+    char loop_path[LOOP_PATH_MAX];
     struct stat st;
 
     if (!type)
