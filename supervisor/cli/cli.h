@@ -111,6 +111,9 @@ int cli_connect(struct cli *c, bool read_only);
 int cli_call(struct cli *c, const char *method, json_t *parameters, struct client_reply *ret);
 /* The same for what davitd may be killed by before it answers: its end is as good as an answer. */
 int cli_call_last(struct cli *c, const char *method, json_t *parameters, struct client_reply *ret);
+/* What client_call() has returned, for who calls it in a way of their own: the same is said and returned, and an error's reply
+ * freed. */
+int cli_check_reply(int called, struct client_reply *reply, const struct error *e);
 /* The exit status for an error reply to a job or the like, which it also explains. what: "start web". */
 int cli_reply_failed(const char *what, const struct client_reply *r);
 /* The same as number: -ENOENT for NoSuchUnit, else -EIO. */

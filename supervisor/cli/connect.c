@@ -22,6 +22,19 @@ int cli_reply_number(const struct client_reply *r) {
     return client_reply_is(r, "NoSuchUnit") ? -ENOENT : -EIO;
 }
 
+int cli_check_reply(int called, struct client_reply *reply, const struct error *e) {
+    if (called < 0) {
+        cli_error("%s", e->text);
+        return called == -ENOENT ? -EIO : called;
+    }
+    if (!reply->error)
+        return 0;
+    cli_error("%s", client_reply_message(reply));
+    int r = cli_reply_number(reply);
+    client_reply_done(reply);
+    return r;
+}
+
 static int call(
     struct cli *c, const char *method, json_t *parameters, bool may_be_last, struct client_reply *ret) {
     struct error e = {};
@@ -31,18 +44,10 @@ static int call(
         *ret = (struct client_reply){};
         return 0;
     }
-    if (r < 0) {
-        cli_error("%s", e.text);
-        return r == -ENOENT ? -EIO : r;
-    }
-    if (reply.error) {
-        cli_error("%s", client_reply_message(&reply));
-        r = cli_reply_number(&reply);
-        client_reply_done(&reply);
-        return r;
-    }
-    *ret = reply;
-    return 0;
+    r = cli_check_reply(r, &reply, &e);
+    if (r >= 0)
+        *ret = reply;
+    return r;
 }
 
 int cli_call(struct cli *c, const char *method, json_t *parameters, struct client_reply *ret) {

@@ -102,15 +102,8 @@ static int run_detached(struct cli *c, json_t *parameters) {
     struct error e = {};
     int r = call_run(c, parameters, &reply, &e);
     json_decref(parameters);
-    if (r < 0) {
-        cli_error("%s", e.text);
+    if (cli_check_reply(r, &reply, &e) < 0)
         return EXIT_DAVIT_FAILED;
-    }
-    if (reply.error) {
-        cli_error("%s", client_reply_message(&reply));
-        client_reply_done(&reply);
-        return EXIT_DAVIT_FAILED;
-    }
     if (c->options.json)
         json_print(reply.parameters);
     else
