@@ -243,6 +243,27 @@ int mkdir_parents(int dirfd, const char *path, mode_t mode) {
     return make_directory(dirfd, path, mode);
 }
 
+int mkdir_owned(int dirfd, const char *path, mode_t mode, uid_t uid, gid_t gid) {
+    _cleanup_free_ char *unnamed = strf("%s.new", path);
+
+    if (!unnamed)
+        return -ENOMEM;
+    if (faccessat(dirfd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return 0;
+    int r = mkdir_parents(dirfd, unnamed, mode);
+    if (r < 0)
+        return r;
+    _cleanup_close_ int fd = openat(dirfd, unnamed, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fchown(fd, uid, gid) < 0)
+        return negative_errno();
+    if (renameat2(dirfd, unnamed, dirfd, path, RENAME_NOREPLACE) >= 0)
+        return 0;
+    if (errno != EEXIST) /* another was at it as well, and was first */
+        return negative_errno();
+    (void)unlinkat(dirfd, unnamed, AT_REMOVEDIR);
+    return 0;
+}
+
 /* ---- paths as text ---- */
 
 char *path_simplify(char *path) {

@@ -74,12 +74,9 @@ static int create_source(const struct prepared *p, const struct spec_mount *m, s
     int r = owner_on_disk(p, m, &uid, &gid, e);
     if (r < 0)
         return r;
-    r = mkdir_parents(AT_FDCWD, m->source, 0755);
-    if (r < 0)
-        return error_set_errno(e, r, "mkdir %s", m->source);
-    if ((uid != 0 || gid != 0) && chown(m->source, uid, gid) < 0)
-        return error_set_errno(e, errno, "chown %s", m->source);
-    return 0;
+    r = uid != 0 || gid != 0 ? mkdir_owned(AT_FDCWD, m->source, 0755, uid, gid)
+                             : mkdir_parents(AT_FDCWD, m->source, 0755);
+    return r < 0 ? error_set_errno(e, r, "mkdir %s", m->source) : 0;
 }
 
 /* podman's "U": only the root of the volume, and only if it is not so already. */

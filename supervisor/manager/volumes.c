@@ -31,27 +31,6 @@ static bool volume_name_is_valid(const char *name) {
     return strlen(name) <= VOLUME_NAME_MAX;
 }
 
-/* A new directory under its name only once it has its owner: whoever finds it there leaves that as it is. */
-static int make_owned(int parent_fd, const char *path, uint32_t uid, uint32_t gid) {
-    _cleanup_free_ char *new_path = strf("%s.new", path);
-
-    if (!new_path)
-        return -ENOMEM;
-    if (faccessat(parent_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-        return 0;
-    if (mkdirat(parent_fd, new_path, 0755) < 0 && errno != EEXIST)
-        return negative_errno();
-    _cleanup_close_ int fd = openat(parent_fd, new_path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || fchown(fd, uid, gid) < 0)
-        return negative_errno();
-    if (renameat2(parent_fd, new_path, parent_fd, path, RENAME_NOREPLACE) >= 0)
-        return 0;
-    if (errno != EEXIST) /* `davit launch` was at it as well, and was first */
-        return negative_errno();
-    (void)unlinkat(parent_fd, new_path, AT_REMOVEDIR);
-    return 0;
-}
-
 /* Makes <state>/volumes/NAME/_data. The owner is set on a new directory only: afterwards it is the data's own
  * affair. */
 static int make_directory(struct manager *m, const char *name, uint32_t uid, uint32_t gid, struct error *e) {
@@ -65,7 +44,7 @@ static int make_directory(struct manager *m, const char *name, uint32_t uid, uin
     if ((uid == 0 || uid == UINT32_MAX) && (gid == 0 || gid == UINT32_MAX))
         r = mkdirat(m->state_fd, path, 0755) < 0 && errno != EEXIST ? negative_errno() : 0;
     else
-        r = make_owned(m->state_fd, path, uid, gid);
+        r = mkdir_owned(m->state_fd, path, 0755, uid, gid);
     return r < 0 ? error_set_errno(e, r, "volume %s: making %s/%s for %" PRIu32 ":%" PRIu32, name,
                        m->paths.state, path, uid, gid)
                  : 0;
