@@ -173,6 +173,18 @@ void fake_core_done(void) {
     fake = NULL;
 }
 
+int fake_core_setup(void **state) {
+    (void)state;
+    fake_core_new();
+    return 0;
+}
+
+int fake_core_teardown(void **state) {
+    (void)state;
+    fake_core_done();
+    return 0;
+}
+
 struct managed_unit *fake_unit(const char *name, const char *text) {
     struct manager *m = &fake->m;
     struct error e = {};

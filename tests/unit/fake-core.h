@@ -25,6 +25,9 @@ extern struct fake_core *fake;
 /* Sets fake up in a new directory; fake_core_done() removes it again. */
 void fake_core_new(void);
 void fake_core_done(void);
+/* The same, as cmocka has it. */
+int fake_core_setup(void **state);
+int fake_core_teardown(void **state);
 /* Writes units/NAME and loads it. */
 struct managed_unit *fake_unit(const char *name, const char *text);
 /* Turns the loop until nothing more happens within a moment. */

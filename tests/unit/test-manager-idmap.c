@@ -7,17 +7,6 @@
 
 #include "base/fs.h"
 
-static int setup(void **state) {
-    (void)state;
-    fake_core_new();
-    return 0;
-}
-static int teardown(void **state) {
-    (void)state;
-    fake_core_done();
-    return 0;
-}
-
 static uint32_t get(const char *unit, uint32_t size) {
     struct error e = {};
     uint32_t base = 0;
@@ -130,12 +119,15 @@ static void bad_lines_are_passed_over(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(ranges_do_not_overlap, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_unit_keeps_its_range, setup, teardown),
-        cmocka_unit_test_setup_teardown(larger_ranges_take_several_slots, setup, teardown),
-        cmocka_unit_test_setup_teardown(ranges_of_vanished_units_are_used_again, setup, teardown),
-        cmocka_unit_test_setup_teardown(another_size_means_another_range, setup, teardown),
-        cmocka_unit_test_setup_teardown(bad_lines_are_passed_over, setup, teardown),
+        cmocka_unit_test_setup_teardown(ranges_do_not_overlap, fake_core_setup, fake_core_teardown),
+        cmocka_unit_test_setup_teardown(a_unit_keeps_its_range, fake_core_setup, fake_core_teardown),
+        cmocka_unit_test_setup_teardown(
+            larger_ranges_take_several_slots, fake_core_setup, fake_core_teardown),
+        cmocka_unit_test_setup_teardown(
+            ranges_of_vanished_units_are_used_again, fake_core_setup, fake_core_teardown),
+        cmocka_unit_test_setup_teardown(
+            another_size_means_another_range, fake_core_setup, fake_core_teardown),
+        cmocka_unit_test_setup_teardown(bad_lines_are_passed_over, fake_core_setup, fake_core_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

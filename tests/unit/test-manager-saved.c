@@ -8,17 +8,6 @@
 
 #include "base/fs.h"
 
-static int setup(void **state) {
-    (void)state;
-    fake_core_new();
-    return 0;
-}
-static int teardown(void **state) {
-    (void)state;
-    fake_core_done();
-    return 0;
-}
-
 static struct managed_unit *busy_unit(void) {
     struct managed_unit *u = fake_unit("web.container", "[Container]\nImage=/\nExec=true\n");
 
@@ -298,14 +287,19 @@ static void settings_survive(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(what_is_written_is_read_back, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_damaged_file_is_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(right_sum_but_wrong_content_is_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(flush_writes_and_keeps_what_it_cannot_write, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_state_is_appended_to_the_one_before, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_state_file_does_not_grow_for_ever, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_feed_sequence_belongs_to_one_keeper, setup, teardown),
-        cmocka_unit_test_setup_teardown(settings_survive, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_written_is_read_back, fake_core_setup, fake_core_teardown),
+        cmocka_unit_test_setup_teardown(a_damaged_file_is_refused, fake_core_setup, fake_core_teardown),
+        cmocka_unit_test_setup_teardown(
+            right_sum_but_wrong_content_is_refused, fake_core_setup, fake_core_teardown),
+        cmocka_unit_test_setup_teardown(
+            flush_writes_and_keeps_what_it_cannot_write, fake_core_setup, fake_core_teardown),
+        cmocka_unit_test_setup_teardown(
+            a_state_is_appended_to_the_one_before, fake_core_setup, fake_core_teardown),
+        cmocka_unit_test_setup_teardown(
+            a_state_file_does_not_grow_for_ever, fake_core_setup, fake_core_teardown),
+        cmocka_unit_test_setup_teardown(
+            the_feed_sequence_belongs_to_one_keeper, fake_core_setup, fake_core_teardown),
+        cmocka_unit_test_setup_teardown(settings_survive, fake_core_setup, fake_core_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,17 +11,6 @@
 #include "base/fs.h"
 #include "manager/settings_keys.h"
 
-static int setup(void **state) {
-    (void)state;
-    fake_core_new();
-    return 0;
-}
-static int teardown(void **state) {
-    (void)state;
-    fake_core_done();
-    return 0;
-}
-
 /* The worker's answer to a file with that content; text NULL = there is no file. */
 static int read_through_worker(const char *text, size_t n, struct settings *ret, struct error *e) {
     _cleanup_free_ char *answer = NULL;
@@ -227,11 +216,13 @@ static void the_table_has_no_doubles(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_missing_file_means_the_defaults, setup, teardown),
-        cmocka_unit_test_setup_teardown(every_setting_is_taken, setup, teardown),
-        cmocka_unit_test_setup_teardown(bad_files_are_refused_with_a_place, setup, teardown),
-        cmocka_unit_test_setup_teardown(strange_files_are_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(wire_form_is_checked, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            a_missing_file_means_the_defaults, fake_core_setup, fake_core_teardown),
+        cmocka_unit_test_setup_teardown(every_setting_is_taken, fake_core_setup, fake_core_teardown),
+        cmocka_unit_test_setup_teardown(
+            bad_files_are_refused_with_a_place, fake_core_setup, fake_core_teardown),
+        cmocka_unit_test_setup_teardown(strange_files_are_refused, fake_core_setup, fake_core_teardown),
+        cmocka_unit_test_setup_teardown(wire_form_is_checked, fake_core_setup, fake_core_teardown),
         cmocka_unit_test(the_table_has_no_doubles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

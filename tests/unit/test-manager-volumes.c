@@ -27,12 +27,6 @@ static int setup(void **state) {
     return 0;
 }
 
-static int teardown(void **state) {
-    (void)state;
-    fake_core_done();
-    return 0;
-}
-
 static bool exists(const char *path) {
     struct stat st;
     return fstatat(fake->m.state_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
@@ -61,7 +55,8 @@ static void a_volume_is_not_there_before_it_has_its_owner(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_volume_is_not_there_before_it_has_its_owner, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            a_volume_is_not_there_before_it_has_its_owner, setup, fake_core_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
