@@ -10,13 +10,14 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 
 #include "base/fd.h"
 #include "base/log.h"
 #include "manager/process_internal.h"
 
-/* Copies what is in the feed, whole records, without taking it out. Count or -errno; 0 = nothing there. */
+/* Copies what is in the feed without taking it out. Bytes or -errno; 0 = nothing there. */
 static ssize_t copy_records(struct feed *f, struct feed_record *records) {
     ssize_t n = tee(f->fd, f->copy[1], FEED_BATCH * sizeof(*records), SPLICE_F_NONBLOCK);
     if (n < 0)
@@ -24,17 +25,17 @@ static ssize_t copy_records(struct feed *f, struct feed_record *records) {
     if (n == 0)
         return -EPIPE;
     ssize_t got = read(f->copy[0], records, (size_t)n);
-    if (got != n || n % (ssize_t)sizeof(*records) != 0)
-        return got < 0 ? negative_errno() : -EBADMSG;
-    return n / (ssize_t)sizeof(*records);
+    if (got != n)
+        return got < 0 ? negative_errno() : -EIO;
+    return n;
 }
 
-static void consume_records(struct feed *f, size_t count) {
+static void consume(struct feed *f, size_t size) {
     struct feed_record discarded[FEED_BATCH];
 
-    ssize_t n = read(f->fd, discarded, count * sizeof(*discarded));
-    if (n != (ssize_t)(count * sizeof(*discarded)))
-        log_error("Exit feed: %zu records were copied, %zd bytes consumed", count, n);
+    ssize_t n = read(f->fd, discarded, size);
+    if (n != (ssize_t)size)
+        log_error("Exit feed: %zu bytes were copied, %zd consumed", size, n);
 }
 
 static void act_on(struct manager *m, const struct feed_record *record) {
@@ -77,31 +78,82 @@ static void settle_lost(struct manager *m) {
     }
 }
 
+/* ---- what cannot be ---- */
+
+/* What is in the feed is not harmed by our end: the next davitd reads it. */
+_Noreturn static void give_up(int error) {
+    if (error == -EPIPE) /* whoever reaped for us; the next one will start a davitd of its own */
+        log_error("davit-init is gone: davitd ends, what runs goes on by itself");
+    else
+        log_error("Exit feed: %s; davitd ends, and the next one reads on", errno_text(error));
+    exit(EXIT_FAILURE);
+}
+
+/* davit-init numbers what it writes. */
+static bool are_records(const struct feed_record *records, size_t size) {
+    size_t count = size / sizeof(*records);
+
+    for (size_t i = 1; i < count; i++)
+        if (records[i].sequence != records[i - 1].sequence + 1)
+            return false;
+    return size % sizeof(*records) == 0;
+}
+
+/* After a loss: who has ended and is not in the feed. One whose record is only about to be written is among them;
+ * that it has ended is true all the same. */
+static void settle_ended(struct manager *m) {
+    struct processes *ps = m->processes;
+
+    for (size_t i = 0; i < PID_BUCKETS; i++) {
+        LIST_FOREACH (p, &ps->by_pid[i], struct process, by_manager) {
+            if (!p->foreign && process_is_over(p->pidfd) && !feed_has_end(m, p->pid))
+                process_ended_unseen(p);
+        }
+    }
+}
+
+/* The size bytes at the front are no records. Every davitd to come would meet them, so they go. What is written is
+ * always whole: where more is in the feed than whole records, the rest is in front. */
+static void skip_damage(struct manager *m, size_t size) {
+    struct feed *f = &m->processes->feed;
+    int all = 0;
+
+    (void)ioctl(f->fd, FIONREAD, &all);
+    size_t rest = (size_t)all % sizeof(struct feed_record);
+    if (rest > 0)
+        size = rest;
+    log_error(
+        "Exit feed: %zu bytes are no records and are passed over; how those processes ended will not be "
+        "known",
+        size);
+    consume(f, size);
+    settle_ended(m);
+    saved_flush(m);
+}
+
+/* ---- reading ---- */
+
 /* One batch. False when the feed is empty. */
 static bool handle_batch(struct manager *m) {
     struct feed *f = &m->processes->feed;
     struct feed_record records[FEED_BATCH] = {};
 
-    ssize_t count = copy_records(f, records);
-    if (count == -EPIPE) {
-        /* Whoever started us and reaped for us is gone, and the next one will start a davitd of its own. */
-        log_error("davit-init is gone: davitd ends, what runs goes on by itself");
-        exit(EXIT_FAILURE);
-    }
-    if (count < 0) {
-        log_error("Exit feed: %s; ends of processes are no longer learned", errno_text((int)count));
-        (void)sd_event_source_set_enabled(f->source, SD_EVENT_OFF);
-        return false;
-    }
-    if (count == 0)
+    ssize_t size = copy_records(f, records);
+    if (size < 0)
+        give_up((int)size);
+    if (size == 0)
         return false;
 
     launchers_drain(m);
-    for (ssize_t i = 0; i < count; i++)
+    if (!are_records(records, (size_t)size)) {
+        skip_damage(m, (size_t)size);
+        return true;
+    }
+    for (size_t i = 0; i < (size_t)size / sizeof(*records); i++)
         act_on(m, &records[i]);
     saved_flush(m);
     (void)saved_write_feed_sequence(m, f->sequence);
-    consume_records(f, (size_t)count);
+    consume(f, (size_t)size);
     return true;
 }
 

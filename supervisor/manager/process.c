@@ -8,6 +8,7 @@
  */
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/pidfd.h>
 #include <sys/syscall.h>
@@ -155,6 +156,12 @@ struct process *process_by_pid(struct processes *ps, pid_t pid) {
             return p;
     }
     return NULL;
+}
+
+bool process_is_over(int pidfd) {
+    struct pollfd p = {.fd = pidfd, .events = POLLIN};
+
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLIN);
 }
 
 static void enter_bucket(struct process *p, pid_t pid) {

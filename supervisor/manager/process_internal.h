@@ -75,6 +75,8 @@ void process_has_exited(struct process *p, const struct process_exit *x);
 void process_store_pidfd(struct process *p);
 /* A chore that the launcher did itself: as if its process had ended well. */
 void process_was_done(struct process *p);
+/* A zombie, or reaped. */
+bool process_is_over(int pidfd);
 /* Reads the status pipe and makes the call that follows from it. */
 void process_read_status(struct process *p);
 

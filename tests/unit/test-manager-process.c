@@ -180,14 +180,14 @@ static struct child make_child(void) {
     struct child c;
     int pipefd[2];
 
-    assert_int_equal(pipe2(pipefd, O_CLOEXEC), 0);
     c.pid = fork();
     if (c.pid == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        (void)close(pipefd[1]); /* as execve would */
         for (;;)
             (void)pause();
     }
+    /* Only now, so that this is the only one to hold it: a child that has been through execve has not got it. */
+    assert_int_equal(pipe2(pipefd, O_CLOEXEC), 0);
     c.pidfd = (int)syscall(SYS_pidfd_open, c.pid, 0);
     c.status_read = pipefd[0];
     c.status_write = pipefd[1];
@@ -561,6 +561,95 @@ static void an_end_that_waits_in_the_feed_is_seen_before_it_is_handled(void **st
     assert_false(feed_has_end(&fake->m, 100000));
 }
 
+/* ---- a feed that is damaged ---- */
+
+static struct child start_child(void) {
+    struct process *p = ask(PROCESS_MAIN);
+    int n = peek_request(0) == p->request ? 0 : 1;
+    consume_request(n);
+    struct child c = make_child();
+    begin(n, p->request, &c);
+    exec_done(&c);
+    expect_calls("begun started");
+    return c;
+}
+
+/* As a davitd would leave it that had consumed less than a record, or more. */
+static void damage_front(size_t size) {
+    char lost[2 * sizeof(struct feed_record)];
+
+    assert_int_equal(read(feed_kept, lost, size), size);
+}
+
+static void the_feed_works(void) {
+    struct child c = start_child();
+
+    end_child(&c, CLD_EXITED, 3);
+    expect_calls("exited");
+    assert_int_equal(last_exit.status, 3);
+}
+
+static void after_a_record_that_is_cut_the_feed_is_read_on(void **state) {
+    (void)state;
+    go();
+    struct child lost = start_child(), next = start_child(), runs = start_child();
+    end_child(&lost, CLD_EXITED, 1);
+    damage_front(10);
+    end_child(&next, CLD_EXITED, 2);
+    expect_calls("exited exited"); /* the lost one first: what it was is not known */
+    assert_int_equal(last_exit.code, CLD_EXITED);
+    assert_int_equal(last_exit.status, 2);
+    end_child(&runs, CLD_KILLED, SIGKILL);
+    expect_calls("exited");
+    assert_int_equal(last_exit.code, CLD_KILLED);
+    the_feed_works();
+}
+
+/* So many that a batch of bytes is as long as one of records. */
+static void a_cut_record_in_front_of_many_is_noticed(void **state) {
+    (void)state;
+    go();
+    struct child lost = start_child();
+    end_child(&lost, CLD_EXITED, 1);
+    damage_front(10);
+    for (int i = 0; i < 3 * FEED_BATCH; i++)
+        append_record(100000 + i, CLD_EXITED, 0);
+    expect_calls("exited");
+    assert_int_equal(last_exit.code, EXIT_UNKNOWN);
+    assert_int_equal(saved_feed_sequence(&fake->m), sequence); /* and all that were whole are handled */
+    the_feed_works();
+}
+
+static void records_that_have_no_order_are_not_believed(void **state) {
+    (void)state;
+    go();
+    struct child c = start_child();
+    struct feed_record wrong[] = {
+        {.sequence = 1ULL << 60, .pid = c.pid, .code = CLD_EXITED}, {.sequence = 7, .pid = c.pid}};
+    assert_int_equal(write(feed_write, wrong, sizeof(wrong)), sizeof(wrong));
+    expect_calls(""); /* it lives */
+    end_child(&c, CLD_EXITED, 4);
+    expect_calls("exited");
+    assert_int_equal(last_exit.status, 4);
+    the_feed_works();
+}
+
+/* Not deaf for ever: the next davitd has descriptors of its own. */
+static void davitd_ends_when_it_cannot_read_the_feed(void **state) {
+    (void)state;
+    int status;
+
+    pid_t child = fork();
+    if (child == 0) {
+        close_and_reset(&fake->m.processes->feed.fd);
+        go();
+        _exit(EXIT_SUCCESS);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), EXIT_FAILURE);
+}
+
 static void a_process_that_nobody_can_find_has_ended(void **state) {
     (void)state;
     struct process *p;
@@ -714,6 +803,10 @@ int main(void) {
         TEST(what_the_last_davitd_did_not_consume_is_there_for_the_next),
         TEST(a_record_that_was_handled_is_not_handled_again),
         TEST(an_end_that_waits_in_the_feed_is_seen_before_it_is_handled),
+        TEST(after_a_record_that_is_cut_the_feed_is_read_on),
+        TEST(a_cut_record_in_front_of_many_is_noticed),
+        TEST(records_that_have_no_order_are_not_believed),
+        TEST(davitd_ends_when_it_cannot_read_the_feed),
         TEST(a_process_that_nobody_can_find_has_ended),
         TEST(a_request_that_was_never_sent_is_found_out),
         TEST(a_request_that_the_next_launcher_cannot_read_is_lost),
