@@ -141,12 +141,10 @@ static void set_main_pid(struct managed_unit *u, const char *value) {
 
     if (u->config->type != UNIT_SERVICE || !u->main || parse_int(value, 2, INT32_MAX, &pid) < 0)
         return;
-    if (cgroup_has_pid(u->manager->cgroups, u->name, (pid_t)pid) <= 0) {
-        log_warning("%s: MAINPID=%s is not one of its processes", u->name, value);
-        return;
-    }
     int r = process_move(u->main, (pid_t)pid);
-    if (r < 0)
+    if (r == -ESRCH)
+        log_warning("%s: MAINPID=%s is not one of its processes, or has ended", u->name, value);
+    else if (r < 0)
         (void)log_errno(LOG_WARNING, r, "%s: MAINPID=%s", u->name, value);
     else
         unit_mark_dirty(u);

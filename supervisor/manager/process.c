@@ -427,13 +427,22 @@ int process_adopt(struct manager *m, struct managed_unit *unit, enum process_rol
 }
 
 int process_move(struct process *p, pid_t pid) {
+    const struct managed_unit *u = p->unit;
+
     if (p->pid == pid)
         return 0;
     _cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (pidfd < 0)
         return negative_errno();
+    if (u && cgroup_has_pid(u->manager->cgroups, u->name, pid) <= 0)
+        return -ESRCH;
     if (!is_child_of_keeper(pid) || process_by_pid(p->manager->processes, pid))
         return -EPERM;
+    /* Last. As long as it lives its number is nobody else's, so all that was asked by number was asked of it, and
+     * its end is still to come. One that has ended is refused, as systemd does: its record may be one of those
+     * that were passed over while nobody knew it. */
+    if (process_is_over(pidfd))
+        return -ESRCH;
 
     close_and_reset(&p->pidfd);
     p->pidfd = TAKE_FD(pidfd);

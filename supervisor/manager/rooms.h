@@ -23,7 +23,8 @@ void keeper_free(struct manager *m);
  */
 int processes_go(struct manager *m, struct error *e);
 void processes_free(struct manager *m);
-/* The service's own word (MAINPID=): p goes on as another process of the same group. */
+/* The service's own word (MAINPID=): p goes on as another process of the same group. -ESRCH if it is none, or has
+ * ended; -EPERM: not a child of davit-init, or known already. */
 int process_move(struct process *p, pid_t pid);
 
 /* ---- images.c ---- */

@@ -650,6 +650,46 @@ static void davitd_ends_when_it_cannot_read_the_feed(void **state) {
     assert_int_equal(WEXITSTATUS(status), EXIT_FAILURE);
 }
 
+/* ---- MAINPID= ---- */
+
+/* In a davitd whose davit-init we are. What process_move() says to c. */
+static int moved_to(struct process *p, const struct child *c) {
+    int status;
+
+    pid_t davitd = fork();
+    if (davitd == 0) {
+        int r = process_move(p, c->pid);
+        _exit(r == 0 && p->pid != c->pid ? 255 : -r);
+    }
+    assert_int_equal(waitpid(davitd, &status, 0), davitd);
+    assert_true(WIFEXITED(status));
+    return -WEXITSTATUS(status);
+}
+
+static void a_main_process_may_name_another_that_lives(void **state) {
+    (void)state;
+    go();
+    struct process *p = ask(PROCESS_MAIN);
+    consume_request(0);
+    struct child c = make_child();
+    begin(0, p->request, &c);
+    exec_done(&c);
+    expect_calls("begun started");
+    struct child other = make_child();
+    assert_int_equal(moved_to(p, &other), 0);
+    /* A zombie's record may have been passed over before, and would never come again. */
+    assert_return_code(kill(other.pid, SIGKILL), 0);
+    siginfo_t info;
+    assert_return_code(waitid(P_PID, (id_t)other.pid, &info, WEXITED | WNOWAIT), 0);
+    assert_int_equal(moved_to(p, &other), -ESRCH);
+    end_child(&other, CLD_KILLED, SIGKILL);
+    assert_int_equal(moved_to(p, &other), -ESRCH);
+    (void)close(other.pidfd);
+    (void)close(other.status_read);
+    end_child(&c, CLD_EXITED, 0);
+    expect_calls("exited");
+}
+
 static void a_process_that_nobody_can_find_has_ended(void **state) {
     (void)state;
     struct process *p;
@@ -807,6 +847,7 @@ int main(void) {
         TEST(a_cut_record_in_front_of_many_is_noticed),
         TEST(records_that_have_no_order_are_not_believed),
         TEST(davitd_ends_when_it_cannot_read_the_feed),
+        TEST(a_main_process_may_name_another_that_lives),
         TEST(a_process_that_nobody_can_find_has_ended),
         TEST(a_request_that_was_never_sent_is_found_out),
         TEST(a_request_that_the_next_launcher_cannot_read_is_lost),
