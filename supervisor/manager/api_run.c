@@ -6,12 +6,16 @@
  * foreground how it ended, of a detached one that it runs. So a client whose davitd has died finds its
  * container with the next one, and gets its exit status; a key that no unit has was never launched. What
  * nobody saves are the client's descriptors: where the program has not been launched yet, it brings them again.
+ *
+ * Should what was saved be lost, the unit's text still says whether it had been (TEXT_BEGUN): a program is not
+ * run a second time because nothing is known of the first.
  */
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "base/fs.h"
+#include "base/log.h"
 #include "manager/core.h"
 #include "manager/load.h"
 #include "manager/rooms.h"
@@ -19,6 +23,10 @@
 
 /* Whoever lost davitd is back within half a minute, or never. */
 #define KEPT_USEC (60 * USEC_PER_SEC)
+
+/* The modes of a text: nothing of it can have been launched, or it may have been, for its state was saved. */
+#define TEXT_NEW 0400
+#define TEXT_BEGUN 0600
 
 struct run_session {
     exec_started_t started;
@@ -210,24 +218,45 @@ static int run_name(struct manager *m, const char *written, char **ret, struct e
     return 0;
 }
 
+static char *text_path(const char *name) {
+    return strf("transient/%s", name);
+}
+
 /* The text is kept while the container exists, for a davitd that comes back. */
 static int write_text(struct manager *m, const char *name, const char *text, struct error *e) {
-    _cleanup_free_ char *path = strf("transient/%s", name);
+    _cleanup_free_ char *path = text_path(name);
     int r;
 
     if (!path)
         return error_set_errno(e, ENOMEM, "run");
     r = mkdir_parents(m->runtime_fd, "transient", 0700);
     if (r >= 0)
-        r = file_write_atomic(m->runtime_fd, path, text, strlen(text), 0600, false);
+        r = file_write_atomic(m->runtime_fd, path, text, strlen(text), TEXT_NEW, false);
     return r < 0 ? error_set_errno(e, r, "%s/%s", m->paths.runtime, path) : 0;
 }
 
 void run_remove_text(struct manager *m, const char *name) {
-    _cleanup_free_ char *path = strf("transient/%s", name);
+    _cleanup_free_ char *path = text_path(name);
 
     if (path)
         (void)unlinkat(m->runtime_fd, path, 0);
+}
+
+/* Its state comes first: a davitd that dies between the two has left state to be found. One that cannot be saved now
+ * makes no difference, as the container is launched all the same. */
+static void note_begun(struct manager *m, const char *name) {
+    _cleanup_free_ char *path = text_path(name);
+
+    saved_flush(m);
+    if (!path || fchmodat(m->runtime_fd, path, TEXT_BEGUN, 0) < 0)
+        (void)log_errno(LOG_WARNING, errno, "%s: noting that it may have been launched", name);
+}
+
+bool run_may_have_begun(struct manager *m, const char *name) {
+    _cleanup_free_ char *path = text_path(name);
+    struct stat st;
+
+    return !path || (fstatat(m->runtime_fd, path, &st, AT_SYMLINK_NOFOLLOW) >= 0 && (st.st_mode & S_IWUSR));
 }
 
 static int read_text(
@@ -271,18 +300,12 @@ static int set_up_run(struct manager *m, struct managed_unit *u, const struct ru
     return transaction_run(m, u, JOB_START, JOB_MODE_REPLACE, TRANSACTION_BY_PERSON, &j, e);
 }
 
-static bool text_exists(struct manager *m, const char *name) {
-    _cleanup_free_ char *path = strf("transient/%s", name);
-
-    return !path || faccessat(m->runtime_fd, path, F_OK, 0) >= 0;
-}
-
 static int check_run(struct manager *m, const char *name, const struct run_request *r, struct error *e) {
     const struct managed_unit *u = manager_find(m, name);
 
     if (!isempty(r->key) && !id128_is_valid(r->key))
         return error_set(e, EINVAL, "a key has 32 hexadecimal digits");
-    if (r->again && ((u && u->state_lost) || (!u && m->began_anew && text_exists(m, name))))
+    if (r->again && (u ? u->state_lost : run_may_have_begun(m, name)))
         return error_set(e, ENOTRECOVERABLE,
             "what davitd has saved of %s is lost: it is not known whether its program ran", name);
     if (u)
@@ -344,6 +367,7 @@ int api_run(struct manager *m, const struct run_request *request, exec_started_t
         managed_unit_free(u);
         return r;
     }
+    note_begun(m, name);
     *ret_unit = TAKE_PTR(name);
     return 0;
 }

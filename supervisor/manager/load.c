@@ -409,7 +409,7 @@ int manager_load_one(struct manager *m, const char *name, struct managed_unit **
     return 0;
 }
 
-/* For a unit that saved state knows. A one-off container's text is kept beside the state. */
+/* For a unit that an earlier davitd knew. A one-off container's text is kept beside the state. */
 static int read_transient(struct manager *m, const char *name, struct unit **ret) {
     _cleanup_free_ char *path = strf("%s/transient/%s", m->paths.runtime, name);
     struct unit_environment env = {};
@@ -424,6 +424,7 @@ int manager_add_unit(struct manager *m, const char *name, struct managed_unit **
     struct managed_unit *u = manager_find(m, name);
     struct unit *config = NULL;
     struct error e = {};
+    bool transient;
 
     if (u) {
         *ret = u;
@@ -435,7 +436,8 @@ int manager_add_unit(struct manager *m, const char *name, struct managed_unit **
         *ret = u;
         return 0;
     }
-    if (read_transient(m, name, &config) < 0)
+    transient = read_transient(m, name, &config) >= 0;
+    if (!transient)
         config = unit_stub(name);
     u = config ? managed_unit_new(m, name) : NULL;
     if (!u) {
@@ -444,6 +446,7 @@ int manager_add_unit(struct manager *m, const char *name, struct managed_unit **
     }
     u->config = config;
     u->gone = true;
+    u->transient = transient;
     *ret = u;
     return 0;
 }
@@ -454,7 +457,7 @@ void unit_collect(struct managed_unit *u) {
     if (!(u->gone || u->transient) || !unit_is_idle(u) || u->job || u->main || u->control ||
         u->n_events > 0 || u->resources.cleanup || exec_runs(u) || run_waits_for_client(u))
         return;
-    if (u->transient)
+    if (u->transient && !u->state_lost) /* else it stays, for a client that asks again: check_run() */
         run_remove_text(m, u->name);
     saved_remove(u);
     managed_unit_free(u);

@@ -74,7 +74,6 @@ struct manager {
     bool handling_events;
     int runtime_fd, state_fd; /* directories */
     int exit_status;
-    bool began_anew;             /* there was state, of an earlier davit-init; it is forgotten */
     bool keeper_changed;         /* what was taken over was launched under another davit-init; recover.c */
     bool keep_containers;        /* at exit */
     sd_event_source *stop_timer; /* PHASE_STOPPING; ending.c */
@@ -119,6 +118,8 @@ const char *manager_default_target(const struct manager *m);
 int manager_status_text(struct manager *m, char **ret); /* "12 running, 1 failed, 2 waiting" */
 /* Makes a unit from saved state again after a restart of davitd; processes are adopted. */
 int unit_recover(struct managed_unit *u);
+/* Of a container of `davit run`, from its text, where that is all that is left of it: that it may have been launched. */
+bool run_may_have_begun(struct manager *m, const char *name);
 /* Stops all units: phase becomes PHASE_STOPPING, and PHASE_ENDED once nothing runs any
  * more. */
 int manager_stop_all(struct manager *m);

@@ -3,8 +3,9 @@
  * Taking over from an earlier davitd: saved state and the keeper's descriptors become managed units again.
  *
  * A unit whose state cannot be read is never started a second time: if its group has processes, the oldest
- * child of our keeper among them is its main process, and the unit is taken to be running. What belongs to
- * nobody is swept afterwards (cleanup.c).
+ * child of our keeper among them is its main process, and the unit is taken to be running. A container of `davit
+ * run` that has ended meanwhile is not run once more for its client. What belongs to nobody is swept afterwards
+ * (sweep.c).
  *
  * If davit-init itself was killed (which cannot happen where it is PID 1), what it had launched runs on,
  * below somebody else's init. The state is true all the same: units are taken over as ever, only that the
@@ -182,6 +183,7 @@ static bool read_one(struct manager *m, struct managed_unit *u) {
         return true;
     if (r != -ENOENT)
         (void)log_errno(LOG_WARNING, r, "%s: saved state is unreadable", u->name);
+    u->state_lost = r != -ENOENT || (u->transient && run_may_have_begun(m, u->name));
     return adopt_by_cgroup(u);
 }
 
@@ -214,8 +216,8 @@ static bool anything_runs(struct manager *m) {
 }
 
 /* Units that run although their files are gone: made again, so that their end is handled as any other. */
-static void add_unknown(struct manager *m) {
-    int fd = openat(m->runtime_fd, "state", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+static void add_unknown(struct manager *m, const char *directory) {
+    int fd = openat(m->runtime_fd, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
 
     if (!d) {
@@ -228,7 +230,8 @@ static void add_unknown(struct manager *m) {
             continue;
         int r = manager_add_unit(m, entry->d_name, &u);
         if (r < 0)
-            (void)log_errno(LOG_WARNING, r, "%s: has saved state but cannot be taken over", entry->d_name);
+            (void)log_errno(LOG_WARNING, r, "%s: is in %s/%s but cannot be taken over", entry->d_name,
+                m->paths.runtime, directory);
     }
     (void)closedir(d);
 }
@@ -256,16 +259,16 @@ int saved_read_all(struct manager *m) {
     if (position == -ESTALE || (position == -EOWNERDEAD && !anything_runs(m))) {
         log_notice("Saved state is of an earlier davit-init, and nothing of it runs: starting anew");
         discard_all(m);
-        m->began_anew = true;
         return saved_write_feed_sequence(m, 0);
     }
     if (position == -EOWNERDEAD) {
         log_warning("davit-init is another one: taking over what runs, though it cannot be reaped");
         m->keeper_changed = true;
     }
-    add_unknown(m);
+    add_unknown(m, "state");
+    add_unknown(m, "transient"); /* of which the state is lost */
     HASHMAP_FOREACH (u, m->units) {
-        if (!read_one(m, u))
+        if (!read_one(m, u) && !u->gone) /* else it is to be forgotten, in order */
             continue;
         take_resources(u);
         if (u->resources.log_fd >= 0)

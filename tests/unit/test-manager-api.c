@@ -598,10 +598,22 @@ static void test_run_is_not_begun_again_where_that_could_be_twice(void **state _
     assert_int_equal(attached(true, &e), -ENOTRECOVERABLE);
     assert_int_equal(attached(false, &e), -EEXIST);
 
-    fake.m.began_anew = true; /* with another davit-init, which knows of no container */
-    assert_int_equal(mkdir_parents(fake.m.runtime_fd, "transient", 0700), 0);
-    assert_int_equal(file_write_atomic(fake.m.runtime_fd, "transient/y.container", "?", 1, 0600, false), 0);
+    /* Its state was lost, and it has ended: only the text is left of it. */
+    assert_return_code(one_off("y", TEXT, -1, &name, &e), 0);
+    fake_unit("y.container")->state_lost = true;
+    free(TAKE_PTR(name));
+    fake_exits("y.container", CLD_EXITED, 0);
+    assert_null(manager_find(&fake.m, "y.container"));
+    assert_true(text_is_there("y.container"));
     assert_int_equal(keyed("y", TEXT, KEY, true, -1, &name, &e), -ENOTRECOVERABLE);
+    assert_int_equal(fake.mains, 2);
+    /* One that was written when davitd died was not launched. */
+    assert_int_equal(file_write_atomic(fake.m.runtime_fd, "transient/v.container", "?", 1, 0400, false), 0);
+    assert_return_code(keyed("v", TEXT, KEY, true, -1, &name, &e), 0);
+    free(TAKE_PTR(name));
+    /* Nor is one asked for anew a second run. */
+    assert_return_code(keyed("y", TEXT, KEY, false, -1, &name, &e), 0);
+    free(TAKE_PTR(name));
     assert_int_equal(keyed("z", TEXT, "no key", true, -1, &name, &e), -EINVAL);
     assert_return_code(keyed("z", TEXT, KEY, true, -1, &name, &e), 0);
 }
