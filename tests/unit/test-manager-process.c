@@ -669,13 +669,8 @@ static int moved_to(struct process *p, const struct child *c) {
 static void a_main_process_may_name_another_that_lives(void **state) {
     (void)state;
     go();
-    struct process *p = ask(PROCESS_MAIN);
-    consume_request(0);
-    struct child c = make_child();
-    begin(0, p->request, &c);
-    exec_done(&c);
-    expect_calls("begun started");
-    struct child other = make_child();
+    struct child c = start_child(), other = make_child();
+    struct process *p = process_by_pid(fake->m.processes, c.pid);
     assert_int_equal(moved_to(p, &other), 0);
     /* A zombie's record may have been passed over before, and would never come again. */
     assert_return_code(kill(other.pid, SIGKILL), 0);
