@@ -102,26 +102,23 @@ as_saved() { python3 "$BATS_TEST_DIRNAME/saved-state.py" "$DAVIT_RUNTIME_DIR/sta
 # run_unseen LOSE [OPTION...]: `davit run` of a program that runs and ends while there is no davitd, and LOSE happens to the
 # saved state. What the client says is in $output, its status in $status.
 run_unseen() {
-    local lose=$1 client launchers init
+    local lose=$1 client launchers
     shift
-    init=$(cat "$D/pid")
-    mapfile -t launchers < <(pgrep -P "$init" -x davit-launch)
+    mapfile -t launchers < <(pgrep -P "$(cat "$D/pid")" -x davit-launch)
     mkdir -p "$D/shared"
     : >"$D/shared/runs"
     kill -STOP "${launchers[@]}"
     "$DAVIT_BUILD/davit" run --name once -v "$D/shared:/shared" "$@" busybox /bin/sh -c 'echo ran >>/shared/runs' >"$D/client" 2>&1 3>&- &
     client=$!
-    wait_for 10 grep -q '^main=.* requested' "$DAVIT_RUNTIME_DIR/state/once.container"
-    kill -STOP "$init" # no other davitd meanwhile
-    kill -9 "$(manager_pid)"
+    wait_for 60 grep -q '^main=.* requested' "$DAVIT_RUNTIME_DIR/state/once.container"
+    without_davitd
     kill -CONT "${launchers[@]}"
-    wait_for 10 [ -s "$D/shared/runs" ]
+    wait_for 60 [ -s "$D/shared/runs" ]
     "$lose" "$DAVIT_RUNTIME_DIR/state/once.container"
-    kill -CONT "$init"
+    with_davitd
     status=0
     wait "$client" || status=$?
     output=$(cat "$D/client")
-    manager_pid >"$D/manager"
 }
 damage() { echo garbage >"$1"; }
 
@@ -136,15 +133,16 @@ damage() { echo garbage >"$1"; }
             nothing_left once.container
         done
     done
-    wait_for 5 refute davit status once
+    wait_for 60 refute davit status once
     davit run --name once busybox true # the name is free
 }
 
 @test 'a one-off container whose state is lost runs on, and is stopped as any other' {
     davit run --detach --name oneoff busybox /bin/sh -c 'trap "exit 9" TERM; while :; do sleep 0.1; done'
     pid=$(show oneoff pid)
+    without_davitd
     rm "$DAVIT_RUNTIME_DIR/state/oneoff.container"
-    another_davitd
+    with_davitd
     [ "$(show oneoff pid)" = "$pid" ]
     davit stop oneoff
     nothing_left oneoff.container
