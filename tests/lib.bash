@@ -75,8 +75,8 @@ davit_pids() {
             /sys/fs/cgroup/"$DAVIT_NAME"/cgroup.procs /sys/fs/cgroup/"$DAVIT_NAME"/*/cgroup.procs 2>/dev/null
         for p in /proc/[0-9]*; do
             f=$(readlink "$p/exe" 2>/dev/null) || continue
-            case $f in
-            "$DAVIT_BUILD"/davit* | /memfd:davit*)
+            case ${f##*/} in
+            davit* | memfd:davit*)
                 if tr '\0' '\n' <"$p/environ" 2>/dev/null | grep -qxF "DAVIT_RUNTIME_DIR=$DAVIT_RUNTIME_DIR"; then echo "${p#/proc/}"; fi ;;
             esac
         done

@@ -190,11 +190,21 @@ def storm(options, units):
             if name in every and n // every[name] > killed[name] and alive[name]:
                 killed[name] += kill(random.choice(alive[name]), signal.SIGKILL)
         if "replaced" in every and n // every["replaced"] > killed["replaced"]:
-            killed["replaced"] += kill(options.init, signal.SIGRTMIN + 25)
+            killed["replaced"] += replace(options)
             time.sleep(random.random() * options.life / 4)
         killed["davitd"] += kill(pid, signal.SIGKILL)
     kicks.wait()
     return killed, time.monotonic() - at
+
+
+def replace(options):
+    """Asks davit-init to replace all programs in place, by those of the other davit where there are two."""
+    if options.programs:
+        link, *builds = options.programs
+        other = builds[os.readlink(link) == builds[0]]
+        os.symlink(other, link + ".new")
+        os.rename(link + ".new", link)
+    return kill(options.init, signal.SIGRTMIN + 25)
 
 
 def times_replaced(directory):
@@ -206,7 +216,7 @@ def replace_all(options):
     """Once with nobody killing, for on a slow machine no davitd may have lived long enough to say that it has been."""
     before, end = times_replaced(options.directory), time.monotonic() + 300
     describe()
-    kill(options.init, signal.SIGRTMIN + 25)
+    replace(options)
     while times_replaced(options.directory) == before and time.monotonic() < end:
         time.sleep(0.05)
 
@@ -387,6 +397,7 @@ def main():
     parser.add_argument("--logd", type=int, default=30, help="kills of davit-logd")
     parser.add_argument("--launch", type=int, default=30, help="kills of davit-launch")
     parser.add_argument("--replace", type=int, default=10, help="times all programs are replaced in place")
+    parser.add_argument("--programs", nargs=3, metavar=("LINK", "BUILD", "OTHER"), help="the link leads to them in turn")
     parser.add_argument("--life", type=float, default=0.03, help="seconds that a davitd lives, on the average")
     parser.add_argument("--containers", type=int, default=30)
     parser.add_argument("--clients", type=int, default=2, help="who run and execute things meanwhile")
