@@ -85,7 +85,7 @@ static void on_kill_launcher(struct report *r, const char *value) {
     struct part *p = &r->keeper->parts[PART_LAUNCHER + number];
     if (p->pid <= 0)
         return;
-    log_warning("davitd reports that %s hangs: killing it", p->label);
+    log_notice("davitd has %s replaced: killing it", p->label);
     (void)kill(p->pid, SIGKILL);
 }
 

@@ -167,7 +167,8 @@ static int answer(int socket_fd, const struct launch_answer *a, const int *fds, 
 }
 
 static int answer_failed(int socket_fd, uint64_t request, const struct error *e) {
-    struct launch_answer a = {.type = LAUNCH_FAILED, .request = request, .error = *e};
+    enum launch_answer_type type = e->number == EPROTONOSUPPORT ? LAUNCH_UNREADABLE : LAUNCH_FAILED;
+    struct launch_answer a = {.type = type, .request = request, .error = *e};
     return answer(socket_fd, &a, NULL, 0);
 }
 

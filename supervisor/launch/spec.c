@@ -10,7 +10,8 @@
 
 #include "base/wire.h"
 
-enum { SPEC_MAGIC = 0x44565332 }; /* "DVS2": changes with every change of the tables below */
+/* "DVS" and the version, which changes with every change of the tables below. What comes before them stays. */
+enum { SPEC_MAGIC = 0x44565300, SPEC_VERSION = '2', SPEC_VERSION_MASK = 0xff };
 
 enum field_type { FIELD_U32, FIELD_U64, FIELD_BOOL, FIELD_STRING, FIELD_STRV, FIELD_BYTES, FIELD_ARRAY };
 
@@ -229,7 +230,7 @@ static void record_write(const struct record *r, const void *base, struct wire_w
 int spec_encode(const struct container_spec *s, void **ret, size_t *ret_size, struct error *e) {
     _cleanup_(wire_writer_free) struct wire_writer w = {};
 
-    wire_put_u32(&w, SPEC_MAGIC);
+    wire_put_u32(&w, SPEC_MAGIC | SPEC_VERSION);
     wire_put_u64(&w, s->request);
     record_write(&spec_record, s, &w);
     if (strbuf_failed(&w.out))
@@ -311,12 +312,16 @@ static void record_read(const struct record *r, void *base, struct wire_reader *
     }
 }
 
+static bool is_spec(uint32_t magic) {
+    return (magic & ~(uint32_t)SPEC_VERSION_MASK) == SPEC_MAGIC;
+}
+
 int spec_request(const void *data, size_t size, uint64_t *ret) {
     struct wire_reader r = {.data = data, .length = size};
     uint32_t magic = wire_get_u32(&r);
     uint64_t request = wire_get_u64(&r);
 
-    if (r.error != 0 || magic != SPEC_MAGIC)
+    if (r.error != 0 || !is_spec(magic))
         return -EBADMSG;
     *ret = request;
     return 0;
@@ -329,8 +334,11 @@ int spec_decode(const void *data, size_t size, size_t n_fds, struct container_sp
     spec_init(&s);
     uint32_t magic = wire_get_u32(&r);
     s.request = wire_get_u64(&r);
-    if (r.error != 0 || magic != SPEC_MAGIC)
-        return error_set(e, EBADMSG, "not a launch request, or one of another version");
+    if (r.error != 0 || !is_spec(magic))
+        return error_set(e, EBADMSG, "not a launch request");
+    if (magic != (SPEC_MAGIC | SPEC_VERSION))
+        return error_set(e, EPROTONOSUPPORT,
+            "a launch request of another version: davitd and davit-launch have to be of one");
     record_read(&spec_record, &s, &r);
     int q = r.error == 0 ? wire_reader_finish(&r) : r.error;
     if (q == -ENOMEM)

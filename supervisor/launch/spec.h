@@ -178,10 +178,11 @@ void spec_init(struct container_spec *s); /* zero, with the -1/UNSET fields set 
 void spec_done(struct container_spec *s);
 /* Encodes to one message; -E2BIG over SPEC_MAX_SIZE. */
 int spec_encode(const struct container_spec *s, void **ret, size_t *ret_size, struct error *e);
-/* Decodes and checks a message (enum ranges, counts, positions against n_fds, absolute paths). -EBADMSG. */
+/* Decodes and checks a message (enum ranges, counts, positions against n_fds, absolute paths). -EBADMSG;
+ * -EPROTONOSUPPORT for one of another version. */
 int spec_decode(const void *data, size_t size, size_t n_fds, struct container_spec *ret, struct error *e);
 /* The checks alone, for a spec that did not travel. -EBADMSG. */
 int spec_check(const struct container_spec *s, size_t n_fds, struct error *e);
-/* Request id of a message, from its first SPEC_HEADER_SIZE bytes; -EBADMSG if it is no spec at all. */
+/* Request id of a message of any version, from its first SPEC_HEADER_SIZE bytes; -EBADMSG if it is no spec at all. */
 #define SPEC_HEADER_SIZE 12
 int spec_request(const void *data, size_t size, uint64_t *ret);

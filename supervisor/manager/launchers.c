@@ -7,8 +7,10 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "base/fd.h"
+#include "base/fs.h"
 #include "base/log.h"
 #include "manager/process_internal.h"
 
@@ -38,7 +40,7 @@ static struct launcher *least_busy(struct processes *ps) {
 
     for (unsigned i = 0; i < ps->n_launchers; i++) {
         struct launcher *l = &ps->launchers[(ps->turn + i) % ps->n_launchers];
-        if (l->blocked || l->n_in_flight >= LAUNCHER_WINDOW)
+        if (l->blocked || l->leaving || l->n_in_flight >= LAUNCHER_WINDOW)
             continue;
         if (!best || l->n_in_flight < best->n_in_flight)
             best = l;
@@ -205,27 +207,27 @@ unsigned launchers_at(const struct process *p) {
     return set;
 }
 
+/* It came to nothing at that launcher, and is the next to be sent, unless the error holds for any other try as well. */
+static void send_again(struct processes *ps, struct launcher *l, struct process *p, const struct error *e) {
+    list_remove(&p->by_launcher);
+    l->n_in_flight--;
+    p->sent = false;
+    if (p->probe || (p->pending_signal == 0 && p->attempts >= MAX_ATTEMPTS)) {
+        process_has_failed(p, e);
+        return;
+    }
+    p->withdrawn = p->pending_signal != 0;
+    list_prepend(&ps->queue, &p->by_launcher);
+    launchers_dispatch_soon(ps);
+}
+
 /* Consumed, but neither begun nor failed when its launcher died: no child runs (protocol.h says why). */
 static void request_lost(struct processes *ps, struct launcher *l, struct process *p) {
     struct error e = {};
 
     log_notice("Launcher %u died on a request of %s", l->index, p->unit ? p->unit->name : "davitd");
-    list_remove(&p->by_launcher);
-    l->n_in_flight--;
-    p->sent = false;
-    if (p->probe) {
-        (void)error_set(&e, ECONNRESET, "the launcher died");
-        process_has_failed(p, &e);
-        return;
-    }
-    if (p->pending_signal != 0)
-        p->withdrawn = true;
-    else if (p->attempts >= MAX_ATTEMPTS) {
-        (void)error_set(&e, EIO, "the launcher died %u times while it prepared this", p->attempts);
-        process_has_failed(p, &e);
-        return;
-    }
-    list_prepend(&ps->queue, &p->by_launcher);
+    (void)error_set(&e, EIO, "the launcher died %u times while it prepared this", p->attempts);
+    send_again(ps, l, p, &e);
 }
 
 /* What was sent to l before the request of that order, which has been answered, and was not answered itself.
@@ -242,6 +244,8 @@ static void find_lost(struct processes *ps, struct launcher *l, uint64_t order) 
 /* One that died has left what it was at unanswered. What still waits in the socket the next one does. */
 static void on_hello(struct processes *ps, struct launcher *l) {
     l->unsure = !list_empty(&l->in_flight);
+    l->renewed |= l->leaving;
+    l->leaving = false;
     launchers_dispatch_soon(ps);
 }
 
@@ -277,6 +281,52 @@ static void on_failed(struct process *p, const struct launch_answer *a) {
     process_has_failed(p, &e);
 }
 
+static void settle(struct process *p);
+
+/* The file that we were executed from is no longer what is installed. */
+static bool was_replaced_on_disk(const struct manager *m) {
+    _cleanup_free_ char *path = path_join(m->paths.libexec, "davitd");
+    struct stat ours, installed;
+
+    return path && stat("/proc/self/exe", &ours) >= 0 && stat(path, &installed) >= 0 &&
+           (ours.st_dev != installed.st_dev || ours.st_ino != installed.st_ino);
+}
+
+/* The programs were replaced on disk, and the launcher is from before or we are. A new launcher is from there, so if it
+ * cannot read what we write either, then we are not. */
+static int find_common_version(struct launcher *l) {
+    struct manager *m = l->manager;
+
+    if (l->leaving)
+        return 0;
+    if (!l->renewed) {
+        log_notice("Launcher %u is of another version, having it replaced", l->index);
+        keeper_notify(m, "X_DAVIT_KILL_LAUNCHER=%u", l->index);
+        l->leaving = true;
+        return 0;
+    }
+    if (m->phase >= PHASE_STOPPING || !was_replaced_on_disk(m))
+        return -EPROTONOSUPPORT; /* what is installed does not fit together */
+    saved_flush(m);
+    if (!list_empty(&m->save_queue))
+        return -ENOSPC; /* the next one would know less */
+    m->reexecute = true;
+    return 0;
+}
+
+static void on_unreadable(struct launcher *l, struct process *p, const struct launch_answer *a) {
+    struct error e = a->error;
+
+    if (p->order == 0) {
+        settle(p); /* written by an earlier davitd */
+    } else if (find_common_version(l) < 0) {
+        process_has_failed(p, &e);
+    } else {
+        p->attempts--;
+        send_again(l->manager->processes, l, p, &e);
+    }
+}
+
 static void act_on(
     struct manager *m, struct launcher *l, const struct launch_answer *a, int *fds, size_t n_fds) {
     struct processes *ps = m->processes;
@@ -301,6 +351,10 @@ static void act_on(
     case LAUNCH_DONE:
         if (p)
             process_was_done(p);
+        break;
+    case LAUNCH_UNREADABLE:
+        if (p)
+            on_unreadable(l, p, a);
         break;
     default:
         log_warning("Launcher %u sent an answer of unknown type %" PRIu32, l->index, a->type);
@@ -402,17 +456,20 @@ static int ask_again(struct process *p, struct error *e) {
     return 0;
 }
 
-static void settle_unassigned(struct processes *ps) {
-    while (!list_empty(&ps->unassigned)) {
-        struct process *p = LIST_ENTRY(ps->unassigned.next, struct process, by_launcher);
-        struct error e = {};
+/* One of them, of which it is known that it came to nothing. */
+static void settle(struct process *p) {
+    struct error e = {};
 
-        if (p->pending_signal != 0)
-            (void)error_set(&e, ECANCELED, "given up before it was launched");
-        else if (ask_again(p, &e) >= 0)
-            continue;
-        process_has_failed(p, &e);
-    }
+    if (p->pending_signal != 0)
+        (void)error_set(&e, ECANCELED, "given up before it was launched");
+    else if (ask_again(p, &e) >= 0)
+        return;
+    process_has_failed(p, &e);
+}
+
+static void settle_unassigned(struct processes *ps) {
+    while (!list_empty(&ps->unassigned))
+        settle(LIST_ENTRY(ps->unassigned.next, struct process, by_launcher));
 }
 
 static void probe_answered(struct process *p) {

@@ -30,6 +30,8 @@ struct launcher {
     uint64_t sent; /* requests */
     bool blocked;  /* EPOLLOUT is being waited for */
     bool unsure;   /* what became of requests that it was sent is to be found out, and it was not asked yet */
+    bool leaving;  /* of another version than we are; davit-init was asked to replace it */
+    bool renewed;  /* and has done so */
 };
 
 struct feed {

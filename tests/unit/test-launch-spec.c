@@ -218,7 +218,9 @@ static void test_random_corruption(void **state) {
 
 static void test_request_of_unreadable_message(void **state) {
     _cleanup_(spec_done) struct container_spec in;
+    struct container_spec out;
     uint64_t request = 0;
+    struct error e = {};
     size_t size;
 
     (void)state;
@@ -227,6 +229,11 @@ static void test_request_of_unreadable_message(void **state) {
     assert_int_equal(spec_request(data, SPEC_HEADER_SIZE, &request), 0);
     assert_int_equal(request, in.request);
     assert_int_equal(spec_request(data, SPEC_HEADER_SIZE - 1, &request), -EBADMSG);
+    ((uint8_t *)data)[0] ^= 1; /* the version */
+    assert_int_equal(spec_decode(data, size, 3, &out, &e), -EPROTONOSUPPORT);
+    request = 0;
+    assert_int_equal(spec_request(data, size, &request), 0);
+    assert_int_equal(request, in.request);
     assert_int_equal(spec_request("garbage garbage", 15, &request), -EBADMSG);
 }
 
