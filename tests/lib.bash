@@ -56,8 +56,8 @@ unit() { mkdir -p "$(dirname "$D/units/$1")"; cat >"$D/units/$1"; }
 davit_start() {
     "$DAVIT_BUILD/davit-init" >"$D/init.log" 2>&1 </dev/null 3>&- &
     DAVIT_PID=$!
-    local n
-    for n in $(seq 100); do
+    local end=$((SECONDS + 60))
+    while [ $SECONDS -lt $end ]; do
         if davit status --json >/dev/null 2>&1; then return 0; fi
         if ! kill -0 "$DAVIT_PID" 2>/dev/null; then break; fi
         sleep 0.1
@@ -87,18 +87,23 @@ davit_stop() {
     [ -n "${D:-}" ] && [ -d "$D" ] || return 0
     local n p
     if [ -n "${DAVIT_PID:-}" ] && kill -TERM "$DAVIT_PID" 2>/dev/null; then
-        for n in $(seq 150); do kill -0 "$DAVIT_PID" 2>/dev/null || break; sleep 0.1; done
+        for n in $(seq 300); do kill -0 "$DAVIT_PID" 2>/dev/null || break; sleep 0.1; done
     fi
-    for n in $(seq 10); do : "$n"
+    for n in $(seq 300); do : "$n"
         p=$(davit_pids)
         [ -n "$p" ] || break
         # shellcheck disable=SC2086
-        kill -KILL $p 2>/dev/null
+        kill -KILL $p 2>/dev/null || true # it may have ended by itself
         sleep 0.1
     done
     DAVIT_PID=
     davit_groups_remove
     awk -v d="$D" -v r="$DAVIT_RUNTIME_DIR" 'index($5, d) == 1 || index($5, r) == 1 {print $5}' /proc/self/mountinfo | sort -r | while read -r p; do umount -l "$p"; done
+    # What has just been killed may make a last file in there while it is removed.
+    for n in $(seq 50); do : "$n"
+        if rm -rf "$D" "${DAVIT_RUNTIME_DIR:?}" 2>/dev/null; then return 0; fi
+        sleep 0.1
+    done
     rm -rf "$D" "${DAVIT_RUNTIME_DIR:?}"
 }
 
@@ -110,9 +115,9 @@ davit_groups_remove() {
     return 0
 }
 
-# wait_for SECONDS COMMAND...: until it succeeds
+# wait_for SECONDS COMMAND...: until it succeeds. What takes seconds takes many more where the machine is held up: it gets a minute at least.
 wait_for() {
-    local end=$((SECONDS + $1))
+    local end=$((SECONDS + ($1 > 60 ? $1 : 60)))
     shift
     until "$@" >/dev/null 2>&1; do
         if [ $SECONDS -ge "$end" ]; then echo "not within time: $*" >&2; return 1; fi
