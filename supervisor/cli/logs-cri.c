@@ -112,14 +112,14 @@ void cri_reader_done(struct cri_reader *r) {
     *r = (struct cri_reader){.fd = -1};
 }
 
-/* -ESTALE if its name has moved on since it was listed, and stands for a newer one. */
+/* -ESTALE if its name has moved on since it was listed, and stands for a newer one or, at that moment, for none. */
 static int open_file(struct cri_reader *r, const struct numbered *file) {
     struct stat st;
     char name[NAME_MAX + 1];
     file_name(r->unit, file->number, name);
     int fd = openat(r->directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
-        return negative_errno();
+        return errno == ENOENT ? -ESTALE : negative_errno();
     int k = fstat(fd, &st) < 0 ? negative_errno() : st.st_ino != file->inode ? -ESTALE : 0;
     if (k < 0) {
         (void)close(fd);
@@ -154,8 +154,6 @@ static int try_next_file(struct cri_reader *r) {
         while (at < n - 1 && files[at].modified < r->since)
             at++;
     k = open_file(r, &files[at]);
-    if (k == -ENOENT)
-        return 0; /* rotated at this moment: the next look sees it */
     return k < 0 ? k : 1;
 }
 
@@ -167,12 +165,13 @@ static int next_file(struct cri_reader *r) {
     return k;
 }
 
-/* True if our file is no longer the one that is written to. */
+/* True if our file is no longer the one that is written to. In the middle of a rotation there is none. */
 static bool was_rotated(const struct cri_reader *r) {
     struct stat st;
     char name[NAME_MAX + 1];
     file_name(r->unit, 0, name);
-    return fstatat(r->directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino != r->inode;
+    return fstatat(r->directory, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ? errno == ENOENT
+                                                                     : st.st_ino != r->inode;
 }
 
 /* ---- the stream ---- */
@@ -342,8 +341,6 @@ static int try_seek_tail(struct cri_reader *r, size_t n) {
         off_t offset = 0;
         size_t found = 0;
         k = open_file(r, &files[i]);
-        if (k == -ENOENT)
-            return 0; /* rotated at this moment: what is open is near enough to the end */
         if (k >= 0)
             k = tail_offset(r->fd, n, &offset, &found);
         if (k >= 0 && lseek(r->fd, offset, SEEK_SET) < 0)

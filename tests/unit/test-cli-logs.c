@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -116,8 +118,8 @@ static void pieces_become_one_line(void **state) {
 
 enum { ROTATIONS = 200 };
 
-/* As davit-logd does it: the oldest name first. A line a file. */
-static _Noreturn void write_and_rotate(struct place *p) {
+/* As davit-logd does it: the oldest name first. A line a file. *written: how many there are, for others to see. */
+static _Noreturn void write_and_rotate(struct place *p, atomic_uint *written) {
     char text[16], from[32], to[32];
 
     for (unsigned n = 1; n <= ROTATIONS; n++) {
@@ -129,8 +131,22 @@ static _Noreturn void write_and_rotate(struct place *p) {
         }
         (void)snprintf(text, sizeof(text), "%u", n);
         record(p, "a.container.log", n, "F", text);
+        *written = n;
     }
     _exit(0);
+}
+
+static pid_t start_writer(struct place *p, atomic_uint **ret_written) {
+    atomic_uint *written =
+        mmap(NULL, sizeof(*written), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    assert_true(written != MAP_FAILED);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        write_and_rotate(p, written);
+    *ret_written = written;
+    return pid;
 }
 
 /* Between the reader's look at the names and its opening one of them they move on. */
@@ -139,13 +155,11 @@ static void no_file_is_passed_over_while_names_move_on(void **state) {
     struct cri_reader r;
     struct log_entry e;
     unsigned next = 1;
+    atomic_uint *written;
     bool ended = false;
     int status = 0;
 
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0)
-        write_and_rotate(p);
+    pid_t pid = start_writer(p, &written);
     assert_int_equal(cri_reader_init(&r, p->fd, "a.container"), 0);
     while (next <= ROTATIONS) {
         int k = cri_reader_next(&r, &e);
@@ -163,6 +177,47 @@ static void no_file_is_passed_over_while_names_move_on(void **state) {
         assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
     cri_reader_done(&r);
+    (void)munmap(written, sizeof(*written));
+}
+
+/* The number of the last line that there is from here on, where there are that many. */
+static unsigned read_to_the_end(struct cri_reader *r, unsigned first) {
+    struct log_entry e;
+    unsigned n = 0;
+    int k;
+
+    while ((k = cri_reader_next(r, &e)) > 0) {
+        _cleanup_free_ char *got = strndup(e.text, e.length);
+        assert_true(n == 0 ? (unsigned)atoi(got) >= first : (unsigned)atoi(got) == n + 1);
+        n = (unsigned)atoi(got);
+    }
+    assert_int_equal(k, 0);
+    return n;
+}
+
+/* `davit logs` does not come again, as `davit logs -f` does. */
+static void who_looks_once_has_all_while_names_move_on(void **state) {
+    struct place *p = *state;
+    struct cri_reader r;
+    atomic_uint *written;
+    int status = 0;
+
+    pid_t pid = start_writer(p, &written);
+    for (bool ended = false; !ended;) {
+        ended = waitpid(pid, &status, WNOHANG) == pid;
+        unsigned there = *written;
+        assert_int_equal(cri_reader_init(&r, p->fd, "a.container"), 0);
+        assert_true(read_to_the_end(&r, 1) >= there);
+        cri_reader_done(&r);
+
+        there = *written;
+        assert_int_equal(cri_reader_init(&r, p->fd, "a.container"), 0);
+        assert_int_equal(cri_reader_seek_tail(&r, 1), 0);
+        assert_true(read_to_the_end(&r, there) >= there);
+        cri_reader_done(&r);
+    }
+    assert_int_equal(status, 0);
+    (void)munmap(written, sizeof(*written));
 }
 
 static void rotated_files_come_first_and_in_order(void **state) {
@@ -408,6 +463,7 @@ int main(void) {
         TEST(a_record_is_taken_apart),
         TEST(pieces_become_one_line),
         TEST(no_file_is_passed_over_while_names_move_on),
+        TEST(who_looks_once_has_all_while_names_move_on),
         TEST(rotated_files_come_first_and_in_order),
         TEST(nothing_is_lost_when_files_rotate_under_the_reader),
         TEST(a_record_in_the_making_is_waited_for),
