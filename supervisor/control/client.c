@@ -35,8 +35,15 @@ const char *client_reply_message(const struct client_reply *r) {
         return message;
     if (client_reply_is(r, "PermissionDenied"))
         return "Permission denied";
-    if (client_reply_is(r, "InvalidParameter"))
-        return json_string_value(json_object_get(r->parameters, "parameter")) ?: "Invalid parameter";
+    if (client_reply_is(r, "InvalidParameter")) {
+        static char text[160];
+        const char *parameter = json_string_value(json_object_get(r->parameters, "parameter"));
+        (void)snprintf(text, sizeof(text),
+            "davitd does not take the parameter \"%s\" as it is (is it of another version? See `davit "
+            "version`)",
+            parameter ?: "?");
+        return text;
+    }
     return r->error ?: "";
 }
 

@@ -21,7 +21,7 @@ struct client_reply {
     bool continues;
 };
 void client_reply_done(struct client_reply *r);
-/* What the error says to a person. Valid as long as the reply. */
+/* What the error says to a person. Valid as long as the reply, and until the next call. */
 const char *client_reply_message(const struct client_reply *r);
 /* True if the error's name ends so: "NoSuchUnit". */
 bool client_reply_is(const struct client_reply *r, const char *error);

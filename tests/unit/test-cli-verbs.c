@@ -41,7 +41,7 @@ static void jobs_that_cannot_be_are_told_apart(void **state) {
     EXPECT(1, f, "reload", "web");
     expect_in(f->err, "a.container -> b.container -> a.container");
     EXPECT(1, f, "start", "--job-mode=nonsense", "web");
-    expect_in(f->err, "mode");
+    expect_in(f->err, "parameter \"mode\" as it is");
 }
 
 static void no_block_does_not_wait(void **state) {
