@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include "base/fs.h"
+#include "clock-of-test.h"
 #include "fake-manager.h"
 #include "manager/rooms.h"
 
@@ -219,6 +220,22 @@ static struct end_request request(enum ending_kind kind) {
     return (struct end_request){.ending = {.kind = kind}, .status = -1, .reason = "test"};
 }
 
+static usec_t stands_at;
+
+static usec_t time_it_stands_at(void) {
+    return stands_at;
+}
+
+/* So much is left when it is asked for, however long that takes. */
+static void end_in(const struct end_request *r, usec_t left) {
+    struct error e = {};
+
+    stands_at = now_realtime();
+    clock_of_test = (typeof(clock_of_test)){CLOCK_REALTIME, time_it_stands_at};
+    assert_return_code(api_end(&fake.m, r, stands_at + left, &e), 0);
+    clock_of_test.read = NULL;
+}
+
 static void turn_until_asked(void) {
     usec_t end = now_monotonic() + 30 * S;
 
@@ -236,12 +253,11 @@ static void turn_until_told(const char *text) {
 
 static void test_scheduled_end_comes(void **state _unused_) {
     struct end_request r = request(ENDING_HALT);
-    struct error e = {};
 
     fake_load();
     r.message = "tea time";
     r.no_wall = true;
-    assert_return_code(api_end(&fake.m, &r, now_realtime() + S / 2, &e), 0);
+    end_in(&r, S / 2);
     NOT_ASKED();
     turn_until_asked();
     ASKED("halt", 0);
@@ -252,12 +268,11 @@ static void test_scheduled_end_comes(void **state _unused_) {
 
 static void test_who_is_logged_in_is_told(void **state _unused_) {
     struct end_request r = request(ENDING_REBOOT);
-    struct error e = {};
 
     fake_load();
     r.message = "new kernel";
     /* Of what comes in half a second more than a minute: at once, and a minute before. */
-    assert_return_code(api_end(&fake.m, &r, now_realtime() + 60 * S + S / 2, &e), 0);
+    end_in(&r, 60 * S + S / 2);
     assert_int_equal(fake.times_told, 1);
     assert_non_null(strstr(fake.told, "new kernel\r\nThe system goes down for reboot at "));
     fake.told[0] = '\0';
@@ -269,7 +284,7 @@ static void test_who_is_logged_in_is_told(void **state _unused_) {
     /* When its time has come: first they are told. Somebody who hears nothing is not waited for. */
     for (int hears = 1; hears >= 0; hears--) {
         fake.m.phase = PHASE_RUNNING;
-        assert_return_code(api_end(&fake.m, &r, now_realtime() + S / 2, &e), 0);
+        end_in(&r, S / 2);
         schedule_told(&fake.m); /* of what is to come */
         NOT_ASKED();
         turn_until_told("new kernel\r\nThe system goes down for reboot now!");
@@ -287,30 +302,28 @@ static void test_who_is_logged_in_is_told(void **state _unused_) {
 
 static void test_nobody_can_be_told(void **state _unused_) {
     struct end_request r = request(ENDING_REBOOT);
-    struct error e = {};
 
     fake_load();
     fake.spawn_fails = true;
-    assert_return_code(api_end(&fake.m, &r, now_realtime() + S / 2, &e), 0);
+    end_in(&r, S / 2);
     turn_until_asked();
     ASKED("reboot", 0);
 }
 
 static void test_nobody_is_told_with_no_wall(void **state _unused_) {
     struct end_request r = request(ENDING_REBOOT);
-    struct error e = {};
     _cleanup_free_ char *text = NULL;
 
     fake_load();
     r.no_wall = true;
-    assert_return_code(api_end(&fake.m, &r, now_realtime() + 3600 * S, &e), 0);
+    end_in(&r, 3600 * S);
     assert_return_code(file_read(fake.m.runtime_fd, "scheduled", 4096, &text, NULL), 0);
     assert_non_null(strstr(text, "WARN_WALL=0\n"));
     /* The next davitd keeps to it, and so does who takes it back. */
     schedule_recover(&fake.m);
     assert_true(api_end_cancel(&fake.m, false));
     r.no_wall = false;
-    assert_return_code(api_end(&fake.m, &r, now_realtime() + 3600 * S, &e), 0);
+    end_in(&r, 3600 * S);
     assert_int_equal(fake.times_told, 1);
     assert_true(api_end_cancel(&fake.m, true));
     assert_int_equal(fake.times_told, 1);
@@ -318,12 +331,11 @@ static void test_nobody_is_told_with_no_wall(void **state _unused_) {
 
 static void test_schedule_outlives_davitd(void **state _unused_) {
     struct end_request r = request(ENDING_KEXEC);
-    struct error e = {};
     _cleanup_free_ char *text = NULL;
 
     fake_load();
     r.argument = "x";
-    assert_return_code(api_end(&fake.m, &r, now_realtime() + 3600 * S, &e), 0);
+    end_in(&r, 3600 * S);
     assert_return_code(file_read(fake.m.runtime_fd, "scheduled", 4096, &text, NULL), 0);
     assert_non_null(strstr(text, "MODE=kexec\n"));
 
@@ -396,25 +408,24 @@ static bool exists(const char *path) {
 
 static void test_nobody_logs_in_before_a_scheduled_end(void **state _unused_) {
     struct end_request r = request(ENDING_POWEROFF);
-    struct error e = {};
     _cleanup_free_ char *text = NULL;
 
     fake_load();
     _cleanup_free_ char *path = path_join(fake.m.paths.runtime, "nologin");
     assert_non_null(path);
     /* A fleet is not the machine: its logins are not our affair. */
-    assert_return_code(api_end(&fake.m, &r, now_realtime() + 60 * S, &e), 0);
+    end_in(&r, 60 * S);
     assert_false(exists(path));
     assert_true(api_end_cancel(&fake.m, true));
 
     fake.m.nologin = path;
-    assert_return_code(api_end(&fake.m, &r, now_realtime() + 4 * 60 * S, &e), 0);
+    end_in(&r, 4 * 60 * S);
     assert_return_code(file_read(AT_FDCWD, path, 4096, &text, NULL), 0);
     assert_non_null(strstr(text, "going down"));
     /* A later time takes it back, until five minutes are left; so does who cancels. */
-    assert_return_code(api_end(&fake.m, &r, now_realtime() + 3600 * S, &e), 0);
+    end_in(&r, 3600 * S);
     assert_false(exists(path));
-    assert_return_code(api_end(&fake.m, &r, now_realtime() + 5 * 60 * S + S / 2, &e), 0);
+    end_in(&r, 5 * 60 * S + S / 2);
     assert_false(exists(path));
     for (usec_t end = now_monotonic() + 30 * S; !exists(path) && now_monotonic() < end;)
         assert_true(sd_event_run(fake.m.event, 100000) >= 0);
@@ -430,7 +441,7 @@ static void test_nobody_logs_in_before_a_scheduled_end(void **state _unused_) {
     schedule_recover(&fake.m);
     assert_false(exists(path));
     assert_return_code(file_write_atomic(AT_FDCWD, path, "closed\n", 7, 0644, false), 0);
-    assert_return_code(api_end(&fake.m, &r, now_realtime() + 60 * S, &e), 0);
+    end_in(&r, 60 * S);
     assert_true(api_end_cancel(&fake.m, true));
     assert_true(exists(path));
     assert_return_code(unlink(path), 0);
@@ -442,9 +453,9 @@ static void test_one_schedule_at_most(void **state _unused_) {
     struct error e = {};
 
     fake_load();
-    assert_return_code(api_end(&fake.m, &r, now_realtime() + 3600 * S, &e), 0);
+    end_in(&r, 3600 * S);
     r.ending.kind = ENDING_REBOOT;
-    assert_return_code(api_end(&fake.m, &r, now_realtime() + 7200 * S, &e), 0);
+    end_in(&r, 7200 * S);
     json_t *o = api_end_scheduled(&fake.m);
     assert_string_equal(json_string_value(json_object_get(o, "action")), "reboot");
     json_decref(o);
