@@ -340,11 +340,14 @@ static void the_last_lines_are_found(void **state) {
 struct gathered {
     struct strbuf text;
     size_t stop_after, n;
+    int tell; /* a byte for each, if not 0 */
 };
 
 static int gather(void *userdata, const struct log_entry *e) {
     struct gathered *g = userdata;
     strbuf_printf(&g->text, "%s:%.*s ", e->unit, (int)e->length, e->text ?: "");
+    if (g->tell)
+        assert_int_equal(write(g->tell, "x", 1), 1);
     return ++g->n == g->stop_after;
 }
 
@@ -401,26 +404,35 @@ static void following_sees_new_lines_rotation_and_new_units(void **state) {
     struct log_query query = {.lines = 1, .until = USEC_INFINITY, .follow = true};
     struct gathered g = {.stop_after = 5};
     struct error e = {};
+    char byte;
+    int seen[2], status;
 
     record(p, "a.container.log", 1, "F", "old");
     record(p, "a.container.log", 2, "F", "last");
+    assert_int_equal(pipe2(seen, O_CLOEXEC), 0);
+    g.tell = seen[1];
     pid_t writer = fork();
     if (writer == 0) {
-        (void)usleep(100000);
+        (void)close(seen[1]);
+        (void)!read(seen[0], &byte, 1); /* "last" */
         record(p, "a.container.log", 3, "F", "new");
         rotate(p);
         record(p, "a.container.log", 4, "F", "rotated");
-        (void)usleep(100000);
+        (void)!read(seen[0], &byte, 1);
+        (void)!read(seen[0], &byte, 1);
         record(p, "n.container.log", 5, "F", "unit");
-        (void)usleep(50000);
+        (void)!read(seen[0], &byte, 1);
         record(p, "a.container.log", 6, "F", "end");
         _exit(0);
     }
     assert_true(writer > 0);
-    (void)alarm(20);
+    (void)alarm(60);
     assert_int_equal(logs_read_files(p->path, &query, gather, &g, &e), 0);
     (void)alarm(0);
-    (void)waitpid(writer, NULL, 0);
+    assert_int_equal(waitpid(writer, &status, 0), writer);
+    assert_int_equal(status, 0);
+    (void)close(seen[0]);
+    (void)close(seen[1]);
     _cleanup_free_ char *got = strbuf_take(&g.text);
     assert_string_equal(
         got, "a.container:last a.container:new a.container:rotated n.container:unit a.container:end ");
