@@ -34,7 +34,7 @@ pid_t spawn(const char *name, int (*run)(void)) {
     assert_true(pid >= 0);
     if (pid > 0)
         return pid;
-    (void)alarm(120); /* should the test die, its children do not stay */
+    (void)alarm(300); /* should the test die, its children do not stay */
     STRV_FOREACH (file, tasks)
         if (file_write(AT_FDCWD, *file, "0") < 0)
             _exit(99);

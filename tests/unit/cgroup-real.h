@@ -20,7 +20,7 @@
 #include "cgroup/internal.h"
 
 #define GROUP "web.container"
-#define PATIENCE (10 * USEC_PER_SEC)
+#define PATIENCE (60 * USEC_PER_SEC) /* only a failure waits so long */
 #define MIB (1024ULL * 1024)
 
 extern struct cgroup_tree *tree;

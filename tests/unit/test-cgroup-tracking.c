@@ -39,8 +39,7 @@ static void frozen_group_stands_still_and_can_be_killed(void **state) {
     sleep_ms(50);
     assert_int_equal(counted(), before);
     assert_int_equal(cgroup_freeze(tree, GROUP, false), 0);
-    sleep_ms(50);
-    assert_true(counted() > before);
+    WAIT_UNTIL(counted() > before);
     assert_int_equal(cgroup_freeze(tree, GROUP, true), 0);
     assert_int_equal(cgroup_kill(tree, GROUP, SIGKILL), 0);
     status = end_of(pid);
@@ -115,7 +114,7 @@ static void events_tell_of_the_last_process(void **state) {
     assert_int_equal(poll(&wait, 1, 0), 0);
     assert_int_equal(kill(pid, SIGKILL), 0);
     (void)end_of(pid);
-    assert_int_equal(poll(&wait, 1, 5000), 1);
+    assert_int_equal(poll(&wait, 1, PATIENCE / USEC_PER_MSEC), 1);
     assert_int_equal(cgroup_is_populated(tree, GROUP), 0);
 }
 
@@ -339,8 +338,15 @@ static int legacy_teardown(void **state) {
     return r;
 }
 
+/* FREEZING until the last process stands still. */
+static bool legacy_frozen(const char *name) {
+    _cleanup_free_ char *is = NULL;
+
+    return cgroup_group_read(cgroup_home(tree, CONTROLLER_FREEZER), name, "freezer.state", &is) >= 0 &&
+           streq(is, "FROZEN\n");
+}
+
 static void legacy_freeze_and_kill(void **state) {
-    _cleanup_free_ char *frozen_state = NULL;
     unsigned before;
     pid_t pid;
     int status;
@@ -355,10 +361,7 @@ static void legacy_freeze_and_kill(void **state) {
     assert_int_equal(cgroup_is_populated(tree, GROUP), 1);
     assert_int_equal(cgroup_remove(tree, GROUP), -EBUSY);
     assert_int_equal(cgroup_freeze(tree, GROUP, true), 0);
-    sleep_ms(100);
-    assert_int_equal(
-        cgroup_group_read(cgroup_home(tree, CONTROLLER_FREEZER), GROUP, "freezer.state", &frozen_state), 0);
-    assert_string_equal(frozen_state, "FROZEN\n");
+    WAIT_UNTIL(legacy_frozen(GROUP));
     before = counted();
     sleep_ms(50);
     assert_int_equal(counted(), before);
