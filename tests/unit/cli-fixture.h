@@ -18,6 +18,8 @@
 #include "base/fs.h"
 #include "cli/cli.h"
 
+enum { CLIENT_SECONDS = 120 }; /* only a failure takes so long */
+
 struct fixture {
     struct harness harness;
     char *directory, *units, *log;
@@ -44,7 +46,7 @@ static inline int setup(void **state) {
     f->harness.manager.settings.max_clients_per_uid = 64;
     f->finish_jobs = true;
     *state = f;
-    (void)alarm(120); /* a test that waits for what never comes */
+    (void)alarm(300); /* a test that waits for what never comes */
     if (mkdir(f->units, 0755) < 0 || mkdir(f->log, 0755) < 0 ||
         setenv("DAVIT_RUNTIME_DIR", f->directory, 1) < 0 || setenv("DAVIT_UNIT_PATH", f->units, 1) < 0 ||
         setenv("DAVIT_LOG_DIR", f->log, 1) < 0)
@@ -91,7 +93,7 @@ static inline int run(struct fixture *f, const char *const *argv) {
     if (pid == 0) {
         if (dup2(out, STDOUT_FILENO) < 0 || dup2(err, STDERR_FILENO) < 0)
             _exit(254);
-        (void)alarm(20);
+        (void)alarm(CLIENT_SECONDS);
         exit(cli_main(argc, (char **)(uintptr_t)argv));
     }
     assert_true(pid > 0);

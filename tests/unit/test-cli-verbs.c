@@ -494,7 +494,7 @@ static void events_are_printed_until_the_end(void **state) {
     pid_t pid = fork();
     if (pid == 0) {
         char *argv[] = {(char[]){"davit"}, (char[]){"events"}, NULL};
-        (void)alarm(20);
+        (void)alarm(CLIENT_SECONDS);
         if (dup2(out[1], STDOUT_FILENO) < 0)
             _exit(254);
         exit(cli_main(2, argv));

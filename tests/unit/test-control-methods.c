@@ -434,6 +434,8 @@ static void a_detached_run_outlives_its_call_an_attached_one_is_given_back(void 
 
 /* ---- real sockets and the client ---- */
 
+#define PATIENCE (60 * USEC_PER_SEC) /* only a failure waits so long */
+
 static mode_t mode_of(const char *directory, const char *name) {
     _cleanup_free_ char *path = strf("%s/%s", directory, name);
     struct stat st;
@@ -458,13 +460,13 @@ static int client_of_control(const char *directory) {
     struct error e = {};
     if (client_open(directory, false, &c, &e) < 0)
         return 1;
-    if (client_call(c, "io.davit.Manager.ListUnits", NULL, USEC_PER_SEC, &r, &e) < 0 || r.error)
+    if (client_call(c, "io.davit.Manager.ListUnits", NULL, PATIENCE, &r, &e) < 0 || r.error)
         return 2;
     size_t n = json_array_size(json_object_get(r.parameters, "units"));
     client_reply_done(&r);
     if (n != 2)
         return 3;
-    if (client_call(c, "io.davit.Unit.Describe", json_pack("{ss}", "unit", "no"), USEC_PER_SEC, &r, &e) < 0)
+    if (client_call(c, "io.davit.Unit.Describe", json_pack("{ss}", "unit", "no"), PATIENCE, &r, &e) < 0)
         return 4;
     if (!client_reply_is(&r, "NoSuchUnit") || !strstr(client_reply_message(&r), "no unit"))
         return 5;
@@ -559,10 +561,10 @@ static int client_without_rights(const char *directory) {
         return 2;
     if (client_open(directory, true, &c, &e) < 0)
         return 3;
-    if (client_call(c, "io.davit.Manager.GetStatus", NULL, USEC_PER_SEC, &r, &e) < 0 || r.error)
+    if (client_call(c, "io.davit.Manager.GetStatus", NULL, PATIENCE, &r, &e) < 0 || r.error)
         return 4;
     client_reply_done(&r);
-    if (client_call(c, "io.davit.Unit.Start", json_pack("{ss}", "unit", "web"), USEC_PER_SEC, &r, &e) < 0)
+    if (client_call(c, "io.davit.Unit.Start", json_pack("{ss}", "unit", "web"), PATIENCE, &r, &e) < 0)
         return 5;
     bool denied = client_reply_is(&r, "PermissionDenied");
     client_reply_done(&r);
