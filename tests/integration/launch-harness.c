@@ -13,8 +13,6 @@
 #include "base/fd.h"
 #include "base/fs.h"
 
-#define ANSWER_MSEC 20000
-
 /* Begun and not yet reaped; a full table only means less tidiness after a failure. */
 static pid_t alive[32];
 
@@ -163,7 +161,7 @@ void rig_open(struct rig *r) {
 /* The end of its socket is a launcher's end. */
 static void stop_launcher(struct rig *r) {
     close(r->socket);
-    for (int i = 0; i < 500; i++) {
+    for (int i = 0; i < ANSWER_MSEC / 10; i++) {
         if (waitpid(r->launcher, NULL, WNOHANG) == r->launcher)
             return;
         usleep(10000);
@@ -207,7 +205,7 @@ void rig_close(struct rig *r) {
 int rig_setup(void **state) {
     static struct rig r;
 
-    alarm(300);
+    alarm(RIG_SECONDS);
     if (geteuid() != 0 || system("command -v busybox >/dev/null") != 0) {
         print_message("skipped: needs root and busybox-static\n");
         return 0;

@@ -18,6 +18,8 @@
 #include "base/str.h"
 #include "launch/launch.h"
 
+#define ANSWER_MSEC 60000 /* only a failure waits so long */
+#define RIG_SECONDS 550
 #define ID_BASE 1000000
 #define ID_COUNT 65536
 
