@@ -13,6 +13,7 @@ typedef uint64_t usec_t;
 #define USEC_PER_SEC 1000000ULL
 #define USEC_PER_MINUTE (60 * USEC_PER_SEC)
 #define NSEC_PER_USEC 1000ULL
+#define NSEC_PER_SEC 1000000000L /* of a struct timespec */
 
 usec_t clock_usec(clockid_t clock);
 static inline usec_t now_monotonic(void) {

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/hashmap.h"
 #include "image/overlay-marks.h"
@@ -84,10 +85,14 @@ static void add_number(struct strbuf *b, const char *key, uint64_t value) {
     add_text(b, key, text);
 }
 
-/* Fraction without trailing zeros, as Go and GNU tar write it. */
+/* Fraction without trailing zeros, as Go and GNU tar write it. Before 1970 tv_nsec counts forward from the second
+ * before; the text is one number, with its sign in front. */
 static void add_mtime(struct strbuf *b, const struct timespec *t) {
+    bool negative = t->tv_sec < 0, borrowed = negative && t->tv_nsec > 0;
+    uint64_t seconds = negative ? -(uint64_t)t->tv_sec - borrowed : (uint64_t)t->tv_sec;
     char text[48];
-    int n = snprintf(text, sizeof(text), "%lld.%09ld", (long long)t->tv_sec, t->tv_nsec);
+    int n = snprintf(text, sizeof(text), "%s%" PRIu64 ".%09ld", negative ? "-" : "", seconds,
+        borrowed ? NSEC_PER_SEC - t->tv_nsec : t->tv_nsec);
 
     while (n > 0 && text[n - 1] == '0')
         text[--n] = '\0';

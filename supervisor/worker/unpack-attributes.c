@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <sys/xattr.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "image/overlay-marks.h"
 #include "worker/unpack-internal.h"
@@ -187,10 +188,18 @@ static int take_id(la_int64_t written, const char *what, uint32_t *ret, struct e
     return 0;
 }
 
+/* libarchive takes the sign of a pax time for its seconds alone: -1.5 comes as -1 and half a second more. (Of -0.5
+ * the sign is lost.) */
+static struct timespec time_of(time_t seconds, long nsec) {
+    if (seconds < 0 && nsec > 0)
+        return (struct timespec){seconds - 1, NSEC_PER_SEC - nsec};
+    return (struct timespec){seconds, nsec};
+}
+
 static void entry_times(struct archive_entry *entry, struct timespec ret[static 2]) {
-    ret[1] = (struct timespec){archive_entry_mtime(entry), archive_entry_mtime_nsec(entry)};
+    ret[1] = time_of(archive_entry_mtime(entry), archive_entry_mtime_nsec(entry));
     ret[0] = archive_entry_atime_is_set(entry)
-                 ? (struct timespec){archive_entry_atime(entry), archive_entry_atime_nsec(entry)}
+                 ? time_of(archive_entry_atime(entry), archive_entry_atime_nsec(entry))
                  : ret[1];
 }
 

@@ -67,6 +67,8 @@ make_image() {
     echo t >extra/opt/d/time
     ln extra/opt/d/time extra/opt/also
     touch -d '2001-02-03 04:05:06.678901234' extra/opt/d/time extra/opt/d
+    : >extra/opt/old
+    touch -d '1960-01-02 03:04:05.25' extra/opt/old
     truncate -s 3M extra/opt/hole
     echo end >>extra/opt/hole
     mkfifo -m 622 extra/opt/fifo
