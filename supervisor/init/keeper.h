@@ -57,7 +57,8 @@ enum {
  *   X_DAVIT_END=<word>         how all is to end: a word of base/ending.h. davit-init then behaves as if the
  *                              signal for it had come, and tells davitd with SIGTERM to stop the units
  *   X_DAVIT_END_ARGUMENT=<s>   of a reboot, for reboot(2)
- *   X_DAVIT_KILL_LAUNCHER=<n>  that launcher hangs: kill and restart it
+ *   X_DAVIT_KILL_LAUNCHER=<n>  that launcher hangs, or is of another version: kill and restart it
+ *   X_DAVIT_KILL_LOGD=1        davit-logd hangs: likewise
  *   X_DAVIT_REEXEC=1           davit's programs were perhaps replaced on disk: davit-init executes itself
  * again, and starts launchers and davit-logd anew; davitd itself ends with MANAGER_EXIT_REEXEC
  *   X_DAVIT_FINISHED=<usec>    when the default target was reached, CLOCK_MONOTONIC

@@ -77,16 +77,23 @@ static void on_end_argument(struct report *r, const char *value) {
     (void)snprintf(r->keeper->ending_argument, sizeof r->keeper->ending_argument, "%s", value);
 }
 
-static void on_kill_launcher(struct report *r, const char *value) {
-    uint64_t number;
-
-    if (parse_uint(value, 0, LAUNCH_COUNT - 1, &number) < 0)
-        return;
-    struct part *p = &r->keeper->parts[PART_LAUNCHER + number];
+static void replace(const struct part *p) {
     if (p->pid <= 0)
         return;
     log_notice("davitd has %s replaced: killing it", p->label);
     (void)kill(p->pid, SIGKILL);
+}
+
+static void on_kill_launcher(struct report *r, const char *value) {
+    uint64_t number;
+
+    if (parse_uint(value, 0, LAUNCH_COUNT - 1, &number) >= 0)
+        replace(&r->keeper->parts[PART_LAUNCHER + number]);
+}
+
+static void on_kill_logd(struct report *r, const char *value) {
+    if (streq(value, "1"))
+        replace(&r->keeper->parts[PART_LOGD]);
 }
 
 static void on_reexec(struct report *r, const char *value) {
@@ -127,6 +134,7 @@ static const struct word {
     {"FDNAME", false, on_name},
     {"EXIT_STATUS", false, on_exit_status},
     {"X_DAVIT_KILL_LAUNCHER", false, on_kill_launcher},
+    {"X_DAVIT_KILL_LOGD", false, on_kill_logd},
     {"X_DAVIT_END", false, on_end},
     {"X_DAVIT_END_ARGUMENT", false, on_end_argument},
     {"X_DAVIT_REEXEC", false, on_reexec},

@@ -20,7 +20,8 @@
 
 #define FIRST_RETRY USEC_PER_MSEC
 #define LAST_RETRY (100 * USEC_PER_MSEC)
-/* For davit-logd to drain the FIFO. When it is down for longer, lines are lost rather than the unit stuck. */
+/* For davit-logd to drain the FIFO, and for the next one that takes its place then. When it is down for longer, lines
+ * are lost rather than the unit stuck. */
 #define LOG_TIMEOUT (5 * USEC_PER_SEC)
 
 struct chore {
@@ -34,8 +35,9 @@ struct cleanup {
     struct list chores;
     sd_event_source *retry, *log_timeout;
     usec_t delay;
-    bool group, log; /* still there */
-    bool building;   /* parts that end at once must not end the whole before all are begun */
+    bool group, log;  /* still there */
+    bool second_logd; /* its time is running */
+    bool building;    /* parts that end at once must not end the whole before all are begun */
 };
 
 static void check_done(struct cleanup *c);
@@ -199,9 +201,15 @@ static void on_log_removed(struct managed_unit *u) {
         check_done(c);
 }
 
-static int on_log_timeout(_unused_ sd_event_source *s, _unused_ uint64_t usec, void *userdata) {
+static int on_log_timeout(sd_event_source *s, _unused_ uint64_t usec, void *userdata) {
     struct cleanup *c = userdata;
 
+    if (!c->second_logd && sd_event_source_set_time_relative(s, LOG_TIMEOUT) >= 0 &&
+        sd_event_source_set_enabled(s, SD_EVENT_ONESHOT) >= 0) {
+        c->second_logd = true;
+        logs_replace_logd(c->unit->manager, LOG_TIMEOUT);
+        return 0;
+    }
     log_warning("%s: davit-logd does not answer, its last lines may be lost", c->unit->name);
     logs_forget(c->unit);
     c->log = false;

@@ -41,6 +41,7 @@ struct logs {
     size_t queued;
     bool untold; /* a message found no room: all is said again when davit-logd takes them */
     uint64_t lines, dropped;
+    usec_t replaced; /* when davit-init was asked for another davit-logd; 0 = never */
 };
 
 /* ---- sending ---- */
@@ -264,6 +265,16 @@ void logs_keep(struct managed_unit *u) {
 void logs_forget(struct managed_unit *u) {
     logs_keep(u);
     close_fifo(u);
+}
+
+void logs_replace_logd(struct manager *m, usec_t patience) {
+    usec_t now = now_monotonic();
+
+    if (m->logs->replaced != 0 && now < usec_add(m->logs->replaced, patience))
+        return; /* for another unit */
+    m->logs->replaced = now;
+    log_warning("davit-logd does not answer, having it replaced");
+    keeper_notify(m, "X_DAVIT_KILL_LOGD=1");
 }
 
 void logs_remove_stream(struct manager *m, uint64_t id) {

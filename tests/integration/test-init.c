@@ -274,6 +274,17 @@ static void test_launcher_is_killed_on_request(void **state _unused_) {
     assert_string_equal(ask(&rig.manager, "fds"), "4");
 }
 
+static void test_logd_is_killed_on_request(void **state _unused_) {
+    start_init();
+    meet_all();
+    pid_t first = rig.logd.pid;
+    tell(&rig.logd, "hang");
+    tell(&rig.manager, "notify X_DAVIT_KILL_LOGD=2");
+    tell(&rig.manager, "notify X_DAVIT_KILL_LOGD=1");
+    meet(&rig.logd);
+    assert_int_not_equal(first, rig.logd.pid);
+}
+
 static void test_reexec_is_no_crash(void **state _unused_) {
     start_init();
     meet_all();
@@ -571,6 +582,7 @@ int main(int argc _unused_, char **argv) {
         T(test_stored_descriptors_outlive_davitd), T(test_strangers_are_not_listened_to),
         T(test_dead_parts_come_back_with_growing_delay), T(test_socket_pairs_keep_what_was_sent),
         T(test_hanging_davitd_is_killed), T(test_launcher_is_killed_on_request), T(test_reexec_is_no_crash),
+        T(test_hanging_davitd_is_killed), T(test_logd_is_killed_on_request), T(test_reexec_is_no_crash),
         T(test_exit_status_is_davitds), T(test_davitd_may_end_by_itself), T(test_signals),
         T(test_stop_survives_a_crash_of_davitd), T(test_seven_requests_do_not_wait),
         T(test_parts_go_when_davit_init_is_killed), T(test_missing_davitd_is_told_and_tried_again),
