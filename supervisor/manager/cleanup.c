@@ -204,13 +204,13 @@ static void on_log_removed(struct managed_unit *u) {
 static int on_log_timeout(sd_event_source *s, _unused_ uint64_t usec, void *userdata) {
     struct cleanup *c = userdata;
 
-    if (!c->second_logd && sd_event_source_set_time_relative(s, LOG_TIMEOUT) >= 0 &&
-        sd_event_source_set_enabled(s, SD_EVENT_ONESHOT) >= 0) {
+    if (!c->second_logd && logs_replace_logd(c->unit->manager, LOG_TIMEOUT)) {
         c->second_logd = true;
-        logs_replace_logd(c->unit->manager, LOG_TIMEOUT);
-        return 0;
+        if (sd_event_source_set_time_relative(s, LOG_TIMEOUT) >= 0 &&
+            sd_event_source_set_enabled(s, SD_EVENT_ONESHOT) >= 0)
+            return 0;
     }
-    log_warning("%s: davit-logd does not answer, its last lines may be lost", c->unit->name);
+    log_warning("%s: davit-logd has not written its last lines, they may be lost", c->unit->name);
     logs_forget(c->unit);
     c->log = false;
     check_done(c);

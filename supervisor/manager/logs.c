@@ -41,6 +41,7 @@ struct logs {
     size_t queued;
     bool untold; /* a message found no room: all is said again when davit-logd takes them */
     uint64_t lines, dropped;
+    bool problem;    /* davit-logd has said why it cannot write, and not yet that it can again */
     usec_t replaced; /* when davit-init was asked for another davit-logd; 0 = never */
 };
 
@@ -267,14 +268,17 @@ void logs_forget(struct managed_unit *u) {
     close_fifo(u);
 }
 
-void logs_replace_logd(struct manager *m, usec_t patience) {
+bool logs_replace_logd(struct manager *m, usec_t patience) {
     usec_t now = now_monotonic();
 
+    if (m->logs->problem)
+        return false;
     if (m->logs->replaced != 0 && now < usec_add(m->logs->replaced, patience))
-        return; /* for another unit */
+        return true; /* for another unit */
     m->logs->replaced = now;
     log_warning("davit-logd does not answer, having it replaced");
     keeper_notify(m, "X_DAVIT_KILL_LOGD=1");
+    return true;
 }
 
 void logs_remove_stream(struct manager *m, uint64_t id) {
@@ -288,7 +292,7 @@ static void tell_all(struct manager *m) {
     struct managed_unit *u;
 
     forget_queue(m->logs);
-    m->logs->untold = false;
+    m->logs->untold = m->logs->problem = false;
     send_config(m);
     HASHMAP_FOREACH (u, m->units) {
         if (u->resources.log_fd >= 0)
@@ -327,8 +331,13 @@ static void handle(struct manager *m, const void *data, size_t n) {
         break;
     case LOGD_PROBLEM: {
         _cleanup_free_ char *text = wire_get_string(&r);
-        if (text)
+        if (!text)
+            break;
+        m->logs->problem = !isempty(text);
+        if (m->logs->problem)
             log_warning("davit-logd: %s", text);
+        else
+            log_notice("davit-logd can write again");
         break;
     }
     default:

@@ -202,8 +202,9 @@ void logs_keep(struct managed_unit *u);   /* nobody waits for REMOVED any more, 
 void logs_forget(struct managed_unit *u); /* the same, and it is closed */
 /* A stream that an earlier davitd left behind. */
 void logs_remove_stream(struct manager *m, uint64_t id);
-/* It has not answered for that long. The next one goes on where it was, and has as much time. */
-void logs_replace_logd(struct manager *m, usec_t patience);
+/* It has not answered for that long. The next one goes on where it was, and has as much time. False if it has said that
+ * it cannot write: another one could not either. */
+bool logs_replace_logd(struct manager *m, usec_t patience);
 void logs_settings_changed(struct manager *m);
 void logs_free(struct manager *m);
 

@@ -218,6 +218,8 @@ unfollow() {
     davit status >/dev/null
     rm "$D/log/filler"
     wait_for 60 has_line writes 'line 5000'
+    wait_for 60 grep -q 'davit-logd can write again' "$D/init.log"
+    refute grep -q 'having it replaced' "$D/init.log" # it was none that hangs
     [ "$(manager_pid)" = "$(cat "$D/manager")" ]
     text_of writes | awk '{if (last && $2 != last + 1) {print "gap", last, $2; exit 1} last = $2}'
 }
