@@ -116,13 +116,14 @@ static void pieces_become_one_line(void **state) {
     cri_reader_done(&r);
 }
 
-enum { ROTATIONS = 200 };
+/* For one reader from the beginning to the end, and for readers that each begin anew. */
+enum { ROTATIONS = 200, ROTATIONS_ANEW = 120 };
 
 /* As davit-logd does it: the oldest name first. A line a file. *written: how many there are, for others to see. */
-static _Noreturn void write_and_rotate(struct place *p, atomic_uint *written) {
+static _Noreturn void write_and_rotate(struct place *p, unsigned rotations, atomic_uint *written) {
     char text[16], from[32], to[32];
 
-    for (unsigned n = 1; n <= ROTATIONS; n++) {
+    for (unsigned n = 1; n <= rotations; n++) {
         for (unsigned k = n - 1; k > 0; k--) {
             (void)snprintf(from, sizeof(from), k > 1 ? "a.container.log.%u" : "a.container.log", k - 1);
             (void)snprintf(to, sizeof(to), "a.container.log.%u", k);
@@ -136,7 +137,7 @@ static _Noreturn void write_and_rotate(struct place *p, atomic_uint *written) {
     _exit(0);
 }
 
-static pid_t start_writer(struct place *p, atomic_uint **ret_written) {
+static pid_t start_writer(struct place *p, unsigned rotations, atomic_uint **ret_written) {
     atomic_uint *written =
         mmap(NULL, sizeof(*written), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
@@ -144,7 +145,7 @@ static pid_t start_writer(struct place *p, atomic_uint **ret_written) {
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0)
-        write_and_rotate(p, written);
+        write_and_rotate(p, rotations, written);
     *ret_written = written;
     return pid;
 }
@@ -159,7 +160,7 @@ static void no_file_is_passed_over_while_names_move_on(void **state) {
     bool ended = false;
     int status = 0;
 
-    pid_t pid = start_writer(p, &written);
+    pid_t pid = start_writer(p, ROTATIONS, &written);
     assert_int_equal(cri_reader_init(&r, p->fd, "a.container"), 0);
     while (next <= ROTATIONS) {
         int k = cri_reader_next(&r, &e);
@@ -202,7 +203,7 @@ static void who_looks_once_has_all_while_names_move_on(void **state) {
     atomic_uint *written;
     int status = 0;
 
-    pid_t pid = start_writer(p, &written);
+    pid_t pid = start_writer(p, ROTATIONS_ANEW, &written);
     for (bool ended = false; !ended;) {
         ended = waitpid(pid, &status, WNOHANG) == pid;
         unsigned there = *written;
