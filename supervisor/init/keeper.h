@@ -33,7 +33,7 @@
 #include <stdint.h>
 
 struct feed_record {
-    uint64_t sequence; /* 1, 2, 3, ... from davit-init's start */
+    uint64_t sequence; /* one more than that of the record before */
     uint64_t usec;     /* CLOCK_MONOTONIC when davit-init saw it */
     int32_t pid;
     int32_t code;   /* CLD_EXITED, CLD_KILLED, CLD_DUMPED */
