@@ -268,8 +268,11 @@ int saved_read_all(struct manager *m) {
     add_unknown(m, "state");
     add_unknown(m, "transient"); /* of which the state is lost */
     HASHMAP_FOREACH (u, m->units) {
-        if (!read_one(m, u) && !u->gone) /* else it is to be forgotten, in order */
+        if (!read_one(m, u)) {
+            if (u->gone) /* to be forgotten; what it has left is nobody's, and swept */
+                (void)unit_recover(u);
             continue;
+        }
         take_resources(u);
         if (u->resources.log_fd >= 0)
             (void)logs_add(u);
