@@ -36,7 +36,7 @@ U
 
     vm_run 'davit analyze time' >"$V/time"
     cat "$V/time"
-    grep -qE '^Startup finished in .*[0-9]s \(kernel\) \+ .*[0-9]s \(userspace\) = .*[0-9]s$' "$V/time"
+    grep -qE '^Startup finished in .*[0-9]m?s \(kernel\) \+ .*[0-9]m?s \(userspace\) = .*[0-9]m?s$' "$V/time"
 
     vm_run 'davit analyze blame' >"$V/blame"
     cat "$V/blame"
@@ -60,7 +60,7 @@ P
     vm_run 'davit analyze critical-chain after.service' >"$V/chain"
     cat "$V/chain"
     grep -qE 'after\.service' "$V/chain"
-    grep -qE 'slow\.service .*\+.*[0-9]s$' "$V/chain"
+    grep -qE 'slow\.service .*\+.*[0-9]m?s$' "$V/chain"
 
     vm_run 'davit analyze plot >/var/lib/boot.svg'
     vm_run 'davit poweroff' || true

@@ -54,7 +54,7 @@ davit analyze time
 davit logs -k davit-init | sed 's/^/said: /'
 vm-status 0
 S
-    vm_boot --timeout 120
+    vm_boot
     vm_ended poweroff 0
     out check >"$V/out"
     [ "$(head -n1 "$V/out")" = 20 ]
@@ -112,7 +112,7 @@ S
 @test 'a read-only root with /var on a second disk, by label' {
     vm_new
     vm_disk data 64M
-    printf 'LABEL=data\t/var ext4 nosuid,nodev,x-systemd.device-timeout=10s 0 2\ntmpfs /mnt tmpfs size=1m\n' | vm_file /etc/fstab
+    printf 'LABEL=data\t/var ext4 nosuid,nodev,x-systemd.device-timeout=60s 0 2\ntmpfs /mnt tmpfs size=1m\n' | vm_file /etc/fstab
     probe check <<'S'
 mount | grep -E ' /var | /mnt '
 echo kept >/var/lib/kept
@@ -310,7 +310,7 @@ WantedBy=multi-user.target
 U
     vm_file /freeze 755 <<'S'
 #!/bin/sh
-sleep 5
+sleep 9
 echo 'still here' >/dev/console
 mkdir -p /sys/fs/cgroup/frozen
 echo 1 >/sys/fs/cgroup/frozen/cgroup.procs
@@ -319,9 +319,9 @@ echo 'PID 1 is frozen' >/dev/console
 sleep 60
 S
     vm_enable freeze.service
-    vm_boot --watchdog --append 'davit.watchdog=2 davit.log=info,console,kmsg' --timeout 60
+    vm_boot --watchdog --append 'davit.watchdog=4 davit.log=info,console,kmsg'
     vm_ended watchdog
-    vm_said 'hardware watchdog "i6300ESB timer", time-out 2 s'
+    vm_said 'hardware watchdog "i6300ESB timer", time-out 4 s'
     vm_said 'PID 1 is frozen'
 }
 

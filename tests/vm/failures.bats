@@ -73,7 +73,7 @@ no_davitd() {
     cp "$DAVIT_BUILD/davitd" "$V/root/usr/lib/davit/whole"
     cp "$V/root/usr/lib/davit/broken" "$V/root/usr/lib/davit/davitd"
     forever
-    vm_boot --background --timeout 120
+    vm_boot --background
     vm_wait_said 'davitd does not come up: a shell on the console'
     vm_wait_said 'davit: emergency shell'
     vm_type 'mv /usr/lib/davit/whole /usr/lib/davit/davitd; until davit is-active forever.service; do sleep 1; done; davit poweroff'
@@ -85,7 +85,7 @@ no_davitd() {
 # bats test_tags=long
 @test 'a davitd that cannot start: no shell where there is to be none, and a reboot after davit.manager_lost=' {
     no_davitd
-    vm_boot --timeout 120 --append 'davit.shell=no davit.manager_lost=5s'
+    vm_boot --append 'davit.shell=no davit.manager_lost=5s'
     vm_ended reboot
     vm_said 'davitd keeps dying'
     vm_said 'no davitd has been ready for 5s \(davit.manager_lost=\): rebooting'
@@ -104,7 +104,7 @@ Exec=/bin/sh -c 'while :; do sleep 1; done'
 WantedBy=multi-user.target
 U
     vm_enable web.container
-    vm_boot --background --timeout 120 --append davit.log=info,console,kmsg
+    vm_boot --background --append davit.log=info,console,kmsg
     vm_wait_said 'startup finished'
     pid=$(vm_run 'davit status --json web | jq -r ".pid // .[0].pid"')
     vm_run 'mv /usr/lib/davit/davitd /usr/lib/davit/whole; ln -s /bin/false /usr/lib/davit/davitd; pkill -KILL -x davitd'

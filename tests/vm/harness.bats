@@ -40,7 +40,7 @@ sleep 1000
 S
     local way
     for way in reboot halt panic; do
-        vm_boot --init /sbin/vm-preinit --append "way=$way -- /script" --timeout 60
+        vm_boot --init /sbin/vm-preinit --append "way=$way -- /script"
         vm_ended $way
     done
     run_script --timeout 4
@@ -176,6 +176,6 @@ ExecStart=/bin/sh -c 'davit status hello.container; vm-status 0; sync; echo o >/
 WantedBy=multi-user.target
 U
     vm_enable end.service
-    vm_boot --preinit --timeout 60
+    vm_boot --preinit
     vm_ended poweroff 0
 }

@@ -192,7 +192,8 @@ vm_ended() {
 
 # vm_type TEXT: to the serial console, with a line end. vm_key KEYS: QEMU's sendkey, as ctrl-alt-delete. vm_monitor COMMAND
 vm_type() { printf '%s\n' "$1" >"$V/input"; }
-vm_monitor() { printf '%s\n' "$1" | socat -t0.2 - "UNIX-CONNECT:$V/monitor"; }
+# QEMU closes the connection when it has done it all.
+vm_monitor() { printf '%s\n' "$1" | socat -t60 - "UNIX-CONNECT:$V/monitor"; }
 vm_key() { vm_monitor "sendkey $1" >/dev/null; }
 
 # vm_agent: the machine has a unit that runs what vm_run says. vm_run COMMAND: runs it on the machine that is up (a line of
@@ -220,9 +221,9 @@ vm_run() {
     return "$(vm_console | sed -n "s/^VM-END $id //p")"
 }
 
-# vm_kill: the power is cut. The disk has what had reached it.
+# vm_kill: the power is cut. The disk has what had reached it. A machine that has ended by itself meanwhile is as good.
 vm_kill() {
-    kill -KILL "$(cat "$V/pid")"
+    [ -e "$V/result" ] || kill -KILL "$(cat "$V/pid")" || true
     vm_wait
 }
 

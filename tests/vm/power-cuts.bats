@@ -25,7 +25,7 @@ U
 }
 
 # On the machine: until the container runs; else why it does not.
-up='for n in $(seq 100); do davit status web | grep -q running && exit; sleep 0.3; done; davit status; davit status web; exit 1'
+up='for n in $(seq 300); do davit status web | grep -q running && exit; sleep 0.3; done; davit status; davit status web; exit 1'
 
 # Boots what the power cut has left, and looks at it from inside and from outside.
 comes_up_whole() {
