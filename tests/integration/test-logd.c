@@ -800,20 +800,24 @@ static bool journal_has_room(void) {
     return poll(&p, 1, 0) == 1;
 }
 
-/* davit-logd, seized, up to where it is about to read what davitd has sent. */
-static void run_to_message(void) {
-    struct __ptrace_syscall_info call = {};
+/* The next stop of davit-logd, which is seized. */
+static int wait_stop(void) {
     int status;
 
-    assert_return_code(ptrace(PTRACE_INTERRUPT, rig.pid, NULL, 0L), errno);
+    assert_int_equal(waitpid(rig.pid, &status, __WALL), rig.pid);
+    assert_true(WIFSTOPPED(status));
+    return WSTOPSIG(status);
+}
+
+/* From a stop up to where it is about to read what davitd has sent: something has to be there for it to read. */
+static void run_to_message(void) {
+    struct __ptrace_syscall_info call = {};
+
     while (call.op != PTRACE_SYSCALL_INFO_ENTRY || call.entry.nr != SYS_recvmsg) {
-        assert_int_equal(waitpid(rig.pid, &status, __WALL), rig.pid);
-        assert_true(WIFSTOPPED(status));
+        assert_return_code(ptrace(PTRACE_SYSCALL, rig.pid, NULL, 0L), errno);
         call.op = PTRACE_SYSCALL_INFO_NONE;
-        if (WSTOPSIG(status) == (SIGTRAP | 0x80))
+        if (wait_stop() == (SIGTRAP | 0x80))
             assert_true(ptrace(PTRACE_GET_SYSCALL_INFO, rig.pid, sizeof call, &call) > 0);
-        if (call.op != PTRACE_SYSCALL_INFO_ENTRY || call.entry.nr != SYS_recvmsg)
-            assert_return_code(ptrace(PTRACE_SYSCALL, rig.pid, NULL, 0L), errno);
     }
 }
 
@@ -835,6 +839,8 @@ static void test_a_new_invocation_while_the_journal_is_full(void **state _unused
     pid_t writer = start_writer(0, (unsigned long)count, 0, 0);
     while (journal_has_room())
         (void)usleep(1000);
+    assert_return_code(ptrace(PTRACE_INTERRUPT, rig.pid, NULL, 0L), errno);
+    (void)wait_stop();
     send_add_as(0, "unit0.container", "4567", rig.fifos[0]);
     run_to_message();
     while ((number = receive_entry(journal, 0, NULL)) >= 0)
