@@ -104,7 +104,7 @@ vm_part() {
 #   --smp N              --background          does not wait: vm_wait does
 #   --qemu "ARGUMENTS"   --record              for vm_crashpoints: each write to the disk is kept
 vm_boot() {
-    local kernel=$VM_KERNEL append='' init=/sbin/davit-init memory=512 smp=1 limit=${VM_TIMEOUT:-180} background='' record='' initrd=() extra=() words
+    local kernel=$VM_KERNEL append='' init=/sbin/davit-init memory=512 smp=1 limit=${VM_TIMEOUT:-300} background='' record='' initrd=() extra=() words
     local root='root=/dev/nvme0n1p1 rw'
     while [ $# -gt 0 ]; do
         case $1 in
