@@ -76,9 +76,9 @@ undisturbed() { is_state steady running && [ "$(show steady pid)" = "$steady" ] 
 
 @test 'the launchers alone are of the new version: davitd follows, and nothing fails' {
     local p
+    old=$(manager_pid)
     install_from "$D/other" davitd davit-launch
     for p in $(part_pids davit-launch); do kill -9 "$p"; done
-    old=$(manager_pid)
     davit start other
     is_state other running
     [ "$(manager_pid)" != "$old" ]
