@@ -31,9 +31,10 @@ U
 setup_file() { fleet_setup; }
 teardown_file() { fleet_teardown; }
 
-# davitd, davit-launch, davit-logd: a child of davit-init by name, and of a session of its own, as what a launcher clones is not
-part_pid() { ps -o pid=,sid=,comm= --ppid "$(cat "$D/pid")" | awk -v name="$1" '$3 == name && $1 == $2 {print $1; exit}' | grep .; }
-kill_part() { local pid; pid=$(part_pid "$1") && kill -KILL "$pid"; }
+setup() { DAVIT_PID=$(cat "$D/pid"); }
+has_part() { [ -n "$(part_pids "$1")" ]; }
+# kill_part NAME: one of them
+kill_part() { local pids; pids=$(part_pids "$1") && kill -KILL "${pids%%$'\n'*}"; }
 
 @test 'kill -9 of davitd: the container goes on with the same pid' {
     davit start steady
@@ -46,10 +47,10 @@ kill_part() { local pid; pid=$(part_pid "$1") && kill -KILL "$pid"; }
 
 @test 'an exit while davitd is dead is learned, with its status' {
     davit start leaves
-    kill -STOP "$(cat "$D/pid")" # davit-init cannot start a new one meanwhile
+    kill -STOP "$DAVIT_PID" # davit-init cannot start a new one meanwhile
     kill_part davitd
     sleep 2
-    kill -CONT "$(cat "$D/pid")"
+    kill -CONT "$DAVIT_PID"
     wait_for 60 is_state leaves failed
     [ "$(show leaves exit.status)" -eq 42 ]
 }
@@ -78,10 +79,10 @@ kill_part() { local pid; pid=$(part_pid "$1") && kill -KILL "$pid"; }
 @test 'davit exec: the end of the command while no davitd is there is learned' {
     { davit exec steady sh -c 'echo begun; sleep 1; exit 5' >"$D/exec-out" && echo 0 >"$D/exec-status3" || echo $? >"$D/exec-status3"; } 3>&- &
     wait_for 60 grep -q begun "$D/exec-out"
-    kill -STOP "$(cat "$D/pid")" # davit-init cannot start a new one meanwhile
+    kill -STOP "$DAVIT_PID" # davit-init cannot start a new one meanwhile
     kill_part davitd
     sleep 1.5
-    kill -CONT "$(cat "$D/pid")"
+    kill -CONT "$DAVIT_PID"
     wait_for 60 test -s "$D/exec-status3"
     [ "$(cat "$D/exec-status3")" = 5 ]
 }
@@ -111,13 +112,13 @@ each_beat_once() {
 }
 
 @test 'a davit-logd that hangs: another one writes the last lines of what stops, each once' {
-    wait_for 60 part_pid davit-logd
+    wait_for 60 has_part davit-logd
     davit start beats
-    old=$(part_pid davit-logd)
+    old=$(part_pids davit-logd)
     kill -STOP "$old"
     davit stop beats
     refute kill -0 "$old"
-    wait_for 60 part_pid davit-logd
+    wait_for 60 has_part davit-logd
     grep -q 'davit-logd does not answer, having it replaced' "$D/init.log"
     refute grep -q 'may be lost' "$D/init.log"
     each_beat_once
@@ -133,8 +134,8 @@ no_pids() { [ -z "$(davit_pids)" ]; }
 
 @test 'SIGTERM ends everything and leaves nothing' {
     davit start steady
-    kill -TERM "$(cat "$D/pid")"
-    wait_for 60 sh -c "! kill -0 $(cat "$D/pid") 2>/dev/null"
+    kill -TERM "$DAVIT_PID"
+    wait_for 60 sh -c "! kill -0 $DAVIT_PID 2>/dev/null"
     wait_for 60 no_pids
     [ -z "$(find /sys/fs/cgroup -maxdepth 3 -path "*$DAVIT_NAME/*.container")" ]
     refute grep -q "$D" /proc/self/mountinfo
