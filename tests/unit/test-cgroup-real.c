@@ -158,7 +158,7 @@ static int burn(void) {
     return 0;
 }
 
-/* It was held back again and again, and has had 3 to 30 per cent of a CPU; 10 were asked for. */
+/* It runs, is held back again and again, and has no more than 30 per cent of a CPU; 10 were asked for. */
 static bool is_throttled(usec_t since) {
     struct cgroup_stats s;
     uint64_t times;
