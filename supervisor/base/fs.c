@@ -243,11 +243,7 @@ int mkdir_parents(int dirfd, const char *path, mode_t mode) {
     return make_directory(dirfd, path, mode);
 }
 
-int mkdir_owned(int dirfd, const char *path, mode_t mode, uid_t uid, gid_t gid) {
-    _cleanup_free_ char *unnamed = strf("%s.new", path);
-
-    if (!unnamed)
-        return -ENOMEM;
+static int make_owned(int dirfd, const char *path, const char *unnamed, mode_t mode, uid_t uid, gid_t gid) {
     if (faccessat(dirfd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         return 0;
     int r = mkdir_parents(dirfd, unnamed, mode);
@@ -262,6 +258,16 @@ int mkdir_owned(int dirfd, const char *path, mode_t mode, uid_t uid, gid_t gid) 
         return negative_errno();
     (void)unlinkat(dirfd, unnamed, AT_REMOVEDIR);
     return 0;
+}
+
+int mkdir_owned(int dirfd, const char *path, mode_t mode, uid_t uid, gid_t gid) {
+    _cleanup_free_ char *unnamed = strf("%s.davit-new", path);
+
+    if (!unnamed)
+        return -ENOMEM;
+    int r = make_owned(dirfd, path, unnamed, mode, uid, gid);
+    /* Another that was at it as well has given ours its name, between two steps: the second time it is there. */
+    return r == -ENOENT ? make_owned(dirfd, path, unnamed, mode, uid, gid) : r;
 }
 
 /* ---- paths as text ---- */

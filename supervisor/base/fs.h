@@ -26,8 +26,8 @@ int file_write_atomic(int dirfd, const char *path, const void *data, size_t n, m
 /* Creates path and its parents (mode each, less the umask). Existing directories are fine; -ENOTDIR for
  * anything else. */
 int mkdir_parents(int dirfd, const char *path, mode_t mode);
-/* Creates path, which gets its name when it has its owner (until then PATH.new): whoever finds it there leaves that as it
- * is. Parents as above. */
+/* Creates path, which gets its name when it has its owner (until then PATH.davit-new): whoever finds it there leaves
+ * that as it is. Parents as above. Also for two at once. */
 int mkdir_owned(int dirfd, const char *path, mode_t mode, uid_t uid, gid_t gid);
 /* Removes what name is in dirfd, with everything below it, never following a symbolic link and never crossing
  * into another mount (-EBUSY). Missing = 0. Unlimited depth without recursion on the stack. What cannot be

@@ -81,7 +81,7 @@ static void test_volume_of_a_launcher_that_died_gets_its_owner(void **state) {
     struct rig *r = RIG(state);
     struct container_spec s;
     struct stat st;
-    _cleanup_free_ char *source = rig_path(r, "half"), *left = rig_path(r, "half.new");
+    _cleanup_free_ char *source = rig_path(r, "half"), *left = rig_path(r, "half.davit-new");
 
     assert_int_equal(mkdir(left, 0755), 0);
     container_script(r, &s, true, "stat -c '%u %g' /vol; touch /vol/x");

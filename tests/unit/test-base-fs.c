@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 #include <cmocka.h>
 
@@ -258,6 +259,38 @@ static void makes_parents(void **state) {
     assert_int_equal(mkdir_parents(scratch, "", 0700), -ENOENT);
 }
 
+static void an_owned_directory_is_made_of_nobody_elses(void **state) {
+    (void)state;
+    struct stat st;
+
+    assert_int_equal(mkdirat(scratch, "data.new", 0700), 0);
+    assert_int_equal(mkdir_owned(scratch, "data", 0755, getuid(), getgid()), 0);
+    assert_int_equal(fstatat(scratch, "data.new", &st, 0), 0);
+    assert_int_equal(fstatat(scratch, "data", &st, 0), 0);
+    assert_int_equal(count_entries(), 2);
+}
+
+#define ROUNDS 300
+
+static void two_that_make_an_owned_directory_at_once_both_find_it(void **state) {
+    (void)state;
+    int status, failed = 0;
+
+    pid_t other = fork();
+    assert_true(other >= 0);
+    for (int i = 0; i < ROUNDS; i++) {
+        char path[32];
+        (void)snprintf(path, sizeof(path), "%d", i);
+        failed += mkdir_owned(scratch, path, 0755, getuid(), getgid()) < 0;
+    }
+    if (other == 0)
+        _exit(failed > 0);
+    assert_int_equal(waitpid(other, &status, 0), other);
+    assert_int_equal(status, 0);
+    assert_int_equal(failed, 0);
+    assert_int_equal(count_entries(), ROUNDS);
+}
+
 /* ---- paths as text ---- */
 
 static void simplified_paths(void **state) {
@@ -325,6 +358,8 @@ int main(void) {
         TEST(atomic_write_takes_the_longest_name),
         TEST(failed_atomic_write_leaves_nothing),
         TEST(makes_parents),
+        TEST(an_owned_directory_is_made_of_nobody_elses),
+        TEST(two_that_make_an_owned_directory_at_once_both_find_it),
         cmocka_unit_test(simplified_paths),
         cmocka_unit_test(normalized_paths),
         cmocka_unit_test(joined_paths),

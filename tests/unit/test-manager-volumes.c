@@ -46,7 +46,7 @@ static void a_volume_is_not_there_before_it_has_its_owner(void **state) {
     assert_int_equal(volume_prepare(u, &e), 0);
     assert_int_equal(owner, 33);
     assert_true(exists("volumes/data/_data"));
-    assert_false(exists("volumes/data/_data.new"));
+    assert_false(exists("volumes/data/_data.davit-new"));
 
     owner = 0;
     assert_int_equal(volume_prepare(u, &e), 0);
