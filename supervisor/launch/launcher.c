@@ -166,8 +166,8 @@ static int answer(int socket_fd, const struct launch_answer *a, const int *fds, 
     return n < 0 ? (int)n : 0;
 }
 
-static int answer_failed(int socket_fd, uint64_t request, const struct error *e) {
-    enum launch_answer_type type = e->number == EPROTONOSUPPORT ? LAUNCH_UNREADABLE : LAUNCH_FAILED;
+static int answer_error(
+    int socket_fd, enum launch_answer_type type, uint64_t request, const struct error *e) {
     struct launch_answer a = {.type = type, .request = request, .error = *e};
     return answer(socket_fd, &a, NULL, 0);
 }
@@ -237,7 +237,8 @@ static int announce(int socket_fd, uint64_t request, struct launched *d, struct 
     return 0;
 }
 
-static int handle(struct launcher *l, int socket_fd, const struct message *m, struct error *e) {
+static int handle(
+    struct launcher *l, int socket_fd, uint64_t request, const struct message *m, struct error *e) {
     _cleanup_(spec_done) struct container_spec s;
     struct launched d;
 
@@ -245,7 +246,8 @@ static int handle(struct launcher *l, int socket_fd, const struct message *m, st
     int r = spec_decode(m->data, m->size, m->n_fds, &s, e);
     if (r < 0) {
         error_set_step(e, "request");
-        return r;
+        /* Told here, where it can only mean that: mounting NFS, say, has the same error for its servers. */
+        return r == -EPROTONOSUPPORT ? answer_error(socket_fd, LAUNCH_UNREADABLE, request, e) : r;
     }
     if (task_try(l, &s)) {
         struct launch_answer done = {.type = LAUNCH_DONE, .request = s.request};
@@ -271,10 +273,10 @@ static int serve_one(struct launcher *l, int socket_fd, struct message *m) {
         return r;
     r = consume(socket_fd, size, m, &error);
     if (r >= 0)
-        r = handle(l, socket_fd, m, &error);
+        r = handle(l, socket_fd, request, m, &error);
     message_done(m);
     if (r < 0)
-        r = answer_failed(socket_fd, request, &error);
+        r = answer_error(socket_fd, LAUNCH_FAILED, request, &error);
     return r < 0 ? r : 1;
 }
 
