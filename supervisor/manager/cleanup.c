@@ -197,6 +197,7 @@ static void on_log_removed(struct managed_unit *u) {
     if (!c)
         return;
     c->log = false;
+    c->log_timeout = sd_event_source_disable_unref(c->log_timeout); /* other parts may take longer */
     if (!c->building)
         check_done(c);
 }

@@ -292,7 +292,7 @@ static void tell_all(struct manager *m) {
     struct managed_unit *u;
 
     forget_queue(m->logs);
-    m->logs->untold = m->logs->problem = false;
+    m->logs->untold = false;
     send_config(m);
     HASHMAP_FOREACH (u, m->units) {
         if (u->resources.log_fd >= 0)
@@ -317,6 +317,7 @@ static void handle(struct manager *m, const void *data, size_t n) {
     uint32_t type = wire_get_u32(&r);
     switch (type) {
     case LOGD_HELLO:
+        m->logs->problem = false;
         tell_all(m);
         break;
     case LOGD_REMOVED: {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* link: fake-core.c */
+/* wrap: sd_event_add_time_relative cgroup_remove */
 /* davitd's end of davit-logd, which is this test. */
 #include "fake-core.h"
 
@@ -80,10 +81,83 @@ static void a_unit_that_starts_while_davit_logd_stands_still_is_read_afterwards(
     assert_true(told);
 }
 
+static void say(enum logd_message type, uint64_t id, const char *text) {
+    _cleanup_(wire_writer_free) struct wire_writer w = {};
+
+    wire_put_u32(&w, type);
+    if (text)
+        wire_put_string(&w, text);
+    else
+        wire_put_u64(&w, id);
+    assert_int_equal(send(logd, w.out.data, w.out.length, 0), w.out.length);
+    while (sd_event_run(fake->m.event, 0) > 0)
+        ;
+}
+
+static void davit_logd_that_cannot_write_is_not_replaced_until_it_begins_anew(void **state) {
+    (void)state;
+    uint64_t id;
+
+    say(LOGD_PROBLEM, 0, "the disk is full");
+    assert_false(logs_replace_logd(&fake->m, USEC_PER_SEC));
+    for (unsigned i = 0; i < MORE_THAN_CAN_WAIT; i++) /* all is told again afterwards */
+        logs_remove_stream(&fake->m, i);
+    while (hear(&id) != 0)
+        ;
+    assert_false(logs_replace_logd(&fake->m, USEC_PER_SEC));
+    say(LOGD_HELLO, 0, NULL);
+    assert_true(logs_replace_logd(&fake->m, USEC_PER_SEC));
+}
+
+static sd_event_source *log_timeout;
+
+int __real_sd_event_add_time_relative(sd_event *event, sd_event_source **ret, clockid_t clock, uint64_t usec,
+    uint64_t accuracy, sd_event_time_handler_t callback, void *userdata);
+int __wrap_sd_event_add_time_relative(sd_event *event, sd_event_source **ret, clockid_t clock, uint64_t usec,
+    uint64_t accuracy, sd_event_time_handler_t callback, void *userdata);
+int __wrap_sd_event_add_time_relative(sd_event *event, sd_event_source **ret, clockid_t clock, uint64_t usec,
+    uint64_t accuracy, sd_event_time_handler_t callback, void *userdata) {
+    int r = __real_sd_event_add_time_relative(event, ret, clock, usec, accuracy, callback, userdata);
+
+    if (r >= 0 && usec >= USEC_PER_SEC)
+        log_timeout = sd_event_source_ref(*ret);
+    return r;
+}
+
+int __wrap_cgroup_remove(struct cgroup_tree *tree, const char *name);
+int __wrap_cgroup_remove(struct cgroup_tree *tree, const char *name) {
+    (void)tree;
+    (void)name;
+    return -EBUSY;
+}
+
+static void davit_logd_is_not_waited_for_when_it_has_answered_and_the_group_stays(void **state) {
+    (void)state;
+    struct managed_unit *u = fake_unit("busy.container", "[Container]\nImage=/\nExec=x\n");
+    struct error e = {};
+    int enabled;
+
+    if (logs_create(u, &e) < 0)
+        fail_msg("%s", e.text);
+    u->resources.cgroup = true;
+    prepare_cleanup(u, false);
+    assert_non_null(log_timeout);
+    assert_int_equal(sd_event_source_get_enabled(log_timeout, &enabled), 1);
+    say(LOGD_REMOVED, u->resources.id, NULL);
+    assert_int_equal(fake->events[EVENT_CLEANED], 0); /* the group is busy */
+    assert_int_equal(sd_event_source_get_enabled(log_timeout, &enabled), 0);
+    log_timeout = sd_event_source_unref(log_timeout);
+    cleanup_cancel(u);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
             a_unit_that_starts_while_davit_logd_stands_still_is_read_afterwards, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            davit_logd_that_cannot_write_is_not_replaced_until_it_begins_anew, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            davit_logd_is_not_waited_for_when_it_has_answered_and_the_group_stays, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
