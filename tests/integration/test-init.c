@@ -581,13 +581,13 @@ int main(int argc _unused_, char **argv) {
         T(test_directory_of_somebody_else), T(test_feed_tells_of_every_end), T(test_full_feed_loses_nothing),
         T(test_stored_descriptors_outlive_davitd), T(test_strangers_are_not_listened_to),
         T(test_dead_parts_come_back_with_growing_delay), T(test_socket_pairs_keep_what_was_sent),
-        T(test_hanging_davitd_is_killed), T(test_launcher_is_killed_on_request), T(test_reexec_is_no_crash),
-        T(test_hanging_davitd_is_killed), T(test_logd_is_killed_on_request), T(test_reexec_is_no_crash),
-        T(test_exit_status_is_davitds), T(test_davitd_may_end_by_itself), T(test_signals),
-        T(test_stop_survives_a_crash_of_davitd), T(test_seven_requests_do_not_wait),
-        T(test_parts_go_when_davit_init_is_killed), T(test_missing_davitd_is_told_and_tried_again),
-        T(test_stop_without_davitd), T(test_reports_go_up), T(test_idle_costs_nothing),
-        T(test_nothing_is_allocated_after_the_start), T(test_program_is_small_and_static),
+        T(test_hanging_davitd_is_killed), T(test_launcher_is_killed_on_request),
+        T(test_logd_is_killed_on_request), T(test_reexec_is_no_crash), T(test_exit_status_is_davitds),
+        T(test_davitd_may_end_by_itself), T(test_signals), T(test_stop_survives_a_crash_of_davitd),
+        T(test_seven_requests_do_not_wait), T(test_parts_go_when_davit_init_is_killed),
+        T(test_missing_davitd_is_told_and_tried_again), T(test_stop_without_davitd), T(test_reports_go_up),
+        T(test_idle_costs_nothing), T(test_nothing_is_allocated_after_the_start),
+        T(test_program_is_small_and_static),
         T(test_as_pid_1), /* last: this process can have no other children afterwards */
     };
     return cmocka_run_group_tests_name("davit-init", tests, NULL, NULL);
