@@ -84,7 +84,8 @@ C
     begun
     wait_for 60 web_runs
 }
-lxc_first() { FIRST=$(lxc info -pH 2>/dev/null) && [ "$FIRST" -gt 1 ] && [ "$(cat "/proc/$FIRST/comm")" = davit-init ]; }
+# lxc-start forgets to answer who asks while it starts the container anew.
+lxc_first() { FIRST=$(clean timeout 10 lxc-info -P "$D/lxc" -n "$MACHINE" -pH 2>/dev/null) && [ "$FIRST" -gt 1 ] && [ "$(cat "/proc/$FIRST/comm")" = davit-init ]; }
 lxc_has_ended() { [ "$(lxc info -sH)" = STOPPED ]; }
 
 # bats test_tags=long
