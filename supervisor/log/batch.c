@@ -64,6 +64,7 @@ static void record_finish(struct logd *l, struct stream *s, struct state_batch *
     if (r->take > 0 && r->phase != BATCH_STORING) {
         state_phase(r, BATCH_CONSUMING);
         (void)fifo_consume(s->fifo, r->take, &r->sentinel);
+        s->left -= MIN(s->left, r->take);
     }
     state_phase(r, BATCH_STORING);
     state_store_rest(&l->state, r, s->slot);

@@ -146,6 +146,8 @@ void logd_serve(struct logd *l, struct stream *s) {
     }
     if (r >= 0)
         r = batch_serve(l, s);
+    if (r > 0 && s->removing && s->left == 0)
+        r = 0;
     if (r == 0 && s->removing)
         r = batch_flush(l, s, false);
 

@@ -10,7 +10,7 @@
  *              u32 max_files + an O_DIRECTORY descriptor of the log directory
  *     ADD      u64 stream, string unit, string container, string invocation, string identifier, u32 priority
  *              + the FIFO (O_RDWR | O_NONBLOCK); also: a new invocation for a known stream
- *     REMOVE   u64 stream: drain what is in the FIFO, flush a partial line, close, answer REMOVED
+ *     REMOVE   u64 stream: drain what is in the FIFO now, flush a partial line, close, answer REMOVED
  *     REOPEN   reopen files (after rotation by others)
  *
  *   A davitd that has just started sends CONFIG and all ADDs unasked: the davit-logd that runs has said HELLO

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* davitd's messages, and the answers: log/protocol.h. */
 #include <fcntl.h>
+#include <sys/ioctl.h>
 
 #include "base/error.h"
 #include "base/fd.h"
@@ -141,6 +142,16 @@ static int update(struct logd *l, struct stream *s, uint64_t id, const struct st
     return 0;
 }
 
+/* Its unit has ended. What comes from now on is of strangers that got hold of the FIFO, and need not have an end. */
+static void begin_removal(struct logd *l, struct stream *s) {
+    int left = 0;
+
+    (void)ioctl(s->fifo, FIONREAD, &left);
+    s->left = (size_t)left;
+    s->removing = true;
+    logd_ready(l, s);
+}
+
 /* Another FIFO under a known number: its predecessor is drained like a removed one, without an answer being
  * due. */
 static void replace(struct logd *l, uint64_t id) {
@@ -149,8 +160,7 @@ static void replace(struct logd *l, uint64_t id) {
     if (!old)
         return;
     old->id = STREAM_REPLACED;
-    old->removing = true;
-    logd_ready(l, old);
+    begin_removal(l, old);
 }
 
 static int add(struct logd *l, uint64_t id, int fd, const struct stream_facts *facts) {
@@ -209,8 +219,7 @@ static int on_remove(struct logd *l, struct wire_reader *r, int *fd _unused_) {
         server_removed(l, id);
         return 0;
     }
-    s->removing = true;
-    logd_ready(l, s);
+    begin_removal(l, s);
     return 0;
 }
 

@@ -30,7 +30,8 @@ struct stream {
     usec_t retry_at; /* USEC_INFINITY: not failing */
     usec_t retry_delay;
     bool recovered; /* nothing that a predecessor began is left to finish */
-    bool removing;  /* REMOVE came, what is in the FIFO is still to be written */
+    bool removing;  /* REMOVE came, what was in the FIFO then is still to be written: */
+    size_t left;    /* so many bytes of it */
 };
 
 /* What ADD says about a unit. */

@@ -438,6 +438,39 @@ static void test_a_fifo_that_was_removed_comes_again(void **state _unused_) {
     (void)close(fd);
 }
 
+#define FLOODS 3
+
+/* A container can pass its end on to another one. */
+static void test_who_goes_on_writing_does_not_hold_up_a_removal(void **state _unused_) {
+    static char lines[32 * 1024];
+    pid_t pids[FLOODS];
+
+    memset(lines, '\n', sizeof lines);
+    int fd = make_fifo(0), writer = writer_of(0);
+    (void)fcntl(fd, F_SETPIPE_SZ, 1024 * 1024); /* never empty */
+    put(fd, "its last words\n");
+    for (unsigned i = 0; i < FLOODS; i++) {
+        pids[i] = fork();
+        assert_true(pids[i] >= 0);
+        if (pids[i] == 0) {
+            (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+            while (write(writer, lines, sizeof lines) > 0)
+                ;
+            _exit(EXIT_FAILURE);
+        }
+    }
+    start_logd();
+    wait_hello();
+    remove_stream(0);
+    for (unsigned i = 0; i < FLOODS; i++) {
+        assert_int_equal(waitpid(pids[i], NULL, WNOHANG), 0); /* is still at it */
+        (void)kill(pids[i], SIGKILL);
+        (void)waitpid(pids[i], NULL, 0);
+    }
+    (void)close(writer);
+    (void)close(fd);
+}
+
 /* Ten are its own, and each unit takes one for its FIFO and one for its file. */
 static void test_a_unit_more_than_descriptors_is_read_too(void **state _unused_) {
     rig.files_max = 20;
@@ -998,6 +1031,7 @@ int main(void) {
         T(test_new_invocation_ends_the_old_line),
         T(test_known_fifo_under_another_number),
         T(test_a_fifo_that_was_removed_comes_again),
+        T(test_who_goes_on_writing_does_not_hold_up_a_removal),
         T(test_a_unit_more_than_descriptors_is_read_too),
         T(test_unknown_stream_is_answered),
         T(test_broken_messages_change_nothing),
