@@ -60,16 +60,19 @@ static int add_unit_files(struct cli *c, char ***l) {
 }
 
 /* Those that have no file: one-off containers. */
-static int add_running_units(struct cli *c, char ***l) {
+static int add_running_units(struct cli *c, char ***l, struct error *e) {
     _cleanup_(client_freep) struct client *client = NULL;
     struct client_reply reply;
     json_t *unit;
-    int r = 0;
     size_t i;
 
-    if (client_open(c->paths.runtime, true, &client, NULL) < 0 ||
-        client_call(client, "io.davit.Manager.ListUnits", NULL, MANAGER_TIMEOUT, &reply, NULL) < 0)
-        return 0;
+    int r = client_open(c->paths.runtime, true, &client, e);
+    if (r == -ENOENT || r == -ECONNREFUSED)
+        return 0; /* nobody runs any */
+    if (r >= 0)
+        r = client_call(client, "io.davit.Manager.ListUnits", NULL, MANAGER_TIMEOUT, &reply, e);
+    if (r < 0)
+        return error_prefix(e, r, "which images one-off containers use is not known");
     JSON_ARRAY_FOREACH (i, unit, json_object_get(reply.parameters, "units")) {
         if (r >= 0 && *json_text(unit, "name"))
             r = image_worker_option(l, "unit", json_text(unit, "name"));
@@ -79,11 +82,11 @@ static int add_running_units(struct cli *c, char ***l) {
 }
 
 /* What every gc is told: units, and what they name. */
-static int make_arguments(struct cli *c, char ***l) {
+static int make_arguments(struct cli *c, char ***l, struct error *e) {
     int r = add_unit_files(c, l);
 
     if (r >= 0)
-        r = add_running_units(c, l);
+        r = add_running_units(c, l, e);
     return r;
 }
 
@@ -101,7 +104,7 @@ uint64_t image_collect(struct cli *c) {
 
     silent.options.quiet = true;
     silent.options.json = false;
-    if (make_arguments(c, &l) >= 0 && image_worker_option(&l, "automatic", "yes") >= 0)
+    if (make_arguments(c, &l, NULL) >= 0 && image_worker_option(&l, "automatic", "yes") >= 0)
         (void)image_worker_watch(&silent, "gc", l, on_freed, &bytes);
     return bytes;
 }
@@ -131,8 +134,9 @@ int image_worker_make(struct cli *c, const char *command, char *const *arguments
 
 int verb_image_gc(struct cli *c, char **arguments _unused_, size_t n _unused_) {
     _cleanup_strv_free_ char **l = NULL;
+    struct error e = {};
 
-    int r = make_arguments(c, &l);
+    int r = make_arguments(c, &l, &e);
     if (r >= 0 && c->options.all)
         r = image_worker_option(&l, "all", "yes");
     if (r >= 0 && c->options.dry_run)
@@ -142,7 +146,7 @@ int verb_image_gc(struct cli *c, char **arguments _unused_, size_t n _unused_) {
     if (r >= 0 && c->options.unused_for)
         r = image_worker_option(&l, "unused-for", c->options.unused_for);
     if (r < 0) {
-        cli_error("%s", errno_text(r));
+        cli_error("%s", *e.text ? e.text : errno_text(r));
         return EXIT_FAILURE;
     }
     return image_worker_run(c, "gc", l);

@@ -124,6 +124,30 @@ each_beat_once() {
     each_beat_once
 }
 
+@test 'davitd dies before it has answered: the next one is asked, and nobody minds' {
+    local question
+    for question in 'status steady' list daemon-reload 'show steady'; do
+        old=$(manager_pid)
+        kill -STOP "$old"
+        # shellcheck disable=SC2086
+        "$DAVIT_BUILD/davit" $question >"$D/answer" 2>"$D/errors" 3>&- &
+        client=$!
+        sleep 0.2 # it has asked by then, or asks the next one
+        kill -KILL "$old"
+        wait $client
+        [ ! -s "$D/errors" ]
+    done
+}
+
+@test 'davitd does not answer: gc of images says so, and takes nothing that a one-off container may use' {
+    old=$(manager_pid)
+    kill -STOP "$old"
+    run davit image gc --unused-for 0s
+    kill -CONT "$old"
+    [ "$status" -ne 0 ]
+    says "$output" 'which images one-off containers use is not known: '
+}
+
 @test 'a container that ran through all this was not disturbed' {
     is_state steady running
     [ "$(show steady pid)" = "$(cat "$D/steady")" ]
