@@ -24,6 +24,8 @@
 #define MESSAGES_TURN 256           /* of davitd, before the streams have their turn again */
 #define END_USEC (5 * USEC_PER_SEC) /* after SIGTERM; davit-init waits longer than that */
 #define PROBLEM_USEC (30 * USEC_PER_SEC)
+/* Less than davitd waits for the last lines of a unit: it is to know that not we are what hangs. */
+#define JOURNAL_PATIENCE (2 * USEC_PER_SEC)
 #define STATS_USEC (10 * USEC_PER_SEC) /* at most so often, and only when something was written */
 
 void logd_problem(struct logd *l, const char *fmt, ...) {
@@ -75,13 +77,18 @@ int logd_add(struct logd *l, struct stream *s) {
     return 0;
 }
 
+static void set_journal_full(struct logd *l, bool full) {
+    l->journal_full = full;
+    l->journal_silent = full ? usec_add(now_monotonic(), JOURNAL_PATIENCE) : USEC_INFINITY;
+}
+
 static void wait_for_journal(struct logd *l) {
     struct epoll_event event = {.events = EPOLLOUT | EPOLLONESHOT, .data.ptr = &l->journal};
 
-    l->journal_full = true;
+    set_journal_full(l, true);
     if (epoll_ctl(l->epoll_fd, EPOLL_CTL_MOD, l->journal.fd, &event) < 0 &&
         epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, l->journal.fd, &event) < 0) {
-        l->journal_full = false;
+        set_journal_full(l, false);
         l->journal_retry_at = usec_add(now_monotonic(), RETRY_FIRST);
     }
 }
@@ -186,6 +193,10 @@ static void retry_due(struct logd *l) {
 
     if (l->journal_retry_at <= now)
         l->journal_retry_at = USEC_INFINITY;
+    if (l->journal_silent <= now) {
+        l->journal_silent = USEC_INFINITY;
+        logd_problem(l, "systemd-journald takes nothing: output waits");
+    }
     if (l->n_failing == 0)
         return;
     LIST_FOREACH (s, &l->streams, struct stream, link) {
@@ -198,7 +209,7 @@ static void retry_due(struct logd *l) {
 
 /* Milliseconds for epoll_wait(2): -1 unless something is ready or will be tried again. */
 static int time_to_sleep(const struct logd *l) {
-    usec_t due = l->journal_retry_at;
+    usec_t due = MIN(l->journal_retry_at, l->journal_silent);
 
     if (!list_empty(&l->ready) && !logd_sink_blocked(l))
         return 0;
@@ -265,7 +276,7 @@ static void turn(struct logd *l) {
         else if (source == &l->signal_fd)
             l->ending = read(l->signal_fd, &info, sizeof info) > 0 || l->ending;
         else if (source == &l->journal)
-            l->journal_full = false;
+            set_journal_full(l, false);
         else
             logd_ready(l, source);
     }
@@ -323,7 +334,7 @@ static int open_all(struct logd *l) {
     list_init(&l->files.open);
     l->files.directory = -1;
     l->journal = JOURNAL_INIT;
-    l->journal_retry_at = USEC_INFINITY;
+    l->journal_retry_at = l->journal_silent = USEC_INFINITY;
     l->socket = LOGD_FD_SOCKET;
     l->spare_fd = -1;
 

@@ -40,7 +40,9 @@ struct logd {
 
     unsigned n_failing;
     bool journal_full; /* EAGAIN: waits for EPOLLOUT */
-    bool has_problem;  /* the last PROBLEM was not "" */
+    usec_t
+        journal_silent; /* when that has lasted so long that it is told; USEC_INFINITY: not, or told already */
+    bool has_problem;   /* the last PROBLEM was not "" */
     bool privileges_dropped;
     bool trimmed; /* memory was given back since data last came */
     bool ending;  /* SIGTERM */

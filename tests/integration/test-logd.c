@@ -827,6 +827,30 @@ static void test_slow_and_restarted_journal(void **state _unused_) {
     (void)close(journal);
 }
 
+static void wait_problem(const char *text) {
+    uint64_t stream;
+
+    while (!strstr(rig.problem, text) || (*text == '\0' && rig.problem[0] != '\0'))
+        assert_int_not_equal(next_answer(ANSWER_MSEC, &stream), 0);
+}
+
+static void test_a_journal_that_takes_nothing_is_told(void **state _unused_) {
+    const long count = 3000;
+
+    private_journal();
+    int journal = bind_journal();
+    make_fifo(0);
+    start_logd();
+    wait_hello();
+    pid_t writer = start_writer(0, (unsigned long)count, 0, 0);
+    wait_problem("journald takes nothing");
+    for (long expected = 0; expected < count; expected++)
+        assert_int_equal(receive_entry(journal, ANSWER_MSEC, NULL), expected);
+    wait_problem("");
+    wait_child(writer);
+    (void)close(journal);
+}
+
 static bool journal_has_room(void) {
     struct sockaddr_un address;
     socklen_t length;
@@ -1045,6 +1069,7 @@ int main(void) {
         T(test_full_disk_loses_nothing),
         T(test_journal_fields),
         T(test_slow_and_restarted_journal),
+        T(test_a_journal_that_takes_nothing_is_told),
         T(test_a_new_invocation_while_the_journal_is_full),
         T(test_journal_kills),
         T(test_real_journald),
