@@ -27,9 +27,9 @@ U
 other_version() {
     mkdir -p "$D/other"
     python3 - "$DAVIT_BUILD/$1" "$D/other/$1" <<'P'
-import os, sys
+import os, re, sys
 old = open(sys.argv[1], "rb").read()
-new = old.replace(b"2SVD", b"~SVD")
+new = re.sub(rb"[0-9]SVD", b"~SVD", old) # SPEC_MAGIC and SPEC_VERSION, least byte first
 if new == old:
     sys.exit(77)
 open(sys.argv[2], "wb").write(new)
