@@ -47,13 +47,16 @@ static int call(
     struct cli *c, const char *method, json_t *parameters, bool may_be_last, struct client_reply *ret) {
     struct error e = {};
     struct client_reply reply;
-    int r = client_call(c->client, method, json_incref(parameters), CALL_TIMEOUT_USEC, &reply, &e);
-    for (int i = 0; i < ASKED_AGAIN_MAX && r == -ECONNRESET && may_be_asked_again(method); i++) {
-        client_freep(&c->client);
-        c->client = NULL;
+    int r, left = may_be_asked_again(method) ? ASKED_AGAIN_MAX : 0;
+
+    for (;;) {
+        r = client_call(c->client, method, json_incref(parameters), CALL_TIMEOUT_USEC, &reply, &e);
+        if (r != -ECONNRESET || left-- == 0)
+            break;
+        client_free(TAKE_PTR(c->client));
         r = client_open(c->paths.runtime, true, &c->client, &e);
-        if (r >= 0)
-            r = client_call(c->client, method, json_incref(parameters), CALL_TIMEOUT_USEC, &reply, &e);
+        if (r < 0)
+            break;
     }
     json_decref(parameters);
     if (r == -ECONNRESET && may_be_last) {

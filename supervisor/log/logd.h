@@ -39,10 +39,9 @@ struct logd {
     usec_t nap_usec, last_data;
 
     unsigned n_failing;
-    bool journal_full; /* EAGAIN: waits for EPOLLOUT */
-    usec_t
-        journal_silent; /* when that has lasted so long that it is told; USEC_INFINITY: not, or told already */
-    bool has_problem;   /* the last PROBLEM was not "" */
+    bool journal_full;     /* EAGAIN: waits for EPOLLOUT */
+    usec_t journal_silent; /* when that is to be told; USEC_INFINITY: not full, or told already */
+    bool has_problem;      /* the last PROBLEM was not "" */
     bool privileges_dropped;
     bool trimmed; /* memory was given back since data last came */
     bool ending;  /* SIGTERM */

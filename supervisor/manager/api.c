@@ -322,8 +322,7 @@ int manager_stop_all(struct manager *m) {
 int api_reexecute(struct manager *m, struct error *e) {
     if (m->phase >= PHASE_STOPPING)
         return error_set(e, ESHUTDOWN, "davit is shutting down");
-    saved_flush(m);
-    if (!list_empty(&m->save_queue))
+    if (!saved_flush_all(m))
         return error_set(e, ENOSPC, "state cannot be saved in %s/state, so davitd stays", m->paths.runtime);
     m->reexecute = true;
     return 0;

@@ -307,23 +307,20 @@ static int find_common_version(struct launcher *l) {
     }
     if (m->phase >= PHASE_STOPPING || !was_replaced_on_disk(m))
         return -EPROTONOSUPPORT; /* what is installed does not fit together */
-    saved_flush(m);
-    if (!list_empty(&m->save_queue))
+    if (!saved_flush_all(m))
         return -ENOSPC; /* the next one would know less */
     m->reexecute = true;
     return 0;
 }
 
-static void on_unreadable(struct launcher *l, struct process *p, const struct launch_answer *a) {
-    struct error e = a->error;
-
+static void on_unreadable(struct launcher *l, struct process *p, const struct error *e) {
     if (p->order == 0) {
         settle(p); /* written by an earlier davitd */
     } else if (find_common_version(l) < 0) {
-        process_has_failed(p, &e);
+        process_has_failed(p, e);
     } else {
         p->attempts--;
-        send_again(l->manager->processes, l, p, &e);
+        send_again(l->manager->processes, l, p, e);
     }
 }
 
@@ -354,7 +351,7 @@ static void act_on(
         break;
     case LAUNCH_UNREADABLE:
         if (p)
-            on_unreadable(l, p, a);
+            on_unreadable(l, p, &a->error);
         break;
     default:
         log_warning("Launcher %u sent an answer of unknown type %" PRIu32, l->index, a->type);

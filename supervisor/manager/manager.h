@@ -142,6 +142,11 @@ int saved_write(struct managed_unit *u);
 void saved_remove(struct managed_unit *u);
 /* All of the save queue: before a launch is sent, before the feed is consumed. */
 void saved_flush(struct manager *m);
+/* The same; false if something could not be written. */
+static inline bool saved_flush_all(struct manager *m) {
+    saved_flush(m);
+    return list_empty(&m->save_queue);
+}
 int saved_read_all(struct manager *m); /* makes managed units and calls unit_recover() on each */
 /* prepare.c: everything that a start needs, for containers and services. Calls unit_event(u, EVENT_PREPARED)
  * or fills u->error, sets pending_result RESULT_RESOURCES and calls unit_event(u, EVENT_FAILURE); maybe at
