@@ -10,15 +10,6 @@ teardown() {
 }
 setup() { [ "$(id -u)" = 0 ] || skip 'needs root'; }
 
-steady_unit() {
-    unit "$1.container" <<'U'
-[Container]
-Image=busybox
-StopTimeout=1
-Exec=/bin/sh -c 'while :; do sleep 0.1; done'
-RunInit=yes
-U
-}
 fleet() {
     davit_new
     davit_image

@@ -39,6 +39,17 @@ other_fleet() {
     manager_pid >"$D/manager"
 }
 
+# steady_unit NAME: a container that runs until it is stopped
+steady_unit() {
+    unit "$1.container" <<'U'
+[Container]
+Image=busybox
+StopTimeout=1
+Exec=/bin/sh -c 'while :; do sleep 0.1; done'
+RunInit=yes
+U
+}
+
 # `! command` does not end a bats test unless it stands last; this does.
 refute() {
     if "$@"; then echo "should have failed: $*"; return 1; fi

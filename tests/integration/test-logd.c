@@ -790,17 +790,23 @@ static void test_journal_fields(void **state _unused_) {
     (void)close(journal);
 }
 
+/* davit-logd with one stream, and its journal: this test, which reads or does not. */
+static int start_with_journal(void) {
+    private_journal();
+    int journal = bind_journal();
+    make_fifo(0);
+    start_logd();
+    wait_hello();
+    return journal;
+}
+
 /* journald that reads slowly, stops reading, dies and comes back: lines wait in the FIFO meanwhile. */
 static void test_slow_and_restarted_journal(void **state _unused_) {
     const long count = 3000;
     long expected = 0;
     int status;
 
-    private_journal();
-    int journal = bind_journal();
-    make_fifo(0);
-    start_logd();
-    wait_hello();
+    int journal = start_with_journal();
     pid_t writer = start_writer(0, (unsigned long)count, 0, 0);
     (void)usleep(200000); /* its queue is full now */
     while (expected < count) {
@@ -837,11 +843,7 @@ static void wait_problem(const char *text) {
 static void test_a_journal_that_takes_nothing_is_told(void **state _unused_) {
     const long count = 3000;
 
-    private_journal();
-    int journal = bind_journal();
-    make_fifo(0);
-    start_logd();
-    wait_hello();
+    int journal = start_with_journal();
     pid_t writer = start_writer(0, (unsigned long)count, 0, 0);
     wait_problem("journald takes nothing");
     for (long expected = 0; expected < count; expected++)

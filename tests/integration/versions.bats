@@ -4,19 +4,9 @@
 load common
 
 units() {
-    unit steady.container <<'U'
-[Container]
-Image=busybox
-StopTimeout=1
-Exec=/bin/sh -c 'while :; do sleep 0.1; done'
-RunInit=yes
-U
-    unit other.container <<U
-[Container]
-Image=busybox
-StopTimeout=1
-Exec=/bin/sh -c 'while :; do sleep 0.1; done'
-RunInit=yes
+    steady_unit steady
+    steady_unit other
+    cat >>"$D/units/other.container" <<U
 [Service]
 ExecStartPost=/bin/sh -c 'echo started >>$D/posts'
 ExecStopPost=/bin/sh -c 'echo stopped >>$D/posts'
