@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 
 #include "base/id128.h"
 
@@ -125,6 +126,29 @@ int write_all(int fd, const void *data, size_t n) {
             return -EIO;
         p += written;
         n -= (size_t)written;
+    }
+    return 0;
+}
+
+int write_within(int fd, const void *data, size_t n, usec_t timeout) {
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    usec_t deadline = usec_add(now_monotonic(), timeout);
+    const char *rest = data;
+
+    while (n > 0) {
+        ssize_t written = write(fd, rest, n);
+        if (written > 0) {
+            rest += written;
+            n -= (size_t)written;
+        } else if (written == 0)
+            return -EIO;
+        else if (errno == EAGAIN) {
+            usec_t now = now_monotonic();
+            if (now >= deadline)
+                return -EAGAIN;
+            (void)poll(&p, 1, (int)((deadline - now) / USEC_PER_MSEC) + 1);
+        } else if (errno != EINTR)
+            return negative_errno();
     }
     return 0;
 }

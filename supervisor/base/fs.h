@@ -5,6 +5,7 @@
 
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/str.h"
 
@@ -39,6 +40,9 @@ int remove_tree(int dirfd, const char *name);
 int remove_small_tree(int dirfd, const char *name, unsigned entries);
 /* Writes all of it; retries EINTR and short writes. Blocking descriptors only. */
 int write_all(int fd, const void *data, size_t n);
+/* The same for an O_NONBLOCK descriptor, waiting up to timeout for room: a terminal takes nothing either while
+ * another process writes to it. 0, -EAGAIN (a part may be written), -errno. Safe in a signal handler. */
+int write_within(int fd, const void *data, size_t n, usec_t timeout);
 /* "/a//b/./c/" -> "/a/b/c" in place. Does not touch "..". */
 char *path_simplify(char *path);
 /* Absolute, no "..", no NUL, at most PATH_MAX-1 bytes. */

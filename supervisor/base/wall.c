@@ -4,10 +4,14 @@
 #include <fcntl.h>
 #include <utmpx.h>
 
+#include "base/fs.h"
 #include "base/str.h"
 
+/* For one who writes to it at this moment. */
+#define TERMINAL_USEC (50 * USEC_PER_MSEC)
+
 /* A terminal may be stopped, and its name in utmp anything: only what is a terminal below /dev gets the text,
- * and what does not take it at once does not get it. */
+ * and what does not take it in time does not get it. */
 static void write_to(const char *line, const char *text) {
     _cleanup_free_ char *path = strf("/dev/%s", line);
 
@@ -15,7 +19,7 @@ static void write_to(const char *line, const char *text) {
         return;
     _cleanup_close_ int fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd >= 0 && isatty(fd))
-        (void)!write(fd, text, strlen(text));
+        (void)write_within(fd, text, strlen(text), TERMINAL_USEC);
 }
 
 void wall(const char *text) {

@@ -8,12 +8,15 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "base/fs.h"
 #include "init/machine.h"
 
 #define STACK_BYTES (32 * 1024)
 /* A core dump of a few hundred KiB, or a sync of a disk that answers. */
 #define CHILD_USEC (10 * USEC_PER_SEC)
 #define CHILD_POLL_USEC (20 * USEC_PER_MSEC)
+/* Whoever else writes to the console at this moment. */
+#define CONSOLE_USEC (500 * USEC_PER_MSEC)
 
 static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
 
@@ -49,7 +52,7 @@ static void say(const char *text) {
         int fd = open(places[i], O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         if (fd < 0)
             continue;
-        (void)!write(fd, line + skip, n - skip);
+        (void)write_within(fd, line + skip, n - skip, CONSOLE_USEC);
         (void)close(fd);
     }
 }

@@ -80,7 +80,7 @@ static int parse_arguments(int argc, char **argv, struct shutdown *s) {
 }
 
 /* The console as it is now: whoever had it as a terminal is gone. Never as a controlling terminal, and never
- * waiting for one who reads it. Without a console the kernel's log takes the messages. */
+ * waiting for one who reads it (shutdown/console.c). Without a console the kernel's log takes the messages. */
 static void open_standard_fds(int keep) {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     int out = open("/dev/console", O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
@@ -100,15 +100,6 @@ static void open_standard_fds(int keep) {
         (void)close_range(STDERR_FILENO + 1, ~0U, 0);
 }
 
-/* One write a line, which is what both the console and the kernel's log want. */
-static void write_line(int priority, const char *text, _unused_ char *const *fields) {
-    char line[1024];
-    int n = snprintf(line, sizeof line, "%sdavit-shutdown: %s\n", priority <= LOG_ERR ? "*** " : "", text);
-
-    if (n > 0)
-        (void)!write(STDERR_FILENO, line, MIN((size_t)n, sizeof line - 1));
-}
-
 int main(int argc, char **argv) {
     struct shutdown s = {.watchdog_fd = -1};
 
@@ -122,7 +113,7 @@ int main(int argc, char **argv) {
         return EXIT_FAILURE;
     }
     log_open("davit-shutdown");
-    log_set_sink(write_line);
+    log_set_sink(console_log);
     if (!s.container)
         open_standard_fds(s.watchdog_fd);
     if (r > 0)

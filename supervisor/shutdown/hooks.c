@@ -39,6 +39,7 @@ static pid_t start(const char *path, const char *verb) {
         (void)setsid();
         (void)close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
         shutdown_unblock_signals();
+        console_give();
         (void)execl(path, path, verb, (char *)NULL);
         (void)log_errno(LOG_WARNING, errno, "cannot execute %s", path);
         _exit(127);

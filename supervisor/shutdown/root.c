@@ -4,6 +4,7 @@
 #include <sys/mount.h>
 #include <sys/syscall.h>
 
+#include "base/fd.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -48,8 +49,10 @@ void root_return_to_initramfs(const struct shutdown *s) {
     int r = change_root(INITRAMFS_ROOT, "oldroot");
     if (r >= 0) {
         shutdown_unblock_signals();
+        (void)fd_set_nonblock(STDERR_FILENO, false);
         (void)execv("/shutdown", arguments);
         r = negative_errno();
+        (void)fd_set_nonblock(STDERR_FILENO, true);
     }
     (void)log_errno(LOG_ERR, r, "cannot return to the initramfs");
 }

@@ -63,16 +63,21 @@ static void take_apart(void) {
     log_warning("%zu file systems and %zu devices are left", mounts_left, devices_left);
 }
 
+static int reboot_drained(const struct shutdown *s) {
+    console_drain();
+    return ending_reboot(s->kind, s->argument);
+}
+
 /* A machine never comes back from here. */
 static int end(struct shutdown *s) {
     coverage_save();
-    int r = ending_reboot(s->kind, s->argument);
+    int r = reboot_drained(s);
 
     if (s->kind == ENDING_KEXEC) {
         (void)log_errno(
             LOG_NOTICE, r, "no kernel is loaded for kexec, or it does not start: rebooting instead");
         s->kind = ENDING_REBOOT;
-        r = ending_reboot(s->kind, s->argument);
+        r = reboot_drained(s);
     }
     if (r == -EPERM && s->container)
         return s->status;

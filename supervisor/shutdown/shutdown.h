@@ -12,7 +12,7 @@
  *                something goes; then say what is left, and who holds it   (mounts.c, devices.c, holders.c)
  *   hooks        /usr/lib/davit/shutdown.d, all at once, bounded                          (hooks.c)
  *   back         into the initramfs, if it left a /run/initramfs/shutdown                 (root.c)
- *   end          reboot(2)
+ *   end          the console drains, and reboot(2)                                        (console.c)
  *
  * Nothing here waits without a limit. Whatever a broken disk, a dead server or a FUSE without a program can
  * hold up is done in a child (bounded.c), which is left behind when its time is over; the watchdog is pinged
@@ -55,6 +55,14 @@ void bounded_pause(usec_t usec);
 /* Before another program is executed: with all of them blocked it would hear of no time-out, and could not be
  * asked to end. */
 void shutdown_unblock_signals(void);
+
+/* ---- console.c ---- */
+/* log_sink_t (base/log.h): to stderr, which may be O_NONBLOCK. What the console does not take within 5 s is lost. */
+void console_log(int priority, const char *text, char *const *fields);
+/* Before another program is executed: a console as stdout and stderr whose writes wait, as programs expect it. */
+void console_give(void);
+/* Before reboot(2), which does not wait for a serial line: until all is said, 5 s at most. */
+void console_drain(void);
 
 /* ---- watchdog.c ---- */
 /* From here on every loop that waits pings it. -1 = none. */

@@ -4,10 +4,12 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <termios.h>
 
 #include <cmocka.h>
 
@@ -342,6 +344,96 @@ static void joined_paths(void **state) {
     assert_false(path_is_absolute(""));
 }
 
+/* ---- a terminal that does not take everything ---- */
+
+#define MUCH (1 << 20) /* more than a terminal keeps */
+
+struct terminal {
+    int master, slave; /* slave: O_NONBLOCK */
+};
+
+static struct terminal open_terminal(void) {
+    struct terminal t = {.master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)};
+    struct termios raw;
+
+    if (t.master < 0 || grantpt(t.master) < 0 || unlockpt(t.master) < 0)
+        skip(); /* no /dev/pts here */
+    t.slave = open(ptsname(t.master), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    assert_true(t.slave >= 0);
+    assert_int_equal(tcgetattr(t.slave, &raw), 0);
+    cfmakeraw(&raw);
+    assert_int_equal(tcsetattr(t.slave, TCSANOW, &raw), 0);
+    return t;
+}
+
+/* A process that writes MUCH and so holds the terminal; returns when it waits for a reader. */
+static pid_t hold(const struct terminal *t) {
+    static char much[MUCH];
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        int fd = open(ptsname(t->master), O_WRONLY | O_NOCTTY);
+        memset(much, '.', sizeof much);
+        _exit(write_all(fd, much, sizeof much) == 0 ? 0 : 1);
+    }
+    while (write(t->slave, "", 0) == 0 || errno != EAGAIN)
+        (void)poll(NULL, 0, 1);
+    return pid;
+}
+
+/* A process that reads so many bytes, and says with its status whether the text was the last of them. */
+static pid_t read_until(const struct terminal *t, size_t n, const char *text) {
+    size_t length = strlen(text);
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid > 0)
+        return pid;
+    char *all = malloc(n);
+    size_t got = 0;
+    for (ssize_t r; all && got < n && (r = read(t->master, all + got, n - got)) > 0;)
+        got += (size_t)r;
+    _exit(all && got == n && memcmp(all + n - length, text, length) == 0 ? 0 : 1);
+}
+
+static void assert_ends_well(pid_t pid) {
+    int status = -1;
+
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static void a_terminal_in_use_is_waited_for(void **state) {
+    (void)state;
+    static const char line[] = "whole, after what another one had begun";
+    struct terminal t = open_terminal();
+    pid_t writer = hold(&t);
+
+    assert_int_equal(write(t.slave, line, strlen(line)), -1);
+    assert_int_equal(errno, EAGAIN);
+    pid_t reader = read_until(&t, MUCH + strlen(line), line);
+    assert_int_equal(write_within(t.slave, line, strlen(line), 10 * USEC_PER_MINUTE), 0);
+    assert_ends_well(writer);
+    assert_ends_well(reader);
+    (void)close(t.slave);
+    (void)close(t.master);
+}
+
+static void a_terminal_that_nobody_reads_is_not_waited_for_longer(void **state) {
+    (void)state;
+    static char much[MUCH];
+    struct terminal t = open_terminal();
+    usec_t begin = now_monotonic();
+
+    assert_int_equal(write_within(t.slave, much, sizeof much, 20 * USEC_PER_MSEC), -EAGAIN);
+    assert_true(now_monotonic() - begin >= 20 * USEC_PER_MSEC);
+    assert_int_equal(write_within(t.slave, "x", 1, 0), -EAGAIN);
+    (void)close(t.master);
+    assert_int_equal(write_within(t.slave, "x", 1, 10 * USEC_PER_MINUTE), -EIO);
+    (void)close(t.slave);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_scratch, remove_scratch)
 
 int main(void) {
@@ -360,6 +452,8 @@ int main(void) {
         TEST(makes_parents),
         TEST(an_owned_directory_is_made_of_nobody_elses),
         TEST(two_that_make_an_owned_directory_at_once_both_find_it),
+        cmocka_unit_test(a_terminal_in_use_is_waited_for),
+        cmocka_unit_test(a_terminal_that_nobody_reads_is_not_waited_for_longer),
         cmocka_unit_test(simplified_paths),
         cmocka_unit_test(normalized_paths),
         cmocka_unit_test(joined_paths),

@@ -230,6 +230,35 @@ static void test_hooks_are_programs_like_all_others(void **state _unused_) {
     assert_int_equal(remove_tree(AT_FDCWD, directory), 0);
 }
 
+/* The console of davit-shutdown never waits; theirs does, or what they write to it would get lost. */
+static void test_hooks_write_to_a_console_that_waits(void **state _unused_) {
+    static const char script[] = "#!/bin/sh\ncd ${0%/*} && grep flags /proc/self/fdinfo/2 >flags\n";
+    char directory[] = "/tmp/davit-test-hooks-XXXXXX";
+    _cleanup_free_ char *flags = NULL;
+    _cleanup_close_ int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+    if (master < 0 || grantpt(master) < 0 || unlockpt(master) < 0)
+        skip(); /* no /dev/pts here */
+    _cleanup_close_ int slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    assert_true(slave >= 0);
+    assert_non_null(mkdtemp(directory));
+    write_hook(directory, "hook", script, 0755);
+    int out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3), err = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    (void)dup2(slave, STDERR_FILENO);
+    size_t ran = hooks_run(directory, "halt", 60 * USEC_PER_SEC);
+    (void)dup2(out, STDOUT_FILENO);
+    (void)dup2(err, STDERR_FILENO);
+    (void)close(out);
+    (void)close(err);
+
+    assert_int_equal(ran, 1);
+    _cleanup_close_ int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_return_code(file_read(fd, "flags", 4096, &flags, NULL), 0);
+    assert_int_equal(strtoul(flags + strlen("flags:"), NULL, 8) & O_NONBLOCK, 0);
+    assert_int_equal(fcntl(slave, F_GETFL) & O_NONBLOCK, O_NONBLOCK); /* ours is as it was */
+    assert_int_equal(remove_tree(AT_FDCWD, directory), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mounts_come_last_first),
@@ -240,6 +269,7 @@ int main(void) {
         cmocka_unit_test(test_what_hangs_is_left_behind),
         cmocka_unit_test(test_hooks_run_at_once_and_not_for_ever),
         cmocka_unit_test(test_hooks_are_programs_like_all_others),
+        cmocka_unit_test(test_hooks_write_to_a_console_that_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -89,12 +89,18 @@ U
     machine <<'S'
 if grep -q way=halt /proc/cmdline; then davit halt; else davit reboot; fi
 S
+    # In the middle of a long write to the console when the other one ends: nothing of what davit-shutdown says is lost.
     vm_file /usr/lib/davit/shutdown.d/10-says 755 <<'H'
 #!/bin/sh
+: >/run/writes
+dd if=/usr/lib/davit/shutdown.d/text of=/dev/console bs=64k 2>/dev/null
 echo "hook says $1" >/dev/console
 H
+    seq 3000 | vm_file /usr/lib/davit/shutdown.d/text
     vm_file /usr/lib/davit/shutdown.d/20-fails 755 <<'H'
 #!/bin/sh
+until [ -e /run/writes ]; do sleep 0.01; done
+sleep 0.05
 exit 3
 H
     vm_boot --append way=halt
