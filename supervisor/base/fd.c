@@ -2,6 +2,7 @@
 #include "base/fd.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -36,6 +37,12 @@ int fd_set_nonblock(int fd, bool on) {
 
 int fd_set_cloexec(int fd, bool on) {
     return change_flag(fd, F_GETFD, F_SETFD, FD_CLOEXEC, on);
+}
+
+bool fd_is_readable(int fd) {
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLIN);
 }
 
 ssize_t socket_send_fds(int fd, const void *data, size_t n, const int *fds, size_t n_fds, int flags) {

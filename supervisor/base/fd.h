@@ -10,6 +10,8 @@
 
 int fd_set_nonblock(int fd, bool on);
 int fd_set_cloexec(int fd, bool on);
+/* Whether there is something to be read from it now. */
+bool fd_is_readable(int fd);
 /* Sends one message with n_fds descriptors. flags as for sendmsg; MSG_NOSIGNAL is added. Returns bytes or
  * -errno. */
 ssize_t socket_send_fds(int fd, const void *data, size_t n, const int *fds, size_t n_fds, int flags);

@@ -12,6 +12,7 @@
  *              + the FIFO (O_RDWR | O_NONBLOCK); also: a new invocation for a known stream
  *     REMOVE   u64 stream: drain what is in the FIFO now, flush a partial line, close, answer REMOVED
  *     REOPEN   reopen files (after rotation by others)
+ *     ASK      answer with STATS: is davit-logd still there?
  *
  *   A davitd that has just started sends CONFIG and all ADDs unasked: the davit-logd that runs has said HELLO
  *   to its predecessor. What is known already is merely updated: a FIFO is recognised by its inode, whatever
@@ -20,7 +21,7 @@
  *   logd -> davitd
  *     HELLO    u32 pid: send CONFIG and all ADDs, and REMOVEs that were not answered
  *     REMOVED  u64 stream
- *     STATS    u64 lines, u64 dropped
+ *     STATS    u64 lines, u64 dropped; also unasked
  *     PROBLEM  string text for `davit status`: sink not writable, disk full, ...; "" = it is over
  *
  * max_files counts the file that is written to as well; 0 for either limit means the default.
@@ -36,6 +37,7 @@ enum logd_message {
     LOGD_REMOVED,
     LOGD_STATS,
     LOGD_PROBLEM,
+    LOGD_ASK,
 };
 #define LOGD_MESSAGE_MAX 4096
 enum { LOGD_FD_SOCKET = 3 };

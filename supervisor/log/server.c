@@ -228,6 +228,11 @@ static int on_reopen(struct logd *l, struct wire_reader *r, int *fd _unused_) {
     return wire_reader_finish(r);
 }
 
+static int on_ask(struct logd *l, struct wire_reader *r, int *fd _unused_) {
+    server_stats(l);
+    return wire_reader_finish(r);
+}
+
 static const struct {
     uint32_t type;
     int (*answer)(struct logd *l, struct wire_reader *r, int *fd);
@@ -236,6 +241,7 @@ static const struct {
     {LOGD_ADD, on_add},
     {LOGD_REMOVE, on_remove},
     {LOGD_REOPEN, on_reopen},
+    {LOGD_ASK, on_ask},
 };
 
 /* The number may be a log file's, which is opened again when needed; a message without room for its FIFO is

@@ -222,6 +222,7 @@ static int on_watchdog(sd_event_source *s, _unused_ uint64_t usec, void *userdat
     struct manager *m = userdata;
 
     keeper_notify(m, "WATCHDOG=1");
+    logs_check_logd(m);
     trim_ignore_this_turn();
     (void)sd_event_source_set_time(s, usec_add(now_monotonic(), m->keeper->watchdog_interval));
     (void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);

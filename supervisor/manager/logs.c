@@ -43,6 +43,7 @@ struct logs {
     uint64_t lines, dropped;
     bool problem;    /* davit-logd has said why it cannot write, and not yet that it can again */
     usec_t replaced; /* when davit-init was asked for another davit-logd; 0 = never */
+    bool asked;      /* LOGD_ASK was sent, and davit-logd has said nothing since */
 };
 
 /* ---- sending ---- */
@@ -268,22 +269,56 @@ void logs_forget(struct managed_unit *u) {
     close_fifo(u);
 }
 
-bool logs_replace_logd(struct manager *m, usec_t patience) {
-    usec_t now = now_monotonic();
-
-    if (m->logs->problem)
-        return false;
-    if (m->logs->replaced != 0 && now < usec_add(m->logs->replaced, patience))
-        return true; /* for another unit */
-    m->logs->replaced = now;
-    log_warning("davit-logd does not answer, having it replaced");
-    keeper_notify(m, "X_DAVIT_KILL_LOGD=1");
-    return true;
-}
-
 void logs_remove_stream(struct manager *m, uint64_t id) {
     if (m->logs && m->logs->socket >= 0)
         send_stream(m, LOGD_REMOVE, id);
+}
+
+/* ---- a davit-logd that hangs ---- */
+
+static void have_logd_replaced(struct manager *m) {
+    m->logs->replaced = now_monotonic();
+    m->logs->asked = false;
+    log_warning("davit-logd does not answer, having it replaced");
+    keeper_notify(m, "X_DAVIT_KILL_LOGD=1");
+}
+
+bool logs_replace_logd(struct manager *m, usec_t patience) {
+    if (m->logs->problem)
+        return false;
+    if (m->logs->replaced == 0 || now_monotonic() >= usec_add(m->logs->replaced, patience))
+        have_logd_replaced(m);
+    return true; /* it may have been for another unit */
+}
+
+/* davit-logd reads each FIFO to its end, unless its sink takes nothing. Not FIONREAD: it waits for the FIFO's lock,
+ * which a writer holds while its memory is being read, and that may be on a file system that hangs. */
+static bool output_waits(struct manager *m) {
+    struct managed_unit *u;
+
+    HASHMAP_FOREACH (u, m->units) {
+        if (u->resources.log_fd >= 0 && fd_is_readable(u->resources.log_fd))
+            return true;
+    }
+    return false;
+}
+
+void logs_check_logd(struct manager *m) {
+    struct logs *l = m->logs;
+    struct wire_writer w = {};
+
+    if (!l || l->socket < 0)
+        return;
+    /* It may have answered while davitd was held up. */
+    if (l->asked && !fd_is_readable(l->socket)) {
+        have_logd_replaced(m);
+        return;
+    }
+    l->asked = output_waits(m);
+    if (l->asked) {
+        wire_put_u32(&w, LOGD_ASK);
+        send_writer(l, &w, -1);
+    }
 }
 
 /* ---- receiving ---- */
@@ -314,6 +349,7 @@ static void on_removed(struct manager *m, uint64_t id) {
 static void handle(struct manager *m, const void *data, size_t n) {
     struct wire_reader r = {.data = data, .length = n};
 
+    m->logs->asked = false;
     uint32_t type = wire_get_u32(&r);
     switch (type) {
     case LOGD_HELLO:

@@ -8,11 +8,11 @@
  */
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/pidfd.h>
 #include <sys/syscall.h>
 
+#include "base/fd.h"
 #include "base/log.h"
 #include "manager/process_internal.h"
 
@@ -159,9 +159,7 @@ struct process *process_by_pid(struct processes *ps, pid_t pid) {
 }
 
 bool process_is_over(int pidfd) {
-    struct pollfd p = {.fd = pidfd, .events = POLLIN};
-
-    return poll(&p, 1, 0) == 1 && (p.revents & POLLIN);
+    return fd_is_readable(pidfd);
 }
 
 static void enter_bucket(struct process *p, pid_t pid) {

@@ -205,6 +205,9 @@ void logs_remove_stream(struct manager *m, uint64_t id);
 /* It has not answered for that long. The next one goes on where it was, and has as much time. False if it has said that
  * it cannot write: another one could not either. */
 bool logs_replace_logd(struct manager *m, usec_t patience);
+/* With each ping of davitd's own watchdog: where output waits to be read davit-logd is asked whether it is there, and
+ * replaced if it has not answered by the next one. */
+void logs_check_logd(struct manager *m);
 void logs_settings_changed(struct manager *m);
 void logs_free(struct manager *m);
 

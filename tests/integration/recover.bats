@@ -124,6 +124,35 @@ each_beat_once() {
     each_beat_once
 }
 
+# Far more than a FIFO holds, so that they wait.
+two_writers() {
+    unit one.container <<'U'
+[Container]
+Image=busybox
+StopTimeout=1
+Exec=/bin/sh -c 'until [ -e /go ]; do sleep 0.1; done; seq 30000; echo end; while :; do sleep 1; done'
+RunInit=yes
+U
+    cp "$D/units/one.container" "$D/units/other.container"
+}
+@test 'a davit-logd that hangs while nothing stops is replaced: containers write on, each line is there once' {
+    export DAVIT_WATCHDOG_USEC=2000000
+    other_fleet two_writers
+    davit start one other
+    pids="$(show one pid) $(show other pid)"
+    wait_for 60 has_part davit-logd
+    old=$(part_pids davit-logd)
+    kill -STOP "$old"
+    davit exec one touch /go
+    davit exec other touch /go
+    wait_for 60 has_line one end
+    wait_for 60 has_line other end
+    refute kill -0 "$old"
+    grep -q 'davit-logd does not answer, having it replaced' "$D/init.log"
+    [ "$(show one pid) $(show other pid)" = "$pids" ]
+    for writer in one other; do { seq 30000; echo end; } | diff - <(text_of $writer); done
+}
+
 @test 'davitd dies before it has answered: the next one is asked, and nobody minds' {
     local question
     for question in 'status steady' list daemon-reload 'show steady'; do

@@ -840,12 +840,16 @@ static void wait_problem(const char *text) {
         assert_int_not_equal(next_answer(ANSWER_MSEC, &stream), 0);
 }
 
-static void test_a_journal_that_takes_nothing_is_told(void **state _unused_) {
+static void test_a_journal_that_takes_nothing_is_told_and_davitd_is_answered(void **state _unused_) {
+    const uint32_t question = LOGD_ASK;
     const long count = 3000;
+    uint64_t stream;
 
     int journal = start_with_journal();
     pid_t writer = start_writer(0, (unsigned long)count, 0, 0);
     wait_problem("journald takes nothing");
+    assert_int_equal(send(rig.ends[0], &question, sizeof question, 0), sizeof question);
+    assert_int_equal(next_answer(ANSWER_MSEC, &stream), LOGD_STATS);
     for (long expected = 0; expected < count; expected++)
         assert_int_equal(receive_entry(journal, ANSWER_MSEC, NULL), expected);
     wait_problem("");
@@ -1071,7 +1075,7 @@ int main(void) {
         T(test_full_disk_loses_nothing),
         T(test_journal_fields),
         T(test_slow_and_restarted_journal),
-        T(test_a_journal_that_takes_nothing_is_told),
+        T(test_a_journal_that_takes_nothing_is_told_and_davitd_is_answered),
         T(test_a_new_invocation_while_the_journal_is_full),
         T(test_journal_kills),
         T(test_real_journald),

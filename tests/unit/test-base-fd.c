@@ -51,6 +51,15 @@ static void flags_change(void **state) {
     assert_int_equal(fd_set_nonblock(-1, true), -EBADF);
 }
 
+static void what_can_be_read_is_seen(void **state) {
+    (void)state;
+
+    assert_false(fd_is_readable(pair[0]));
+    assert_int_equal(write(pair[1], "x", 1), 1);
+    assert_true(fd_is_readable(pair[0]));
+    assert_false(fd_is_readable(-1));
+}
+
 static void descriptors_arrive(void **state) {
     (void)state;
     int fds[SOCKET_MAX_FDS];
@@ -233,6 +242,7 @@ static void addresses(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(flags_change),
+        TEST(what_can_be_read_is_seen),
         TEST(descriptors_arrive),
         TEST(messages_without_descriptors),
         TEST(unexpected_descriptors_are_closed),

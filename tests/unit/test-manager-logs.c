@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* link: fake-core.c */
-/* wrap: sd_event_add_time_relative cgroup_remove */
+/* wrap: sd_event_add_time_relative cgroup_remove keeper_notify */
 /* davitd's end of davit-logd, which is this test. */
 #include "fake-core.h"
 
@@ -14,9 +14,17 @@
 #define MORE_THAN_CAN_WAIT 9000
 
 static int logd;
+static unsigned replaced;
+
+void __wrap_keeper_notify(struct manager *m, const char *fmt, ...);
+void __wrap_keeper_notify(struct manager *m, const char *fmt, ...) {
+    (void)m;
+    replaced += streq(fmt, "X_DAVIT_KILL_LOGD=1");
+}
 
 static int setup(void **state) {
     (void)state;
+    replaced = 0;
     struct error e = {};
     char text[16];
     int pair[2];
@@ -60,7 +68,7 @@ static uint32_t hear(uint64_t *ret_id) {
         (void)close(fd);
     struct wire_reader r = {.data = data, .length = (size_t)n};
     uint32_t type = wire_get_u32(&r);
-    *ret_id = type == LOGD_CONFIG ? 0 : wire_get_u64(&r);
+    *ret_id = type == LOGD_CONFIG || type == LOGD_ASK ? 0 : wire_get_u64(&r);
     return type;
 }
 
@@ -107,6 +115,72 @@ static void davit_logd_that_cannot_write_is_not_replaced_until_it_begins_anew(vo
     assert_false(logs_replace_logd(&fake->m, USEC_PER_SEC));
     say(LOGD_HELLO, 0, NULL);
     assert_true(logs_replace_logd(&fake->m, USEC_PER_SEC));
+}
+
+/* A unit that runs and has written so much; davit-logd has been told of it. */
+static void unit_with_output(const char *text) {
+    struct managed_unit *u = fake_unit("talks.container", "[Container]\nImage=/\nExec=x\n");
+    struct error e = {};
+    uint64_t id;
+
+    if (logs_create(u, &e) < 0)
+        fail_msg("%s", e.text);
+    while (hear(&id) != 0)
+        ;
+    assert_int_equal(write(u->resources.log_fd, text, strlen(text)), strlen(text));
+}
+
+static void davit_logd_is_not_woken_where_no_output_waits(void **state) {
+    (void)state;
+    uint64_t id;
+
+    unit_with_output("");
+    for (int i = 0; i < 3; i++)
+        logs_check_logd(&fake->m);
+    assert_int_equal(hear(&id), 0);
+    assert_int_equal(replaced, 0);
+}
+
+static void davit_logd_that_reads_nothing_and_says_nothing_is_replaced(void **state) {
+    (void)state;
+    uint64_t id;
+
+    unit_with_output("a line\n");
+    logs_check_logd(&fake->m);
+    assert_int_equal(hear(&id), LOGD_ASK);
+    assert_int_equal(replaced, 0); /* it has until the next time */
+    logs_check_logd(&fake->m);
+    assert_int_equal(replaced, 1);
+    say(LOGD_HELLO, 0, NULL);
+    while (hear(&id) != 0)
+        ;
+    logs_check_logd(&fake->m);
+    assert_int_equal(hear(&id), LOGD_ASK); /* the next one has as much time */
+    assert_int_equal(replaced, 1);
+}
+
+static void davit_logd_that_reads_nothing_and_answers_is_not_replaced(void **state) {
+    (void)state;
+    uint64_t id;
+
+    unit_with_output("a line that the journal does not take\n");
+    for (int i = 0; i < 3; i++) {
+        logs_check_logd(&fake->m);
+        assert_int_equal(hear(&id), LOGD_ASK);
+        say(LOGD_STATS, 0, NULL);
+    }
+    assert_int_equal(replaced, 0);
+}
+
+static void davit_logd_is_not_replaced_when_davitd_has_not_read_its_answer_yet(void **state) {
+    (void)state;
+    const uint32_t answer = LOGD_STATS;
+
+    unit_with_output("a line\n");
+    logs_check_logd(&fake->m);
+    assert_int_equal(send(logd, &answer, sizeof(answer), 0), sizeof(answer));
+    logs_check_logd(&fake->m);
+    assert_int_equal(replaced, 0);
 }
 
 static sd_event_source *log_timeout;
@@ -156,6 +230,13 @@ int main(void) {
             a_unit_that_starts_while_davit_logd_stands_still_is_read_afterwards, setup, teardown),
         cmocka_unit_test_setup_teardown(
             davit_logd_that_cannot_write_is_not_replaced_until_it_begins_anew, setup, teardown),
+        cmocka_unit_test_setup_teardown(davit_logd_is_not_woken_where_no_output_waits, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            davit_logd_that_reads_nothing_and_says_nothing_is_replaced, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            davit_logd_that_reads_nothing_and_answers_is_not_replaced, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            davit_logd_is_not_replaced_when_davitd_has_not_read_its_answer_yet, setup, teardown),
         cmocka_unit_test_setup_teardown(
             davit_logd_is_not_waited_for_when_it_has_answered_and_the_group_stays, setup, teardown),
     };
