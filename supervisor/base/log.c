@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/log.h"
 
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/uio.h>
 
 #include "base/error.h"
+#include "base/fs.h"
 #include "base/parse.h"
 
 /* One message, cut beyond that: a log line allocates nothing, so that running out of memory can be logged. */
 #define LOG_TEXT_MAX 2048
+/* Of one who must not wait, for a reader or another writer. */
+#define PATIENCE_USEC (50 * USEC_PER_MSEC)
 
 static struct {
     const char *program;
@@ -19,6 +25,7 @@ static struct {
     int max_priority;
     bool plain; /* for a person at a terminal: no "<N>" */
     bool named; /* many programs write to the same place: the name and "<N>" */
+    bool never_wait;
 } state = {.max_priority = LOG_INFO};
 
 /* The kernel's log (/dev/kmsg): character device 1:11 wherever Linux runs. */
@@ -40,6 +47,10 @@ void log_set_sink(log_sink_t sink) {
 
 void log_set_level(int max_priority) {
     state.max_priority = CLAMP(max_priority, LOG_EMERG, LOG_DEBUG);
+}
+
+void log_never_wait(void) {
+    state.never_wait = true;
 }
 
 int log_get_level(void) {
@@ -73,31 +84,59 @@ static void replace_control_characters(char *s) {
     }
 }
 
-/* What cannot be written is lost: there is no place left to say so. */
-static void write_stderr(int priority, const char *text) {
-    char head[64], line[LOG_TEXT_MAX];
+/* A descriptor of our own that does not block: the shared one is other people's too. */
+static int write_terminal_or_pipe(int fd, const char *line, size_t n, usec_t timeout) {
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    char path[32];
 
-    if (state.named)
-        (void)snprintf(head, sizeof(head), "<%d>%s: ", LOG_DAEMON | LOG_PRI(priority), state.program);
-    else if (!state.plain)
-        (void)snprintf(head, sizeof(head), "<%d>", LOG_PRI(priority));
-    else if (state.program)
-        (void)snprintf(head, sizeof(head), "%s: ", state.program);
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    _cleanup_close_ int own = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (own >= 0)
+        return write_within(own, line, n, timeout);
+    /* It may block all the same, if another process fills it between the two calls. */
+    if (poll(&p, 1, (int)(timeout / USEC_PER_MSEC)) != 1)
+        return -EAGAIN;
+    return write_all(fd, line, n);
+}
+
+void log_line(int fd, const char *line, size_t n, usec_t timeout) {
+    static bool stalled;
+    usec_t patience = stalled ? 0 : timeout;
+    struct stat st;
+    int r;
+
+    if (fcntl(fd, F_GETFL) & O_NONBLOCK)
+        r = write_within(fd, line, n, patience);
+    else if (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode))
+        r = send(fd, line, n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? negative_errno() : 0;
+    else if (S_ISFIFO(st.st_mode) || isatty(fd))
+        r = write_terminal_or_pipe(fd, line, n, patience);
     else
-        head[0] = '\0';
-    (void)snprintf(line, sizeof(line), "%s", text);
-    replace_control_characters(line);
+        r = write_all(fd, line, n);
+    stalled = r == -EAGAIN;
+}
+
+/* What cannot be written is lost: there is no place left to say so. */
+void log_to_stderr(int priority, const char *text) {
+    char line[PIPE_BUF], clean[LOG_TEXT_MAX];
+    int n;
+
+    (void)snprintf(clean, sizeof(clean), "%s", text);
+    replace_control_characters(clean);
+    if (state.named)
+        n = snprintf(
+            line, sizeof(line), "<%d>%s: %s\n", LOG_DAEMON | LOG_PRI(priority), state.program, clean);
+    else if (!state.plain)
+        n = snprintf(line, sizeof(line), "<%d>%s\n", LOG_PRI(priority), clean);
+    else
+        n = snprintf(line, sizeof(line), "%s%s%s\n", state.program ?: "", state.program ? ": " : "", clean);
 
     /* In one call, so that the lines of several processes do not run into each other. */
-    struct iovec parts[] = {
-        {.iov_base = head, .iov_len = strlen(head)},
-        {.iov_base = line, .iov_len = strlen(line)},
-        {.iov_base = (char[]){'\n'}, .iov_len = 1},
-    };
-    ssize_t n;
-    do
-        n = writev(STDERR_FILENO, parts, ARRAY_SIZE(parts));
-    while (n < 0 && errno == EINTR);
+    size_t length = MIN((size_t)MAX(n, 0), sizeof(line) - 1);
+    if (state.never_wait)
+        log_line(STDERR_FILENO, line, length, PATIENCE_USEC);
+    else
+        (void)write_all(STDERR_FILENO, line, length);
 }
 
 static _printf_(3, 0) void write_message(int priority, char *const *fields, const char *fmt, va_list ap) {
@@ -109,7 +148,7 @@ static _printf_(3, 0) void write_message(int priority, char *const *fields, cons
         if (state.sink)
             state.sink(priority, text, fields);
         else
-            write_stderr(priority, text);
+            log_to_stderr(priority, text);
     }
     errno = saved;
 }

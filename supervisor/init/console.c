@@ -3,8 +3,6 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
-#include <sys/socket.h>
 
 #include "base/fs.h"
 #include "base/log.h"
@@ -42,39 +40,18 @@ static _printf_(3, 4) size_t format_line(char *line, size_t size, const char *fm
     return length;
 }
 
-/* One that does not take a line is not waited for again before it takes one. */
-static void write_patiently(int fd, const char *line, size_t length) {
-    static usec_t patience = CONSOLE_USEC;
-
-    patience = write_within(fd, line, length, patience) < 0 ? 0 : CONSOLE_USEC;
-}
-
 /* ---- a process, a container ---- */
 
 void console_write(int priority, const char *text, char *const *fields _unused_) {
-    bool terminal = isatty(STDERR_FILENO);
     char line[LINE_BYTES];
 
     /* The prefix is for the journal and other collectors (sd-daemon(3)); a person at a terminal needs the
      * name only. */
-    size_t length = terminal ? format_line(line, sizeof line, "davit-init: %s\n", text)
-                             : format_line(line, sizeof line, "<%d>davit-init: %s\n", priority, text);
-
-    /* Anew: the descriptor itself stays blocking, it is shared with whoever started davit-init. */
-    _cleanup_close_ int fd =
-        terminal ? open("/proc/self/fd/2", O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK) : -1;
-    if (fd >= 0) {
-        write_patiently(fd, line, length);
-        return;
-    }
-    if (send(STDERR_FILENO, line, length, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 || errno != ENOTSOCK)
-        return;
-    /* A pipe that polls writable takes PIPE_BUF bytes without blocking; so does a terminal that is not
-     * stopped. SIGPIPE is blocked. */
+    size_t length = isatty(STDERR_FILENO)
+                        ? format_line(line, sizeof line, "davit-init: %s\n", text)
+                        : format_line(line, sizeof line, "<%d>davit-init: %s\n", priority, text);
     _Static_assert(sizeof line <= PIPE_BUF, "one write, whole");
-    struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
-    if (poll(&p, 1, 0) == 1 && (p.revents & POLLOUT))
-        (void)!write(STDERR_FILENO, line, length);
+    log_line(STDERR_FILENO, line, length, CONSOLE_USEC); /* SIGPIPE is blocked */
 }
 
 /* ---- a machine ---- */
@@ -90,7 +67,7 @@ static void show(int priority, const char *text) {
     if (fd < 0)
         return;
     size_t length = format_line(line, sizeof line, "%s: %s\r\n", machine.program, text);
-    write_patiently(fd, line, length);
+    log_line(fd, line, length, CONSOLE_USEC);
 }
 
 static void keep(const char *line, size_t length) {

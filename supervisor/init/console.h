@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * davit-init's own messages. A terminal that another process writes to is waited for, 50 ms, and not again
- * before it takes a line; a reader never is: what cannot go out is dropped, since children are waiting to be
- * reaped.
+ * davit-init's own messages. What does not go out within 50 ms is dropped (log_line() in base/log.h): children are
+ * waiting to be reaped.
  *
  * As a process or in a container they go to stderr, which may be a terminal, a pipe, or the journal's stream
  * socket.

@@ -27,6 +27,7 @@ int main(int argc, char **argv) {
         return 2;
     }
     log_open("davit-launch");
+    log_never_wait();
     if (sealed_reexec(argv, &error) < 0)
         return fail(&error);
     (void)fcntl(LAUNCH_FD_SOCKET, F_SETFD, FD_CLOEXEC);

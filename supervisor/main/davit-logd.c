@@ -7,6 +7,7 @@
 
 int main(int argc, char **argv) {
     log_open("davit-logd");
+    log_never_wait();
     if (argc > 1 && streq(argv[1], "--version")) {
         (void)puts("davit-logd " DAVIT_VERSION);
         return EXIT_SUCCESS;

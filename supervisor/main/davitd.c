@@ -13,6 +13,7 @@
  */
 #include <fcntl.h>
 #include <malloc.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -333,6 +334,8 @@ int main(int argc, char **argv) {
         return usage();
 
     log_open("davitd");
+    log_never_wait();
+    (void)signal(SIGPIPE, SIG_IGN); /* stderr may be a pipe that nobody reads any more */
     tune_memory();
     raise_fd_limit();
     (void)umask(0022);

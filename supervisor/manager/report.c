@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What davitd says, goes to the journal; where there is none to the kernel's log when davit is the machine's
- * init, else to stderr. Never waits: what journald does not take goes the second way.
+ * What davitd says, goes to the journal; where there is none to stderr, which davit-init makes the kernel's log on a
+ * machine. Never waits: what journald does not take goes the second way.
  */
-#include <fcntl.h>
 #include <stdarg.h>
 
 #include "base/log.h"
@@ -14,20 +13,6 @@
 #define FIELDS_MAX 24
 
 static struct journal journal = {.fd = -1, .path = JOURNAL_SOCKET};
-static int kmsg_fd = -1;
-
-/* <N> is the priority in both worlds. */
-static void write_fallback(int priority, const char *text) {
-    char line[TEXT_MAX + 64];
-
-    if (kmsg_fd >= 0) {
-        int n = snprintf(line, sizeof(line), "<%d>davitd: %s\n", (LOG_DAEMON | priority), text);
-        if (write(kmsg_fd, line, MIN((size_t)MAX(n, 0), sizeof(line) - 1)) >= 0)
-            return;
-    }
-    int n = snprintf(line, sizeof(line), "<%d>%s\n", priority, text);
-    (void)!write(STDERR_FILENO, line, MIN((size_t)MAX(n, 0), sizeof(line) - 1));
-}
 
 static void put(struct iovec *v, size_t *n, const char *field) {
     if (*n < FIELDS_MAX)
@@ -51,26 +36,19 @@ static void sink(int priority, const char *text, char *const *fields) {
         if (journal_send(&journal, v, n) >= 0)
             return;
     }
-    write_fallback(priority, text);
+    log_to_stderr(priority, text);
 }
 
 void report_open(struct manager *m) {
     (void)m;
     log_open("davitd");
-    if (journal_open(&journal) < 0) {
-        /* PID 1 of a machine is our parent then: nobody reads stderr. */
-        if (getppid() == 1)
-            kmsg_fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-        if (kmsg_fd < 0)
-            return;
-    }
+    (void)journal_open(&journal); /* one that comes later is found with a later message */
     log_set_sink(sink);
 }
 
 void report_close(void) {
     log_set_sink(NULL);
     journal_close(&journal);
-    close_and_reset(&kmsg_fd);
 }
 
 /* ---- messages about a unit ---- */

@@ -3,7 +3,6 @@
 #include <sys/ioctl.h>
 
 #include "base/fd.h"
-#include "base/fs.h"
 #include "base/log.h"
 #include "shutdown/shutdown.h"
 
@@ -11,18 +10,13 @@
 #define CONSOLE_USEC (5 * USEC_PER_SEC)
 #define LOOK_USEC (20 * USEC_PER_MSEC)
 
-/* One write a line, which is what both the console and the kernel's log want. A console that does not take one is
- * not waited for again before it takes one. */
 void console_log(int priority, const char *text, _unused_ char *const *fields) {
-    static usec_t patience = CONSOLE_USEC;
     char line[1024];
     int n = snprintf(line, sizeof line, "%sdavit-shutdown: %s\n", priority <= LOG_ERR ? "*** " : "", text);
 
-    if (n <= 0)
-        return;
     watchdog_keepalive();
-    patience =
-        write_within(STDERR_FILENO, line, MIN((size_t)n, sizeof line - 1), patience) < 0 ? 0 : CONSOLE_USEC;
+    if (n > 0)
+        log_line(STDERR_FILENO, line, MIN((size_t)n, sizeof line - 1), CONSOLE_USEC);
 }
 
 void console_give(void) {

@@ -95,6 +95,25 @@ P
     undisturbed
 }
 
+@test 'nobody reads what davit says, and then its reader is gone: it goes on' {
+    fleet
+    mkfifo "$D/said"
+    exec 7<>"$D/said"
+    head -c 65536 /dev/zero >&7 # a pipe takes no more
+    "$DAVIT_BUILD/davit-init" >"$D/said" 2>&1 </dev/null 3>&- 7>&- &
+    DAVIT_PID=$!
+    wait_for 10 manager_pid
+    old=$(manager_pid)
+    printf '[Nothing]\nNo=such section\n' >"$D/units/broken.service"
+    davit daemon-reload # says what is wrong with it
+    davit start steady
+    steady=$(show steady pid)
+    exec 7>&-
+    davit daemon-reload
+    undisturbed
+    [ "$(manager_pid)" = "$old" ]
+}
+
 @test 'a davitd that keeps dying: the container goes on, and it is said' {
     fleet
     mkdir "$D/libexec"

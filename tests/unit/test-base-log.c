@@ -5,8 +5,12 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <termios.h>
 
 #include <cmocka.h>
+
+#include "base/fd.h"
+#include "base/str.h"
 
 static char caught[4096];
 static int caught_priority;
@@ -124,6 +128,104 @@ static void long_messages_are_cut(void **state) {
     assert_string_equal(line + strlen(line) - 2, "x\n");
 }
 
+/* ---- a reader that does not read ---- */
+
+/* stderr becomes fd; what it was before. */
+static int give_stderr(int fd) {
+    int saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+
+    assert_true(dup2(fd, STDERR_FILENO) >= 0);
+    log_set_sink(NULL);
+    log_open("test");
+    log_never_wait();
+    return saved;
+}
+
+static void take_stderr_back(int saved) {
+    assert_true(dup2(saved, STDERR_FILENO) >= 0);
+    close(saved);
+}
+
+static void fill(int fd) {
+    static char much[65536];
+
+    assert_int_equal(fd_set_nonblock(fd, true), 0);
+    while (write(fd, much, sizeof(much)) > 0 || write(fd, much, 1) > 0)
+        ;
+    assert_int_equal(fd_set_nonblock(fd, false), 0);
+}
+
+/* All that has been written to what now has no writer but us, and is the reading end. */
+static size_t read_rest(int fd, char *ret, size_t size) {
+    size_t n = 0;
+
+    assert_int_equal(fd_set_nonblock(fd, true), 0);
+    for (ssize_t r; (r = read(fd, ret + n % size, size - n % size)) > 0;)
+        n += (size_t)r;
+    return n;
+}
+
+/* ends: [0] is read, [1] is stderr and full. What is said then is lost; and what is said later arrives. */
+static void nothing_waits_for(const int ends[2]) {
+    static char text[1 << 20];
+
+    fill(ends[1]);
+    int saved = give_stderr(ends[1]);
+    for (int i = 0; i < 1000; i++)
+        log_error("lost");
+    assert_int_equal(fcntl(STDERR_FILENO, F_GETFL) & O_NONBLOCK, 0); /* it is not ours alone */
+    (void)read_rest(ends[0], text, sizeof(text));
+    log_error("said");
+    take_stderr_back(saved);
+    size_t n = read_rest(ends[0], text, sizeof(text));
+    assert_int_equal(n, strlen("<3>said\n"));
+    assert_memory_equal(text, "<3>said\n", n);
+}
+
+static void a_pipe_is_not_waited_for(void **state) {
+    (void)state;
+    int ends[2];
+
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    nothing_waits_for(ends);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void a_stream_is_not_waited_for(void **state) {
+    (void)state;
+    int ends[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    nothing_waits_for(ends);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void a_terminal_is_not_waited_for(void **state) {
+    (void)state;
+    char text[64];
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+    if (master < 0 || grantpt(master) < 0 || unlockpt(master) < 0)
+        skip(); /* no /dev/pts here */
+    int slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(slave >= 0);
+    assert_int_equal(tcflow(slave, TCOOFF), 0); /* Ctrl-S */
+    int saved = give_stderr(slave);
+    log_error("lost");
+    log_error("lost");
+    assert_int_equal(tcflow(slave, TCOON), 0);
+    log_error("said");
+    take_stderr_back(saved);
+    ssize_t n = read(master, text, sizeof(text));
+    assert_true(n > 0);
+    text[n] = '\0';
+    assert_string_equal(text, isempty(getenv("JOURNAL_STREAM")) ? "test: said\r\n" : "<3>said\r\n");
+    close(slave);
+    close(master);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(levels_are_read, reset),
@@ -133,6 +235,9 @@ int main(void) {
         cmocka_unit_test_setup(stderr_lines_have_a_priority, reset),
         cmocka_unit_test_setup(control_characters_are_replaced, reset),
         cmocka_unit_test_setup(long_messages_are_cut, reset),
+        cmocka_unit_test_setup(a_pipe_is_not_waited_for, reset),
+        cmocka_unit_test_setup(a_stream_is_not_waited_for, reset),
+        cmocka_unit_test_setup(a_terminal_is_not_waited_for, reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
