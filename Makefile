@@ -190,7 +190,7 @@ soak: programs $(O)/tests/demo/payload $(O)/tests/soak/die-at ## 10,000 kills of
 # ---- quality ---------------------------------------------------------------------------------------------------------
 
 C_FILES = $(shell git ls-files '*.c' '*.h' 2>/dev/null || find supervisor tests -name '*.[ch]')
-SHELL_FILES = .ci/run tests/check tests/run tests/vm/run tests/vm/fetch tests/vm/base tests/coverage $(wildcard packaging/appliance/* tests/fuzz/run tests/vm/*.bash tests/vm/*.bats tests/vm/guest/* supervisor/control/embed.sh packaging/completions/davit tests/demo/demo \
+SHELL_FILES = .ci/run tests/check tests/run tests/patiently tests/vm/run tests/vm/fetch tests/vm/base tests/coverage $(wildcard packaging/appliance/* tests/fuzz/run tests/vm/*.bash tests/vm/*.bats tests/vm/guest/* supervisor/control/embed.sh packaging/completions/davit tests/demo/demo \
 	tests/bench/run tests/soak/soak tests/soak/die-at tests/lib.bash tests/integration/*.bash tests/integration/*.bats)
 
 .PHONY: format lint lint-deep lint-format lint-tidy lint-cppcheck lint-shell
@@ -266,7 +266,7 @@ PACKAGES := gcc make git pkg-config libsystemd-dev libinih-dev libconfig-dev lib
 deps: ## install the Debian packages that building and testing need
 	@missing=; for p in $(PACKAGES); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q '^install ok' || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then echo "installing:$$missing"; \
-		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; } >/dev/null || exit 1; fi
+		tests/patiently sh -c 'apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$$@"' sh $$missing >/dev/null || exit 1; fi
 
 # ---- appliance -------------------------------------------------------------------------------------------------------
 
