@@ -35,30 +35,12 @@ int cli_check_reply(int called, struct client_reply *reply, const struct error *
     return r;
 }
 
-/* A davitd that ends before it has answered is no answer where the next one can be asked the same. */
-#define ASKED_AGAIN_MAX 20
-static bool may_be_asked_again(const char *method) {
-    const char *name = strrchr(method, '.') + 1;
-    return startswith(name, "Get") || startswith(name, "List") || streq(name, "Describe") ||
-           streq(name, "Reload");
-}
-
 static int call(
     struct cli *c, const char *method, json_t *parameters, bool may_be_last, struct client_reply *ret) {
     struct error e = {};
     struct client_reply reply;
-    int r, left = may_be_asked_again(method) ? ASKED_AGAIN_MAX : 0;
 
-    for (;;) {
-        r = client_call(c->client, method, json_incref(parameters), CALL_TIMEOUT_USEC, &reply, &e);
-        if (r != -ECONNRESET || left-- == 0)
-            break;
-        client_free(TAKE_PTR(c->client));
-        r = client_open(c->paths.runtime, true, &c->client, &e);
-        if (r < 0)
-            break;
-    }
-    json_decref(parameters);
+    int r = client_call(c->client, method, parameters, CALL_TIMEOUT_USEC, &reply, &e);
     if (r == -ECONNRESET && may_be_last) {
         *ret = (struct client_reply){};
         return 0;

@@ -14,8 +14,13 @@
 /* A request that the server does not take within this time means that it hangs. */
 #define SEND_TIMEOUT_USEC (30 * USEC_PER_SEC)
 
+/* How many davitds may die over one question. */
+#define ASKED_AGAIN_MAX 20
+
 struct client {
     struct varlink_stream stream;
+    bool read_only;
+    char runtime_dir[];
 };
 
 void client_reply_done(struct client_reply *r) {
@@ -75,13 +80,13 @@ static int connect_patiently(const char *runtime_dir, const char *name, int *ret
     return r;
 }
 
-int client_open(const char *runtime_dir, bool read_only, struct client **ret, struct error *e) {
+static int connect_to_davitd(const char *runtime_dir, bool read_only, int *ret, struct error *e) {
     const char *name = "control";
-    int fd = -1, r = connect_patiently(runtime_dir, name, &fd);
+    int r = connect_patiently(runtime_dir, name, ret);
 
     if (r == -EACCES && read_only) {
         name = "status";
-        r = connect_patiently(runtime_dir, name, &fd);
+        r = connect_patiently(runtime_dir, name, ret);
     }
     if (r == -EACCES)
         return error_set(e, EACCES, "Not allowed to use %s/%s; this needs root", runtime_dir, name);
@@ -90,14 +95,33 @@ int client_open(const char *runtime_dir, bool read_only, struct client **ret, st
     if (r < 0)
         return error_set(e, r, "Cannot reach davitd; is davit-init running? (tried %s/%s: %s)", runtime_dir,
             name, errno_text(r));
+    return 0;
+}
 
-    struct client *c = calloc(1, sizeof(*c));
+int client_open(const char *runtime_dir, bool read_only, struct client **ret, struct error *e) {
+    int fd = -1, r = connect_to_davitd(runtime_dir, read_only, &fd, e);
+
+    if (r < 0)
+        return r;
+    struct client *c = calloc(1, sizeof(*c) + strlen(runtime_dir) + 1);
     if (!c) {
         (void)close(fd);
         return error_set(e, ENOMEM, "Out of memory");
     }
     varlink_stream_init(&c->stream, fd, VARLINK_REPLY_MAX, VARLINK_OUTPUT_MAX);
+    c->read_only = read_only;
+    memcpy(c->runtime_dir, runtime_dir, strlen(runtime_dir) + 1);
     *ret = c;
+    return 0;
+}
+
+static int reconnect(struct client *c, struct error *e) {
+    int fd = -1, r = connect_to_davitd(c->runtime_dir, c->read_only, &fd, e);
+
+    if (r < 0)
+        return r;
+    varlink_stream_done(&c->stream);
+    varlink_stream_init(&c->stream, fd, VARLINK_REPLY_MAX, VARLINK_OUTPUT_MAX);
     return 0;
 }
 
@@ -201,8 +225,38 @@ int client_receive(struct client *c, usec_t timeout, struct client_reply *ret, s
     }
 }
 
+/* What changes nothing, or the same if it is done twice. */
+static bool is_question(const char *method) {
+    static const char *const questions[] = {
+        "io.davit.Manager.GetBoot",
+        "io.davit.Manager.GetScheduledEnd",
+        "io.davit.Manager.GetStatus",
+        "io.davit.Manager.ListJobs",
+        "io.davit.Manager.ListUnits",
+        "io.davit.Manager.Reload",
+        "io.davit.Unit.Describe",
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(questions); i++)
+        if (streq(method, questions[i]))
+            return true;
+    return false;
+}
+
 int client_call(struct client *c, const char *method, json_t *parameters, usec_t timeout,
     struct client_reply *ret, struct error *e) {
-    int r = client_send(c, method, parameters, 0, NULL, 0, e);
-    return r < 0 ? r : client_receive(c, timeout, ret, e);
+    int r, left = is_question(method) ? ASKED_AGAIN_MAX : 0;
+
+    for (;;) {
+        r = client_send(c, method, json_incref(parameters), 0, NULL, 0, e);
+        if (r >= 0)
+            r = client_receive(c, timeout, ret, e);
+        if (r != -ECONNRESET || left-- == 0)
+            break;
+        r = reconnect(c, e);
+        if (r < 0)
+            break;
+    }
+    json_decref(parameters);
+    return r;
 }

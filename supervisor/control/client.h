@@ -44,6 +44,8 @@ int client_poll(struct client *c, struct client_reply *ret, struct error *e);
 /* To wait on, for POLLIN, before client_poll(). */
 int client_fd(const struct client *c);
 
-/* Sends and waits for the one reply. An error reply is 0 as well: see ret->error. */
+/* Sends and waits for the one reply. An error reply is 0 as well: see ret->error. A davitd that ends before it has
+ * answered a mere question is no answer: the next one is asked, by a new connection (client_fd() changes, and what was
+ * under way on the old one is gone). Whatever changes something is asked once: -ECONNRESET. */
 int client_call(struct client *c, const char *method, json_t *parameters, usec_t timeout,
     struct client_reply *ret, struct error *e);
