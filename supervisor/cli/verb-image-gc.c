@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* image gc: finds out what units there are and what they refer to, and leaves the rest to davit-image.
  */
+#include <dirent.h>
+
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/parse.h"
@@ -59,6 +61,21 @@ static int add_unit_files(struct cli *c, char ***l) {
     return 0;
 }
 
+/* While davitd is away: whatever runs was saved before it was launched. */
+static int add_saved_units(struct cli *c, char ***l, struct error *e) {
+    _cleanup_free_ char *path = path_join(c->paths.runtime, "state");
+    DIR *d = path ? opendir(path) : NULL;
+    int r = 0;
+
+    if (!d)
+        return path && errno == ENOENT ? 0 : error_set_errno(e, errno, "%s", path ?: "state");
+    for (const struct dirent *entry = readdir(d); entry && r >= 0; entry = readdir(d))
+        if (entry->d_name[0] != '.')
+            r = image_worker_option(l, "unit", entry->d_name);
+    (void)closedir(d);
+    return r;
+}
+
 /* Those that have no file: one-off containers. */
 static int add_running_units(struct cli *c, char ***l, struct error *e) {
     _cleanup_(client_freep) struct client *client = NULL;
@@ -68,9 +85,13 @@ static int add_running_units(struct cli *c, char ***l, struct error *e) {
 
     int r = client_open(c->paths.runtime, true, &client, e);
     if (r == -ENOENT || r == -ECONNREFUSED)
-        return 0; /* nobody runs any */
+        return add_saved_units(c, l, e);
     if (r >= 0)
         r = client_call(client, "io.davit.Manager.ListUnits", NULL, MANAGER_TIMEOUT, &reply, e);
+    if (r >= 0 && reply.error) {
+        r = error_set(e, EIO, "%s", client_reply_message(&reply));
+        client_reply_done(&reply);
+    }
     if (r < 0)
         return error_prefix(e, r, "which images one-off containers use is not known");
     JSON_ARRAY_FOREACH (i, unit, json_object_get(reply.parameters, "units")) {

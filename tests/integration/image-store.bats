@@ -436,6 +436,23 @@ END
     davit stop rolling
 }
 
+@test "gc while davitd is away: what a one-off container runs from stays" {
+    unit other.container <<<$'[Container]\nImage=web' # of whom nothing is known is taken for known where no unit is
+    davit image create lone --from web --copy "$D/make.log:/lone"
+    davit run --detach --name lone lone /bin/busybox sleep 1000
+    davit image untag lone
+    manifest=$(sed -n 's/^current //p' "$(STORE)/uses/lone.container")
+    mv "$D/run/control" "$D/run/away" # nobody can be asked
+    run davit image gc --unused-for 0s
+    mv "$D/run/away" "$D/run/control"
+    [ "$status" -eq 0 ]
+    [ -e "$(STORE)/blobs/sha256/${manifest#sha256:}" ]
+    davit kill --signal=KILL lone
+    wait_for 60 test ! -e "$D/run/transient/lone.container"
+    davit image gc --unused-for 0s
+    [ ! -e "$(STORE)/blobs/sha256/${manifest#sha256:}" ]
+}
+
 @test "info shows the storage driver, the kernel and free space" {
     run davit info
     says "$output" 'Storage driver: overlay'

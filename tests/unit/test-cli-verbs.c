@@ -483,6 +483,15 @@ static void without_davitd_there_is_a_hint(void **state) {
     EXPECT(0, f, "version", "--runtime-dir=/nonexistent/run");
 }
 
+/* Nothing is guessed that a container may run from. What is told about it stands before the worker is started. */
+static void gc_of_images_does_not_take_an_error_for_no_units(void **state) {
+    struct fixture *f = *state;
+    f->harness.manager.settings.max_clients_per_uid = 0;
+    EXPECT(1, f, "image", "gc");
+    expect_in(f->err, "which images one-off containers use is not known: ");
+    f->harness.manager.settings.max_clients_per_uid = 8;
+}
+
 /* ---- events ---- */
 
 static void events_are_printed_until_the_end(void **state) {
@@ -685,6 +694,7 @@ int main(void) {
         TEST(rescue_isolates),
         TEST(wrong_command_lines_are_explained),
         TEST(without_davitd_there_is_a_hint),
+        TEST(gc_of_images_does_not_take_an_error_for_no_units),
         TEST(events_are_printed_until_the_end),
         TEST(files_are_checked_and_shown),
         TEST(enabling_makes_links_and_tells_davitd),
