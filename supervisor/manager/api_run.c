@@ -218,45 +218,80 @@ static int run_name(struct manager *m, const char *written, char **ret, struct e
     return 0;
 }
 
-static char *text_path(const char *name) {
-    return strf("transient/%s", name);
+char *run_text_path(const struct manager *m, const char *name) {
+    return strf("%s/" RUN_TEXTS "/%s", m->paths.runtime, name);
 }
 
 /* The text is kept while the container exists, for a davitd that comes back. */
 static int write_text(struct manager *m, const char *name, const char *text, struct error *e) {
-    _cleanup_free_ char *path = text_path(name);
+    _cleanup_free_ char *path = run_text_path(m, name);
     int r;
 
     if (!path)
         return error_set_errno(e, ENOMEM, "run");
-    r = mkdir_parents(m->runtime_fd, "transient", 0700);
+    r = mkdir_parents(m->runtime_fd, RUN_TEXTS, 0700);
     if (r >= 0)
-        r = file_write_atomic(m->runtime_fd, path, text, strlen(text), TEXT_NEW, false);
-    return r < 0 ? error_set_errno(e, r, "%s/%s", m->paths.runtime, path) : 0;
+        r = file_write_atomic(AT_FDCWD, path, text, strlen(text), TEXT_NEW, false);
+    return r < 0 ? error_set_errno(e, r, "%s", path) : 0;
 }
 
-void run_remove_text(struct manager *m, const char *name) {
-    _cleanup_free_ char *path = text_path(name);
+static void remove_text(struct manager *m, const char *name) {
+    _cleanup_free_ char *path = run_text_path(m, name);
 
     if (path)
-        (void)unlinkat(m->runtime_fd, path, 0);
+        (void)unlink(path);
+}
+
+struct kept_text {
+    struct manager *manager;
+    char name[];
+};
+
+static int on_kept_long_enough(sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
+    struct kept_text *k = userdata;
+
+    if (!manager_find(k->manager, k->name)) /* else it is that one's */
+        remove_text(k->manager, k->name);
+    free(k);
+    (void)sd_event_source_unref(source);
+    return 0;
+}
+
+void run_keep_text(struct manager *m, const char *name) {
+    struct kept_text *k = malloc(sizeof(*k) + strlen(name) + 1);
+    sd_event_source *source;
+
+    if (!k)
+        return; /* it stays until its name is used again */
+    k->manager = m;
+    memcpy(k->name, name, strlen(name) + 1);
+    if (sd_event_add_time_relative(
+            m->event, &source, CLOCK_MONOTONIC, KEPT_USEC, USEC_PER_SEC, on_kept_long_enough, k) < 0)
+        free(k);
+}
+
+void run_unload(struct managed_unit *u) {
+    if (u->state_lost)
+        run_keep_text(u->manager, u->name);
+    else
+        remove_text(u->manager, u->name);
 }
 
 /* Its state comes first: a davitd that dies between the two has left state to be found. One that cannot be saved now
  * makes no difference, as the container is launched all the same. */
 static void note_begun(struct manager *m, const char *name) {
-    _cleanup_free_ char *path = text_path(name);
+    _cleanup_free_ char *path = run_text_path(m, name);
 
     saved_flush(m);
-    if (!path || fchmodat(m->runtime_fd, path, TEXT_BEGUN, 0) < 0)
+    if (!path || chmod(path, TEXT_BEGUN) < 0)
         (void)log_errno(LOG_WARNING, errno, "%s: noting that it may have been launched", name);
 }
 
 bool run_may_have_begun(struct manager *m, const char *name) {
-    _cleanup_free_ char *path = text_path(name);
+    _cleanup_free_ char *path = run_text_path(m, name);
     struct stat st;
 
-    return !path || (fstatat(m->runtime_fd, path, &st, AT_SYMLINK_NOFOLLOW) >= 0 && (st.st_mode & S_IWUSR));
+    return !path || (lstat(path, &st) >= 0 && (st.st_mode & S_IWUSR));
 }
 
 static int read_text(
@@ -356,14 +391,14 @@ int api_run(struct manager *m, const struct run_request *request, exec_started_t
     u = r >= 0 ? managed_unit_new(m, name) : NULL;
     if (!u) {
         unit_free(config);
-        run_remove_text(m, name);
+        remove_text(m, name);
         return r < 0 ? r : error_set_errno(e, ENOMEM, "%s", name);
     }
     u->config = config;
     u->transient = true;
     r = set_up_run(m, u, request, started, exited, userdata, e);
     if (r < 0) {
-        run_remove_text(m, name);
+        remove_text(m, name);
         managed_unit_free(u);
         return r;
     }

@@ -170,8 +170,8 @@ void run_session_free(struct managed_unit *u);
 /* Its client has to be told of its end, and may still come. Asked of an idle unit, that begins to wait. */
 bool run_waits_for_client(struct managed_unit *u);
 void run_forget_key(struct managed_unit *u);
-/* The unit text that is kept for a davitd that comes back. */
-void run_remove_text(struct manager *m, const char *name);
+/* Its text goes with it; if its state was lost, when no client can come any more who asks again. */
+void run_unload(struct managed_unit *u);
 void run_forget_client(struct managed_unit *u, void *userdata);
 
 /* ---- ending.c ---- */

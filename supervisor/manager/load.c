@@ -411,7 +411,7 @@ int manager_load_one(struct manager *m, const char *name, struct managed_unit **
 
 /* For a unit that an earlier davitd knew. A one-off container's text is kept beside the state. */
 static int read_transient(struct manager *m, const char *name, struct unit **ret) {
-    _cleanup_free_ char *path = strf("%s/transient/%s", m->paths.runtime, name);
+    _cleanup_free_ char *path = run_text_path(m, name);
     struct unit_environment env = {};
     struct error e = {};
 
@@ -452,13 +452,11 @@ int manager_add_unit(struct manager *m, const char *name, struct managed_unit **
 }
 
 void unit_collect(struct managed_unit *u) {
-    struct manager *m = u->manager;
-
     if (!(u->gone || u->transient) || !unit_is_idle(u) || u->job || u->main || u->control ||
         u->n_events > 0 || u->resources.cleanup || exec_runs(u) || run_waits_for_client(u))
         return;
-    if (u->transient && !u->state_lost) /* else it stays, for a client that asks again: check_run() */
-        run_remove_text(m, u->name);
+    if (u->transient)
+        run_unload(u);
     saved_remove(u);
     managed_unit_free(u);
 }

@@ -118,8 +118,13 @@ const char *manager_default_target(const struct manager *m);
 int manager_status_text(struct manager *m, char **ret); /* "12 running, 1 failed, 2 waiting" */
 /* Makes a unit from saved state again after a restart of davitd; processes are adopted. */
 int unit_recover(struct managed_unit *u);
-/* Of a container of `davit run`, from its text, where that is all that is left of it: that it may have been launched. */
+/* Below the runtime directory: the unit text of each container of `davit run`, for a davitd that comes back. */
+#define RUN_TEXTS "transient"
+char *run_text_path(const struct manager *m, const char *name);
+/* From its text, where that is all that is left of it: that it may have been launched. */
 bool run_may_have_begun(struct manager *m, const char *name);
+/* Removes the text of a container that is gone, once its client would have come back. */
+void run_keep_text(struct manager *m, const char *name);
 /* Stops all units: phase becomes PHASE_STOPPING, and PHASE_ENDED once nothing runs any
  * more. */
 int manager_stop_all(struct manager *m);

@@ -266,7 +266,7 @@ int saved_read_all(struct manager *m) {
         m->keeper_changed = true;
     }
     add_unknown(m, "state");
-    add_unknown(m, "transient"); /* of which the state is lost */
+    add_unknown(m, RUN_TEXTS); /* of which the state is lost */
     HASHMAP_FOREACH (u, m->units) {
         if (!read_one(m, u)) {
             if (u->gone) /* to be forgotten; what it has left is nobody's, and swept */

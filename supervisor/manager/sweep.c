@@ -2,7 +2,7 @@
 /*
  * After a davitd has come up and taken over what it knows: whatever else an earlier one left behind goes.
  * Groups that belong to no unit are emptied and removed, upper layers and anonymous volumes that no run uses
- * as well, sockets and FIFOs that nobody holds.
+ * as well, sockets and FIFOs that nobody holds, and the texts of one-off containers, which have a minute.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -154,6 +154,11 @@ static void visit_fifo(struct manager *m, const char *directory, const char *nam
         (void)unlink(path);
 }
 
+static void visit_text(struct manager *m, _unused_ const char *directory, const char *name) {
+    if (!manager_find(m, name))
+        run_keep_text(m, name);
+}
+
 /* A descriptor that nobody took: "l-<id>" means a stream that davit-logd still reads. */
 static void dropped(struct manager *m, const char *name) {
     const char *id = startswith(name, "l-");
@@ -175,6 +180,7 @@ void cleanup_sweep(struct manager *m) {
         {m->paths.state, "volumes", visit_volume},
         {m->paths.runtime, "notify", visit_socket},
         {m->paths.runtime, "log", visit_fifo},
+        {m->paths.runtime, RUN_TEXTS, visit_text},
     };
 
     keeper_drop_leftovers(m, dropped);

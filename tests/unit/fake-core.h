@@ -19,6 +19,7 @@ struct fake_core {
     unsigned events[_EVENT_COUNT];
     unsigned watchdog_pings;
     usec_t extended, watchdog_set;
+    char kept_text[64]; /* of which unit last */
 };
 extern struct fake_core *fake;
 

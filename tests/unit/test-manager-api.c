@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* link: fake-manager.c; without: cgroup */
+/* wrap: sd_event_add_time_relative */
 /* What control/ asks for besides jobs: signals, freezing, forgetting failures, commands in containers,
  * one-off containers. */
 #include <fcntl.h>
@@ -588,6 +589,18 @@ static void test_run_detached_asked_again(void **state _unused_) {
     assert_int_equal(fake.mains, 2);
 }
 
+/* Its state was lost, and it has ended: only its text is left of it. */
+static void lost_run(void) {
+    _cleanup_free_ char *name = NULL;
+    struct error e = {};
+
+    assert_return_code(one_off("y", TEXT, -1, &name, &e), 0);
+    fake_unit("y.container")->state_lost = true;
+    fake_exits("y.container", CLD_EXITED, 0);
+    assert_null(manager_find(&fake.m, "y.container"));
+    assert_true(text_is_there("y.container"));
+}
+
 static void test_run_is_not_begun_again_where_that_could_be_twice(void **state _unused_) {
     _cleanup_free_ char *name = NULL;
     struct error e = {};
@@ -598,13 +611,7 @@ static void test_run_is_not_begun_again_where_that_could_be_twice(void **state _
     assert_int_equal(attached(true, &e), -ENOTRECOVERABLE);
     assert_int_equal(attached(false, &e), -EEXIST);
 
-    /* Its state was lost, and it has ended: only the text is left of it. */
-    assert_return_code(one_off("y", TEXT, -1, &name, &e), 0);
-    fake_unit("y.container")->state_lost = true;
-    free(TAKE_PTR(name));
-    fake_exits("y.container", CLD_EXITED, 0);
-    assert_null(manager_find(&fake.m, "y.container"));
-    assert_true(text_is_there("y.container"));
+    lost_run();
     assert_int_equal(keyed("y", TEXT, KEY, true, -1, &name, &e), -ENOTRECOVERABLE);
     assert_int_equal(fake.mains, 2);
     /* One that was written when davitd died was not launched. */
@@ -616,6 +623,40 @@ static void test_run_is_not_begun_again_where_that_could_be_twice(void **state _
     free(TAKE_PTR(name));
     assert_int_equal(keyed("z", TEXT, "no key", true, -1, &name, &e), -EINVAL);
     assert_return_code(keyed("z", TEXT, KEY, true, -1, &name, &e), 0);
+}
+
+static sd_event_source *minute;
+
+int __real_sd_event_add_time_relative(sd_event *event, sd_event_source **ret, clockid_t clock, uint64_t usec,
+    uint64_t accuracy, sd_event_time_handler_t callback, void *userdata);
+int __wrap_sd_event_add_time_relative(sd_event *event, sd_event_source **ret, clockid_t clock, uint64_t usec,
+    uint64_t accuracy, sd_event_time_handler_t callback, void *userdata);
+int __wrap_sd_event_add_time_relative(sd_event *event, sd_event_source **ret, clockid_t clock, uint64_t usec,
+    uint64_t accuracy, sd_event_time_handler_t callback, void *userdata) {
+    int r = __real_sd_event_add_time_relative(event, ret, clock, usec, accuracy, callback, userdata);
+
+    if (r >= 0 && usec == 60 * USEC_PER_SEC)
+        minute = *ret;
+    return r;
+}
+
+static void minute_is_over(void) {
+    assert_return_code(sd_event_source_set_time(minute, 0), 0);
+    fake_settle();
+}
+
+static void test_text_of_a_run_whose_state_was_lost_goes_when_nobody_can_ask_any_more(void **state _unused_) {
+    _cleanup_free_ char *name = NULL;
+    struct error e = {};
+
+    lost_run();
+    minute_is_over();
+    assert_false(text_is_there("y.container"));
+
+    lost_run();
+    assert_return_code(one_off("y", TEXT, -1, &name, &e), 0); /* another one, whose text it is now */
+    minute_is_over();
+    assert_true(text_is_there("y.container"));
 }
 
 static void test_run_whose_client_never_comes_back(void **state _unused_) {
@@ -670,6 +711,7 @@ int main(void) {
         TEST(test_run_without_its_stdio_is_never_launched),
         TEST(test_run_detached_asked_again),
         TEST(test_run_is_not_begun_again_where_that_could_be_twice),
+        TEST(test_text_of_a_run_whose_state_was_lost_goes_when_nobody_can_ask_any_more),
         TEST(test_run_whose_client_never_comes_back),
         TEST(test_status_text),
     };

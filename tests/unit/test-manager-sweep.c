@@ -80,10 +80,31 @@ static void what_a_sweep_costs_grows_with_the_fleet_and_no_faster(void **state) 
     assert_true(paths_made <= 2 * (UNITS + 1)); /* for the long name, and for what is nobody's */
 }
 
+static void text_below(const char *name) {
+    _cleanup_free_ char *path = strf("%s/" RUN_TEXTS "/%s", fake->m.paths.runtime, name);
+
+    assert_int_equal(mkdir_parents(fake->m.runtime_fd, RUN_TEXTS, 0700), 0);
+    assert_int_equal(file_write_atomic(AT_FDCWD, path, "", 0, 0600, false), 0);
+}
+
+static void texts_of_one_off_containers_that_are_gone_do_not_stay_for_ever(void **state) {
+    (void)state;
+
+    (void)fake_unit("here.container", "[Container]\nImage=/\nExec=x\n");
+    text_below("here.container");
+    cleanup_sweep(&fake->m);
+    assert_string_equal(fake->kept_text, "");
+    text_below("gone.container");
+    cleanup_sweep(&fake->m);
+    assert_string_equal(fake->kept_text, "gone.container");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
             what_a_sweep_costs_grows_with_the_fleet_and_no_faster, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            texts_of_one_off_containers_that_are_gone_do_not_stay_for_ever, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
