@@ -111,5 +111,6 @@ int boot_run(void) {
     }
     report_work(&c);
     write_report(&c);
+    console_close();
     return c.emergency ? BOOT_EXIT_EMERGENCY : EXIT_SUCCESS;
 }

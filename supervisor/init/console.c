@@ -3,7 +3,10 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/ioctl.h>
+#include <termios.h>
 
+#include "base/fd.h"
 #include "base/fs.h"
 #include "base/log.h"
 
@@ -11,6 +14,7 @@
 #define EARLY_BYTES 2048
 /* For another process that writes to the console at this moment, or for a line to drain. */
 #define CONSOLE_USEC (50 * USEC_PER_MSEC)
+#define LOOK_USEC USEC_PER_MSEC
 
 static struct {
     const char *program;
@@ -56,18 +60,54 @@ void console_write(int priority, const char *text, char *const *fields _unused_)
 
 /* ---- a machine ---- */
 
+/* close(2) of a serial line waits until all is said: 30 s where nobody takes it. So it is closed when all is said,
+ * and stays open meanwhile. */
+static int console_fd = -1;
+
+/* Or it is gone: there is nothing to wait for then either. */
+static bool console_is_drained(usec_t timeout) {
+    usec_t deadline = usec_add(now_monotonic(), timeout);
+    int left = 0;
+
+    while (ioctl(console_fd, TIOCOUTQ, &left) == 0 && left > 0) {
+        if (now_monotonic() >= deadline)
+            return false;
+        (void)usleep((useconds_t)LOOK_USEC);
+    }
+    return true;
+}
+
+void console_close(void) {
+    if (console_fd >= 0 && !console_is_drained(CONSOLE_USEC))
+        (void)tcflush(console_fd, TCOFLUSH);
+    close_and_reset(&console_fd);
+}
+
+void console_pass_on(void) {
+    if (console_fd >= 0)
+        (void)fd_set_cloexec(console_fd, false);
+}
+
 /* What does not go through, or ends in an error (a console that is gone says EIO), is lost here; the kernel's log has
  * it. */
 static void show(int priority, const char *text) {
+    static usec_t patience = CONSOLE_USEC;
     char line[LINE_BYTES];
 
     if (!machine.to_console || priority > machine.console_level || priority < machine.kernel_level)
         return;
-    _cleanup_close_ int fd = open("/dev/console", O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0)
+    if (console_fd >= 0 && console_is_drained(0)) /* if it was hung up, this one opens another */
+        close_and_reset(&console_fd);
+    if (console_fd < 0)
+        console_fd = open("/dev/console", O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (console_fd < 0)
         return;
     size_t length = format_line(line, sizeof line, "%s: %s\r\n", machine.program, text);
-    log_line(fd, line, length, CONSOLE_USEC);
+    log_line(console_fd, line, length, CONSOLE_USEC);
+    bool drained = console_is_drained(patience);
+    if (drained)
+        close_and_reset(&console_fd);
+    patience = drained ? CONSOLE_USEC : 0;
 }
 
 static void keep(const char *line, size_t length) {

@@ -8,9 +8,9 @@
  *
  * On a machine they go to the kernel's log, which keeps them in memory until a journal or a person fetches
  * them, and to the console, as far as the kernel does not show them there itself. The console is opened for
- * each message and closed again: nobody's hang-up, flow control or "kill everything on this terminal" can
- * reach davit-init, and it never becomes its controlling terminal. What is said before /dev is there waits in
- * a small buffer.
+ * each message and closed when that is said: nobody's hang-up, flow control or "kill everything on this terminal"
+ * can reach davit-init, and it never becomes its controlling terminal. What is said before /dev is there waits
+ * in a small buffer.
  */
 #pragma once
 
@@ -27,5 +27,9 @@ void console_connect(void);
 /* For a program that davit-init has started and that speaks as it does (davit-boot): stderr is the kernel's
  * log. */
 void console_share(const char *program);
+/* Before this process becomes another program, or ends: what the console has not said within 50 ms is dropped. */
+void console_close(void);
+/* The same, where that program takes the console over, with what it has yet to say, and closes what it inherits. */
+void console_pass_on(void);
 /* Levels and places from the command line. */
 void console_configure(const struct boot_options *options);

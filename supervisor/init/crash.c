@@ -16,7 +16,7 @@
 #define CHILD_USEC (10 * USEC_PER_SEC)
 #define CHILD_POLL_USEC (20 * USEC_PER_MSEC)
 /* Whoever else writes to the console at this moment. */
-#define CONSOLE_USEC (500 * USEC_PER_MSEC)
+#define SAY_USEC (500 * USEC_PER_MSEC)
 
 static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
 
@@ -35,6 +35,7 @@ static void choose(const struct boot_options *options) {
 
 static void say(const char *text) {
     static const char *const places[] = {"/dev/kmsg", "/dev/console"};
+    static int fds[] = {-1, -1}; /* they stay open: close(2) of a console waits until all is said */
     static const char prefix[] = "<0>davit-init: ";
     struct {
         const char *text;
@@ -49,11 +50,9 @@ static void say(const char *text) {
             line[n++] = parts[i].text[k];
     for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
         size_t skip = i == 0 ? 0 : 3; /* the priority is the kernel's affair */
-        int fd = open(places[i], O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-        if (fd < 0)
-            continue;
-        (void)write_within(fd, line + skip, n - skip, CONSOLE_USEC);
-        (void)close(fd);
+        if (fds[i] < 0)
+            fds[i] = open(places[i], O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        (void)write_within(fds[i], line + skip, n - skip, SAY_USEC);
     }
 }
 

@@ -13,6 +13,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "init/console.h"
 #include "init/reexec.h"
 #include "init/run.h"
 
@@ -92,6 +93,7 @@ static int execute_shutdown(struct keeper *k) {
     }
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    console_pass_on();
     (void)execv(path, (char *const *)arguments);
     return log_errno(LOG_CRIT, errno, "cannot execute %s", path);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "init/reexec.h"
+#include "init/console.h"
 
 #include <limits.h>
 #include <sys/auxv.h>
@@ -131,6 +132,7 @@ void keeper_reexec(struct keeper *k) {
     handover_inherit(k, true);
     int r = fd_set_cloexec(state, false);
     if (r >= 0) {
+        console_close();
         (void)execv(program.path, arguments);
         r = negative_errno();
     }

@@ -152,6 +152,35 @@ U
 }
 
 # bats test_tags=long
+@test 'a console that takes nothing: nobody waits for it' {
+    vm_new
+    vm_file /script 755 <<'S'
+#!/bin/sh
+export PATH=/usr/sbin:/usr/bin
+until davit is-active multi-user.target >/dev/null; do sleep 0.1; done
+cat /proc/consoles >/dev/ttyS1
+dmesg | grep 'davit-init: ' >/dev/ttyS1
+davit poweroff
+S
+    vm_unit script.service <<'U'
+[Service]
+ExecStart=/script
+[Install]
+WantedBy=multi-user.target
+U
+    vm_enable script.service
+    mkfifo "$V/stuck.in" "$V/stuck.out"
+    exec 7<>"$V/stuck.out"
+    head -c 65536 /dev/zero >&7 # a pipe takes no more
+    vm_boot --append davit.log=info,console,kmsg --qemu "-chardev pipe,id=stuck,path=$V/stuck -serial chardev:stuck"
+    exec 7>&-
+    vm_ended poweroff
+    vm_said '^ttyS0 .*C'
+    # close(2) of such a line takes half a minute: each message would.
+    vm_console | tr -d '[]' | awk '/is the first process/ {first = $1} /startup finished/ {n++; if ($1 - first > 60) exit 1} END {exit !n}'
+}
+
+# bats test_tags=long
 @test 'fsck of a file system with errors: corrected before it is mounted, or an emergency that says so' {
     vm_new debian
     vm_disk data 16M
