@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Processes of containers that are not children of our davit-init: the one that was their parent was killed,
- * and they have gone on below somebody else's init. Their ends come by pidfd instead of the exit feed, and
- * how they ended is known only where the kernel tells it of a process that another has reaped (6.15 and
- * later). Elsewhere it is said to be unknown.
+ * Processes of units that are not children of our davit-init: the one that was their parent was killed,
+ * and they have gone on below somebody else's init; or a service has named a main process (MAINPID=) whose parent still
+ * runs. Their ends come by pidfd instead of the exit feed, and how they ended is known only where the kernel tells it of a
+ * process that another has reaped (6.15 and later). Elsewhere it is said to be unknown.
  */
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "base/log.h"
@@ -47,10 +49,24 @@ void process_ended_unseen(struct process *p) {
 
 static int on_reap_timer(sd_event_source *s, _unused_ uint64_t usec, void *userdata);
 
+/* Its parent may have ended before it; then davit-init reaps it, and the feed tells how it ended. A number that is not
+ * its own any more says nothing. */
+static bool is_for_the_feed(const struct process *p) {
+    bool unreaped = syscall(SYS_pidfd_send_signal, p->pidfd, 0, NULL, 0) >= 0;
+
+    return (unreaped && process_is_for_keeper(p->pid)) || feed_has_end(p->manager, p->pid);
+}
+
 static void has_ended(struct process *p) {
     struct process_exit x = {.when = now_monotonic()};
-    int r = ask_kernel(p->pidfd, &x);
 
+    if (is_for_the_feed(p)) {
+        process_unwatch_foreign(p);
+        process_unstore_pidfd(p);
+        p->foreign = false;
+        return;
+    }
+    int r = ask_kernel(p->pidfd, &x);
     if (r == -EAGAIN && p->foreign_tries++ < REAP_TRIES) {
         sd_event_source *s = NULL;
         process_unwatch_foreign(p);
@@ -81,10 +97,20 @@ void process_unwatch_foreign(struct process *p) {
     p->sources[SOURCE_FOREIGN] = sd_event_source_unref(p->sources[SOURCE_FOREIGN]);
 }
 
+/* Where nobody has kept its pidfd: the unit's group says whose number that is. */
+static int find_in_group(const struct process *p) {
+    const struct managed_unit *u = p->unit;
+    _cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, p->pid, 0);
+
+    return fd >= 0 && u && cgroup_has_pid(u->manager->cgroups, u->name, p->pid) > 0 ? TAKE_FD(fd) : -ESRCH;
+}
+
 void process_set_foreign(struct process *p) {
     sd_event_source *s = NULL;
 
     p->foreign = true;
+    if (p->pidfd < 0)
+        p->pidfd = find_in_group(p);
     if (p->pidfd < 0 || p->sources[SOURCE_FOREIGN])
         return; /* gone already: feed_go() says so */
     int r = sd_event_add_io(p->manager->event, &s, p->pidfd, EPOLLIN, on_pidfd, p);

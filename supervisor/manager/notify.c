@@ -146,8 +146,6 @@ static void set_main_pid(struct managed_unit *u, const char *value) {
         log_warning("%s: MAINPID=%s is not one of its processes, or has ended", u->name, value);
     else if (r < 0)
         (void)log_errno(LOG_WARNING, r, "%s: MAINPID=%s", u->name, value);
-    else
-        unit_mark_dirty(u);
 }
 
 static void set_status(struct managed_unit *u, const char *value) {

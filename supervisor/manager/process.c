@@ -50,6 +50,10 @@ void process_store_pidfd(struct process *p) {
     store_fd(p, 'p', p->pidfd);
 }
 
+void process_unstore_pidfd(struct process *p) {
+    unstore_fd(p, 'p');
+}
+
 /* ---- making and freeing ---- */
 
 struct process *process_new(struct manager *m, struct managed_unit *unit, enum process_role role,
@@ -364,28 +368,20 @@ void process_abandon(struct process *p) {
 
 /* ---- taking over from an earlier davitd ---- */
 
-/* Only a child of our keeper can be meant, for nothing else can be in the feed under that number. */
-static bool is_child_of_keeper(pid_t pid) {
+bool process_is_for_keeper(pid_t pid) {
     uint64_t started;
     pid_t parent;
 
     return proc_stat_read(pid, &parent, &started) >= 0 && parent == getppid();
 }
 
-/* A davit-init that is not the one of the launch has no such children; then the unit's group says whose it
- * is. */
-static bool is_of_unit(const struct managed_unit *u, pid_t pid) {
-    return u && u->manager->keeper_changed && cgroup_has_pid(u->manager->cgroups, u->name, pid) > 0;
-}
-
 /* By its number, and yet for certain: davit-init keeps a number from being given away until the end of its
  * process is in the feed, so what was opened before a look at the feed that finds nothing is the process
  * itself. */
-static int find_pidfd(struct manager *m, const struct managed_unit *u, pid_t pid) {
+static int find_pidfd(struct manager *m, pid_t pid) {
     _cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, pid, 0);
 
-    bool found = fd >= 0 && (is_child_of_keeper(pid) ? !feed_has_end(m, pid) : is_of_unit(u, pid));
-    return found ? TAKE_FD(fd) : -ESRCH;
+    return fd >= 0 && process_is_for_keeper(pid) && !feed_has_end(m, pid) ? TAKE_FD(fd) : -ESRCH;
 }
 
 int process_adopt(struct manager *m, struct managed_unit *unit, enum process_role role, uint64_t request,
@@ -412,7 +408,7 @@ int process_adopt(struct manager *m, struct managed_unit *unit, enum process_rol
         return 0;
     }
     if (p->pidfd < 0)
-        p->pidfd = find_pidfd(m, unit, pid);
+        p->pidfd = find_pidfd(m, pid);
     enter_bucket(p, pid);
     if (p->stage == PROCESS_STARTED)
         close_status(p);
@@ -422,6 +418,30 @@ int process_adopt(struct manager *m, struct managed_unit *unit, enum process_rol
         p->stage = PROCESS_STARTED;
     *ret = p;
     return 0;
+}
+
+/* Under a new number, so that every davitd finds in the store what belongs to the saved state that it reads: what goes
+ * there is there before that is saved, and what comes out is taken out behind it. */
+static void become(struct process *p, pid_t pid, int pidfd, bool foreign) {
+    struct manager *m = p->manager;
+    bool was_foreign = p->foreign;
+    char before[KEEPER_NAME_MAX];
+
+    (void)store_name(p, 'p', before);
+    process_unwatch_foreign(p);
+    close_and_reset(&p->pidfd);
+    p->pidfd = pidfd;
+    p->request = m->processes->next_request++;
+    p->foreign = false;
+    p->foreign_tries = 0;
+    enter_bucket(p, pid);
+    if (foreign)
+        process_set_foreign(p);
+    if (p->unit)
+        unit_mark_dirty(p->unit);
+    saved_flush(m);
+    if (was_foreign)
+        keeper_unstore(m, before);
 }
 
 int process_move(struct process *p, pid_t pid) {
@@ -434,17 +454,17 @@ int process_move(struct process *p, pid_t pid) {
         return negative_errno();
     if (u && cgroup_has_pid(u->manager->cgroups, u->name, pid) <= 0)
         return -ESRCH;
-    if (!is_child_of_keeper(pid) || process_by_pid(p->manager->processes, pid))
+    if (process_by_pid(p->manager->processes, pid))
         return -EPERM;
+    if (p->status_fd >= 0)
+        return -EBUSY;
+    bool foreign = !process_is_for_keeper(pid);
     /* Last. As long as it lives its number is nobody else's, so all that was asked by number was asked of it, and
      * its end is still to come. One that has ended is refused, as systemd does: its record may be one of those
      * that were passed over while nobody knew it. */
     if (process_is_over(pidfd))
         return -ESRCH;
-
-    close_and_reset(&p->pidfd);
-    p->pidfd = TAKE_FD(pidfd);
-    enter_bucket(p, pid);
+    become(p, pid, TAKE_FD(pidfd), foreign);
     return 0;
 }
 

@@ -90,7 +90,8 @@ int process_start(struct manager *m, struct managed_unit *unit, enum process_rol
 int process_adopt(struct manager *m, struct managed_unit *unit, enum process_role role, uint64_t request,
     pid_t pid, enum process_stage stage, const struct process_callbacks *callbacks, void *userdata,
     struct process **ret);
-/* After process_adopt(), where davit-init is another one than at the launch: its end is learned by pidfd. */
+/* After process_adopt(), where it was saved as such, or davit-init is another one than at the launch: its end is learned
+ * by pidfd. */
 void process_set_foreign(struct process *p);
 /* Signal by pidfd; before BEGUN: the request is withdrawn or the child killed as soon as it exists. */
 int process_kill(struct process *p, int signal);

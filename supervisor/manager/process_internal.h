@@ -75,6 +75,9 @@ void process_has_failed(struct process *p, const struct error *e);
 void process_has_exited(struct process *p, const struct process_exit *x);
 /* For the next davitd: where nobody keeps the number of a process from being given away, only that helps. */
 void process_store_pidfd(struct process *p);
+void process_unstore_pidfd(struct process *p);
+/* It is a child of our davit-init, which reaps it: its end will be in the feed. */
+bool process_is_for_keeper(pid_t pid);
 /* A chore that the launcher did itself: as if its process had ended well. */
 void process_was_done(struct process *p);
 /* A zombie, or reaped. */

@@ -23,8 +23,8 @@ void keeper_free(struct manager *m);
  */
 int processes_go(struct manager *m, struct error *e);
 void processes_free(struct manager *m);
-/* The service's own word (MAINPID=): p goes on as another process of the same group. -ESRCH if it is none, or has
- * ended; -EPERM: not a child of davit-init, or known already. */
+/* The service's own word (MAINPID=): p goes on as another process of the same group, and is saved as that. -ESRCH if it
+ * is none, or has ended; -EPERM: it is a hook, or the like; -EBUSY: p has not executed its program yet. */
 int process_move(struct process *p, pid_t pid);
 
 /* ---- images.c ---- */

@@ -74,6 +74,15 @@ replace_davitd() {
     kill -KILL "$old"
     wait_for 60 has_other_manager "$old"
 }
+# What happens between these two, no davitd sees: davit-init stands still, and starts no new one.
+without_davitd() {
+    kill -STOP "${DAVIT_PID:=$(cat "$D/pid")}"
+    kill -KILL "$(manager_pid)"
+}
+with_davitd() {
+    kill -CONT "$DAVIT_PID"
+    wait_for 60 manager_pid
+}
 has_other_manager() { local new; new=$(manager_pid) && [ "$new" != "$1" ]; }
 # part_pids NAME: davitd, davit-launch or davit-logd. What a launcher has just cloned is a child of davit-init and has the launcher's name
 # as well: it is in the launcher's session, or in the group of a unit.

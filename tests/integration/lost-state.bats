@@ -20,16 +20,6 @@ teardown_file() { fleet_teardown; }
 # They write it a moment after they have been started.
 has_kept_file() { [ "$(davit exec "$1" cat /kept/file)" = here ]; }
 
-# What happens between these two, no davitd sees: davit-init stands still, and starts no new one.
-without_davitd() {
-    kill -STOP "${DAVIT_PID:=$(cat "$D/pid")}"
-    kill -KILL "$(manager_pid)"
-}
-with_davitd() {
-    kill -CONT "$DAVIT_PID"
-    wait_for 60 manager_pid
-}
-
 @test 'a unit with damaged state, and one with none, are taken over from their control groups' {
     davit start damaged missing
     for u in damaged missing; do wait_for 60 has_kept_file $u; done

@@ -187,6 +187,59 @@ U
     says "$output" 'which images one-off containers use is not known: '
 }
 
+# notifier NAME: a service whose main process is, by its own word, a child of what davit has launched. That ends when $D/orphan-NAME is there,
+# the main process with status 5 when $D/end-NAME is.
+notifier() {
+    unit "$1.service" <<U
+[Service]
+Type=notify
+NotifyAccess=all
+ExecStart=/usr/bin/python3 $D/notifier.py $D/orphan-$1 $D/end-$1
+U
+}
+notifiers() {
+    cat >"$D/notifier.py" <<'P'
+import os, socket, sys, time
+orphan, end = sys.argv[1:]
+child = os.fork()
+if child == 0:
+    while not os.path.exists(end):
+        time.sleep(0.05)
+    os._exit(5)
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.sendto(b"MAINPID=%d\nREADY=1" % child, os.environ["NOTIFY_SOCKET"])
+while not os.path.exists(orphan):
+    os.waitpid(-1, os.WNOHANG)
+    time.sleep(0.05)
+P
+    notifier kept
+    notifier orphan
+}
+has_ended() { case $(ps -o stat= -p "$1") in '' | Z*) ;; *) false ;; esac; }
+is_child_of_init() { [ "$(ps -o ppid= -p "$1" | tr -d ' ')" = "$DAVIT_PID" ]; }
+@test 'MAINPID= of a process whose parent runs: davitd may die, and its end is noticed' {
+    notifiers
+    davit daemon-reload
+    davit start kept orphan
+    kept=$(show kept pid) orphan=$(show orphan pid)
+    for pid in "$kept" "$orphan"; do refute is_child_of_init "$pid"; done
+    replace_davitd
+    replace_davitd
+    touch "$D/orphan-orphan" # davit-init gets it, and tells how it ends
+    wait_for 60 is_child_of_init "$orphan"
+    [ "$(show kept 'pid') $(show kept state)" = "$kept running" ]
+    [ "$(show orphan 'pid') $(show orphan state)" = "$orphan running" ]
+    without_davitd
+    touch "$D/end-orphan" "$D/end-kept"
+    for pid in "$kept" "$orphan"; do wait_for 60 has_ended "$pid"; done
+    with_davitd
+    wait_for 60 is_state orphan failed
+    [ "$(show orphan exit.status)" = 5 ]
+    has_result orphan exit-code
+    wait_for 60 is_state kept failed
+    [ "$(show kept exit.code) $(show kept exit.status)" = 'exited 5' ] || has_result kept protocol # before Linux 6.15 nobody knows
+}
+
 @test 'a container that ran through all this was not disturbed' {
     is_state steady running
     [ "$(show steady pid)" = "$(cat "$D/steady")" ]

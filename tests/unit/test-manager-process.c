@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* link: fake-core.c */
+/* wrap: getppid */
 /*
  * Requests, answers and exits, against a launcher and a davit-init made of this test: what is called when,
  * and what becomes of a request when its launcher, or the davitd before us, died at any point of the way.
@@ -95,10 +96,18 @@ static void crash_davitd(void) {
     processes_free(&fake->m);
 }
 
+static pid_t keeper; /* who is taken for davit-init; 0: our parent */
+pid_t __real_getppid(void);
+pid_t __wrap_getppid(void);
+pid_t __wrap_getppid(void) {
+    return keeper != 0 ? keeper : __real_getppid();
+}
+
 static int setup(void **state) {
     int pair[2], feed[2];
 
     (void)state;
+    keeper = 0;
     /* Out of the way of 3, 4 and 5. */
     for (int i = 0; i < 2; i++) {
         assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
@@ -754,6 +763,123 @@ static void a_main_process_may_name_another_that_lives(void **state) {
     expect_calls("exited");
 }
 
+/* A process and its parent, which is not davit-init. */
+struct family {
+    pid_t parent, child;
+    int to_parent; /* a byte: kill the child, and reap it */
+};
+
+static struct family make_family(void) {
+    int down[2], up[2];
+    struct family f;
+    char byte;
+
+    assert_return_code(pipe2(down, O_CLOEXEC), 0);
+    assert_return_code(pipe2(up, O_CLOEXEC), 0);
+    f.parent = fork();
+    if (f.parent == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        pid_t child = fork();
+        if (child == 0)
+            for (;;)
+                (void)pause();
+        bool told = write(up[1], &child, sizeof(child)) == sizeof(child);
+        if (told && read(down[0], &byte, 1) == 1) {
+            (void)kill(child, SIGKILL);
+            (void)waitpid(child, NULL, 0);
+        }
+        for (;;)
+            (void)pause();
+    }
+    assert_int_equal(read(up[0], &f.child, sizeof(f.child)), sizeof(f.child));
+    f.to_parent = down[1];
+    (void)close(down[0]);
+    (void)close(up[0]);
+    (void)close(up[1]);
+    return f;
+}
+
+static void end_family(const struct family *f) {
+    (void)kill(f->parent, SIGKILL);
+    (void)waitpid(f->parent, NULL, 0);
+    (void)close(f->to_parent);
+}
+
+static void wait_for_call(void) {
+    for (usec_t end = usec_add(now_monotonic(), 60 * USEC_PER_SEC); !*calls && now_monotonic() < end;)
+        fake_turn();
+}
+
+static void a_main_process_may_name_one_whose_parent_runs(void **state) {
+    (void)state;
+    keeper = getpid();
+    go();
+    struct child c = start_child();
+    struct family f = make_family();
+    struct process *p = process_by_pid(fake->m.processes, c.pid);
+    uint64_t request = p->request;
+    assert_int_equal(process_move(p, f.child), 0);
+    assert_ptr_equal(process_by_pid(fake->m.processes, f.child), p);
+    assert_true(p->foreign);
+    assert_true(p->request > request); /* what is in the store belongs to one state */
+    end_child(&c, CLD_EXITED, 1);
+    expect_calls(""); /* it is the main process no more */
+    assert_int_equal(write(f.to_parent, "", 1), 1);
+    wait_for_call();
+    expect_calls("exited");
+    if (last_exit.code != EXIT_UNKNOWN) { /* before Linux 6.15 nobody knows */
+        assert_int_equal(last_exit.code, CLD_KILLED);
+        assert_int_equal(last_exit.status, SIGKILL);
+    }
+    end_family(&f);
+}
+
+static void a_main_process_whose_parent_has_ended_before_it_is_in_the_feed(void **state) {
+    (void)state;
+    siginfo_t info;
+    keeper = getpid();
+    go();
+    assert_return_code(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    struct child c = start_child();
+    struct family f = make_family();
+    struct process *p = process_by_pid(fake->m.processes, c.pid);
+    assert_int_equal(process_move(p, f.child), 0);
+    end_family(&f);
+    assert_return_code(kill(f.child, SIGKILL), 0);
+    assert_return_code(waitid(P_PID, (id_t)f.child, &info, WEXITED | WNOWAIT), 0);
+    expect_calls("");
+    assert_false(p->foreign);
+    append_record(f.child, CLD_EXITED, 42);
+    assert_int_equal(waitpid(f.child, NULL, 0), f.child);
+    expect_calls("exited");
+    assert_int_equal(last_exit.status, 42);
+    end_child(&c, CLD_EXITED, 0);
+    expect_calls("");
+    assert_return_code(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
+}
+
+/* Back, and to another one: nothing of those in between is listened to. */
+static void a_main_process_may_move_on(void **state) {
+    (void)state;
+    keeper = getpid();
+    go();
+    struct child c = start_child();
+    struct family f = make_family(), other = make_family();
+    struct process *p = process_by_pid(fake->m.processes, c.pid);
+    assert_int_equal(process_move(p, f.child), 0);
+    assert_int_equal(process_move(p, other.child), 0);
+    assert_int_equal(write(f.to_parent, "", 1), 1);
+    assert_int_equal(process_move(p, c.pid), 0);
+    assert_false(p->foreign);
+    assert_int_equal(write(other.to_parent, "", 1), 1);
+    end_family(&f);
+    end_family(&other);
+    expect_calls("");
+    end_child(&c, CLD_EXITED, 3);
+    expect_calls("exited");
+    assert_int_equal(last_exit.status, 3);
+}
+
 static void a_process_that_nobody_can_find_has_ended(void **state) {
     (void)state;
     struct process *p;
@@ -907,6 +1033,9 @@ int main(void) {
         TEST(records_that_have_no_order_are_not_believed),
         TEST(davitd_ends_when_it_cannot_read_the_feed),
         TEST(a_main_process_may_name_another_that_lives),
+        TEST(a_main_process_may_name_one_whose_parent_runs),
+        TEST(a_main_process_whose_parent_has_ended_before_it_is_in_the_feed),
+        TEST(a_main_process_may_move_on),
         TEST(a_process_that_nobody_can_find_has_ended),
         TEST(a_launcher_that_cannot_read_what_davitd_writes_is_replaced),
         TEST(a_davitd_that_new_launchers_cannot_read_has_itself_replaced),
