@@ -13,11 +13,10 @@ vm_new() {
     local kind=${1:-busybox} fetch=()
     [ "$kind" = busybox ] || fetch=("$kind")
     "$VM_SOURCE/fetch" "$VM_KERNEL" "${fetch[@]}"
-    "$VM_SOURCE/base" "$DAVIT_BUILD" "$kind"
     V=$(mktemp -d "${BATS_TEST_TMPDIR:-${TMPDIR:-/tmp}}/vm-XXXXXX")
+    "$VM_SOURCE/base" "$DAVIT_BUILD" "$kind" "$V/root"
     VM_SIZE=512M VM_DISKS=() VM_OFFSETS=()
     [ "$kind" = busybox ] || VM_SIZE=2G
-    cp -a "$DAVIT_BUILD/vm/base-$kind" "$V/root"
 }
 
 # vm_adopt IMAGE NAME:OFFSET...: a machine whose disk has been made elsewhere, with these file systems at these bytes
