@@ -4,10 +4,18 @@
 bats_require_minimum_version 1.5.0
 load lib
 
-# probe NAME [AFTER] < script: runs on the machine, and ends it when it has ended. out NAME: what it printed.
+# probe NAME [AFTER] < script: runs on the machine, and ends it when it has ended. What it prints is vm_report's; what it prints
+# to 3 goes where a unit's output goes.
 probe() {
-    { printf '#!/bin/sh\nexport PATH=/usr/sbin:/usr/bin:/sbin:/bin\n'; cat; printf 'davit poweroff --force 2>/dev/null || kill -s 38 1 # RTMIN+4, a name that busybox has not\n'; } |
-        vm_file "/$1" 755
+    {
+        cat <<'S'
+#!/bin/sh
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+exec 3>&1 >/dev/ttyS1 2>&1
+S
+        cat
+        echo 'davit poweroff --force 2>/dev/null || kill -s 38 1 # RTMIN+4, a name that busybox has not'
+    } | vm_file "/$1" 755
     vm_unit "$1.service" <<U
 [Unit]
 After=${2:-basic.target}
@@ -19,7 +27,6 @@ WantedBy=multi-user.target
 U
     vm_enable "$1.service"
 }
-out() { vm_get "/var/log/davit/$1.service.log" | cut -d' ' -f4-; }
 
 @test 'a boot to 20 running containers, and what the machine looks like then' {
     vm_new
@@ -52,11 +59,12 @@ for i in 1 2 3 4 5 6 7 8; do
 done
 davit analyze time
 davit logs -k davit-init | sed 's/^/said: /'
+dmesg | grep 'failed to clone lowerpath'
 vm-status 0
 S
     vm_boot
     vm_ended poweroff 0
-    out check >"$V/out"
+    vm_report >"$V/out"
     [ "$(head -n1 "$V/out")" = 20 ]
     [ "$(sed -n 2,5p "$V/out" | tr '\n' ' ')" = '1 17 davit-vm davit-vm ' ]
     grep -q 'inet 127.0.0.1/8' "$V/out"
@@ -74,7 +82,7 @@ S
     # From its first words on.
     grep -q '^said: .* davit-init: davit-init [^ ]* is the first process of this machine' "$V/out"
     run ! vm_said 'davit-(init|boot): .*(cannot|problem)'
-    run ! vm_said 'failed to clone lowerpath'
+    run ! vm_reported 'failed to clone lowerpath'
 }
 
 @test 'a read-only root: /var in memory, a machine-id for this boot, images of the root' {
@@ -92,21 +100,23 @@ touch /etc/x && echo 'root is writable'
 davit is-active web.container
 cat /etc/machine-id
 mount | grep -E ' /var | /tmp | /etc/machine-id '
-cat /var/log/davit/check.service.log >/dev/console
+echo 'in the log' >&3
+until grep 'F in the log$' /var/log/davit/check.service.log; do sleep 0.1; done
 vm-status 0
 S
     vm_boot --append 'ro davit.log=info'
     vm_ended poweroff 0
-    vm_said '^.*F active$'
-    vm_said 'F [0-9a-f]{32}$'
-    vm_said 'tmpfs on /var type tmpfs'
-    run ! vm_said 'root is writable'
+    vm_reported '^active$'
+    vm_reported '^[0-9a-f]{32}$'
+    vm_reported 'tmpfs on /var type tmpfs'
+    vm_reported 'F in the log$'
+    run ! vm_reported 'root is writable'
     # Two boots, two ids: nothing was written.
     local first
-    first=$(vm_console | grep -oE 'F [0-9a-f]{32}$')
+    first=$(vm_report | grep -xE '[0-9a-f]{32}')
     vm_boot --append 'ro davit.log=info'
     vm_ended poweroff 0
-    [ "$first" != "$(vm_console | grep -oE 'F [0-9a-f]{32}$')" ]
+    [ "$first" != "$(vm_report | grep -xE '[0-9a-f]{32}')" ]
 }
 
 @test 'a read-only root with /var on a second disk, by label' {
@@ -120,8 +130,8 @@ vm-status 0
 S
     vm_boot --append ro
     vm_ended poweroff 0
-    vm_get /log/davit/check.service.log data | grep -q 'on /var type ext4 (rw,nosuid,nodev'
-    vm_get /log/davit/check.service.log data | grep -q 'tmpfs on /mnt'
+    vm_reported 'on /var type ext4 \(rw,nosuid,nodev'
+    vm_reported 'tmpfs on /mnt'
     [ "$(vm_get /lib/kept data)" = kept ]
     vm_list /lib/davit data | grep -qx random-seed
     vm_fsck data
@@ -136,13 +146,13 @@ vm-status 0
 S
     vm_boot --append 'davit.hostname=from-the-command-line'
     vm_ended poweroff 0
-    [ "$(out check)" = from-the-command-line ]
+    [ "$(vm_report | head -n1)" = from-the-command-line ]
     local id
     id=$(vm_get /etc/machine-id)
     [[ $id =~ ^[0-9a-f]{32}$ ]]
     vm_boot
     vm_ended poweroff 0
-    [ "$(out check | tail -n1)" = localhost ]
+    [ "$(vm_report | head -n1)" = localhost ]
     [ "$(vm_get /etc/machine-id)" = "$id" ]
 }
 
@@ -164,7 +174,7 @@ S
     vm_said 'davit-boot: /etc/fstab:1: .*no absolute path'
     vm_said 'davit-boot: /etc/fstab:4: "relative" is no absolute path'
     vm_said 'davit-boot: /etc/fstab: /srv: '
-    out check | grep -q '/etc/fstab:4: "relative" is no absolute path'
+    vm_reported '/etc/fstab:4: "relative" is no absolute path'
 }
 
 @test 'a file system that is required and missing: an emergency shell that says so, and a way on from it' {
@@ -176,11 +186,11 @@ S
     vm_boot --background
     vm_wait_said 'davit: emergency shell'
     vm_wait_said 'cannot|/etc/fstab: /srv: /dev/no-such-disk did not appear'
-    run ! vm_said 'VM-STATUS'
+    run ! vm_reported VM-STATUS
     # shellcheck disable=SC2016  # the machine's shell counts
-    vm_type 'echo sum is $((6 * 7)); davit is-active emergency.target'
+    vm_type 'echo sum is $((6 * 7)); until davit is-active emergency.target >/dev/ttyS1; do sleep 0.1; done'
     vm_wait_said 'sum is 42'
-    vm_wait_said '^active'
+    vm_wait_reported '^active$'
     # leaving the shell goes on to the default target, whose unit ends the machine
     vm_type exit
     vm_wait
@@ -194,8 +204,9 @@ vm-status 9
 S
     vm_boot --append single --background
     vm_wait_said 'davit: rescue shell'
-    vm_type 'davit is-active rescue.target basic.target; davit list --plain | grep -c check; tty'
-    vm_wait_said '^active'
+    vm_type 'until davit is-active rescue.target >/dev/ttyS1; do sleep 0.1; done; davit is-active check.service >/dev/ttyS1'
+    vm_wait_reported '^active$'
+    vm_wait_reported '^inactive$'
     vm_type 'davit poweroff'
     vm_wait
     vm_ended poweroff ''
@@ -219,10 +230,10 @@ vm-status 0
 S
     vm_boot
     vm_ended poweroff 0
-    out check | grep -q 'no-such-type'
+    vm_reported no-such-type
     vm_boot --append 'davit.target=no-such.target loglevel=5' --background
     vm_wait_said 'davit: rescue shell'
-    vm_said 'no-such.target: there is no such unit \(kernel command line\)'
+    vm_wait_said 'no-such.target: there is no such unit \(kernel command line\)'
     vm_type 'davit poweroff'
     vm_wait
     vm_ended poweroff
@@ -254,16 +265,16 @@ WantedBy=multi-user.target
 U
     vm_enable sleeper.service
     probe check sleeper.service <<'S'
-davit is-active sleeper.service >/dev/console
+davit is-active sleeper.service
 vm-status 0
 S
     vm_boot
     vm_ended poweroff 0
-    vm_said '^active'
+    vm_reported '^active$'
     # once more with a disk that is full from the start
     vm_boot
     vm_ended poweroff 0
-    vm_said '^active'
+    vm_reported '^active$'
 }
 
 @test 'no console, and one that only fails: the machine runs' {
@@ -275,7 +286,7 @@ S
     # ttyS7 is no hardware: each write ends in EIO
     vm_boot --append 'console=ttyS7'
     vm_ended poweroff
-    [ "$(out check)" = 'quiet here' ]
+    vm_reported '^quiet here$'
     vm_boot --append 'console=null davit.log=debug'
     vm_ended poweroff
 }
@@ -311,18 +322,17 @@ U
     vm_file /freeze 755 <<'S'
 #!/bin/sh
 sleep 9
-echo 'still here' >/dev/console
 mkdir -p /sys/fs/cgroup/frozen
 echo 1 >/sys/fs/cgroup/frozen/cgroup.procs
 echo 1 >/sys/fs/cgroup/frozen/cgroup.freeze
-echo 'PID 1 is frozen' >/dev/console
+echo 'PID 1 is frozen' >/dev/ttyS1
 sleep 60
 S
     vm_enable freeze.service
     vm_boot --watchdog --append 'davit.watchdog=4 davit.log=info,console,kmsg'
     vm_ended watchdog
     vm_said 'hardware watchdog "i6300ESB timer", time-out 4 s'
-    vm_said 'PID 1 is frozen'
+    vm_reported '^PID 1 is frozen'
 }
 
 @test 'a fatal signal: the console says so, and the machine reboots' {

@@ -71,12 +71,9 @@ down() {
     local before
     before=$(vm_run 'cat /proc/sys/kernel/random/boot_id')
     vm_run 'helper kexec-load /vmlinuz "$(cat /proc/cmdline) life=second"'
-    vm_type '0 davit kexec'
-    # The same console: the agent of the second life says the same word again.
-    until [ "$(vm_console | grep -c '^VM-AGENT')" = 2 ]; do
-        if [ -e "$V/result" ]; then echo 'no second life'; return 1; fi
-        sleep 0.2
-    done
+    vm_begin 'davit kexec'
+    # The same serial port: the agent of the second life says the same word again.
+    vm_wait_reported '^VM-AGENT' 2
     vm_said 'davit-shutdown: kexec'
     all_run
     vm_run 'grep -o life=second /proc/cmdline'

@@ -75,8 +75,8 @@ S
     # "server:/a" is a server that comes later than the network; of what needs no network is nothing to be said.
     vm_file /usr/sbin/mount.far 755 <<'S'
 #!/bin/sh
-if ! [ -e /run/network-is-up ]; then echo "too early for $2" >/dev/console; exit 1; fi
-if ! [ -e "/run/server-$(basename "$2")" ]; then touch "/run/server-$(basename "$2")"; echo "not yet $2" >/dev/console; exit 32; fi
+if ! [ -e /run/network-is-up ]; then echo "too early for $2" >/dev/ttyS1; exit 1; fi
+if ! [ -e "/run/server-$(basename "$2")" ]; then touch "/run/server-$(basename "$2")"; echo "not yet $2" >/dev/ttyS1; exit 32; fi
 exec mount -t tmpfs -o size=1m none "$2"
 S
     vm_file /etc/fstab <<'F'
@@ -94,7 +94,7 @@ Before=network.target network-online.target
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=/bin/sh -c 'sleep 1; touch /run/network-is-up'
-ExecStop=/bin/sh -c 'echo "network goes with $(grep -c " /net/" /proc/mounts) mounts" >/dev/console'
+ExecStop=/bin/sh -c 'echo "network goes with $(grep -c " /net/" /proc/mounts) mounts" >/dev/ttyS1'
 [Install]
 WantedBy=network-online.target
 U
@@ -105,17 +105,17 @@ Requires=remote-fs.target
 After=remote-fs.target
 [Service]
 Type=oneshot
-ExecStart=/bin/sh -c 'echo "user sees $(grep " /net/" /proc/mounts | cut -d" " -f2 | tr "\\n" " ")" >/dev/console'
+ExecStart=/bin/sh -c 'echo "user sees $(grep " /net/" /proc/mounts | cut -d" " -f2 | tr "\\n" " ")" >/dev/ttyS1'
 [Install]
 WantedBy=multi-user.target
 U
     vm_enable user.service
     vm_agent
     vm_boot --background
-    vm_wait_said '^user sees'
-    [ "$(vm_console | sed -n 's/^user sees //p' | tr ' ' '\n' | sort | tr '\n' ' ' | sed 's/^ //')" = '/net/a /net/a/below /net/b ' ]
-    vm_said '^not yet /net/a/below'
-    run ! vm_said '^too early'
+    vm_wait_reported '^user sees'
+    [ "$(vm_report | sed -n 's/^user sees //p' | tr ' ' '\n' | sort | tr '\n' ' ' | sed 's/^ //')" = '/net/a /net/a/below /net/b ' ]
+    vm_reported '^not yet /net/a/below'
+    run ! vm_reported '^too early'
     vm_run 'davit is-active remote-fs.service; davit status' >"$V/out"
     cat "$V/out"
     grep -qx active "$V/out"
@@ -124,7 +124,7 @@ U
     vm_run 'davit poweroff' || true
     vm_wait
     vm_ended poweroff
-    vm_said 'network goes with 0 mounts'
+    vm_reported '^network goes with 0 mounts'
 }
 
 # bats test_tags=long

@@ -11,6 +11,7 @@ run_script() { vm_boot --init /sbin/vm-preinit --append '-- /script' "$@"; }
     vm_new
     script <<'S'
 echo 'it says so'
+echo 'and reports' >/dev/ttyS1
 echo kept >/var/lib/here
 vm-status 7
 sync
@@ -19,10 +20,28 @@ S
     run_script
     vm_ended poweroff 7
     vm_said '^it says so$'
+    vm_reported '^and reports$'
     [ "$(vm_get /var/lib/here)" = kept ]
     run ! vm_get /var/lib/not-here
     vm_list /var/lib | grep -qx here
     vm_fsck
+}
+
+# Without a machine, its console being made up.
+no_machine() {
+    V=$BATS_TEST_TMPDIR/machine
+    mkdir "$V"
+}
+
+@test 'half a line is none while the machine runs; what it said last counts when it has ended' {
+    no_machine
+    printf 'first\r\nlast wor' >"$V/console"
+    vm_wait_said '^first$'
+    run ! vm_said last
+    printf 'ds' >>"$V/console"
+    : >"$V/result"
+    vm_wait_said '^last words$'
+    run ! vm_wait_said first 2
 }
 
 # bats test_tags=long
@@ -54,7 +73,7 @@ S
 @test 'files can be put between two boots, and the disk keeps what it had' {
     vm_new
     script <<'S'
-cat /new/file
+cat /new/file >/dev/ttyS1
 date >>/var/lib/boots
 sync
 busybox poweroff -f
@@ -62,7 +81,7 @@ S
     run_script
     echo 'from outside' | vm_file /new/file
     run_script
-    vm_said '^from outside$'
+    vm_reported '^from outside$'
     [ "$(vm_get /var/lib/boots | wc -l)" = 2 ]
     vm_fsck
 }
@@ -74,13 +93,13 @@ S
     vm_disk data 64M "$V/tree"
     script <<'S'
 mount /dev/nvme0n1p2 /mnt
-cat /mnt/file
+cat /mnt/file >/dev/ttyS1
 echo back >/mnt/answer
 umount /mnt
 busybox poweroff -f
 S
     run_script
-    vm_said '^on the second$'
+    vm_reported '^on the second$'
     [ "$(vm_get /answer data)" = back ]
 }
 
@@ -137,7 +156,7 @@ S
 @test 'keys, and text typed at the console, reach the machine' {
     vm_new
     script <<'S'
-trap 'echo "got ctrl-alt-del"; busybox poweroff -f' INT
+trap 'echo "got ctrl-alt-del"; vm-status 3; busybox poweroff -f' INT
 echo 0 >/proc/sys/kernel/ctrl-alt-del
 echo 'type'
 read -r line
@@ -150,7 +169,7 @@ S
     vm_wait_said '^got a word$'
     vm_key ctrl-alt-delete
     vm_wait
-    vm_ended poweroff
+    vm_ended poweroff 3
     vm_said 'got ctrl-alt-del'
 }
 

@@ -148,7 +148,7 @@ while read -r offset names; do
         umount /cut
     fi
     losetup -d /dev/loop0
-    echo "CUT $said"
+    echo "CUT $said" >/dev/ttyS1
 done </cuts
 vm-status 0
 busybox poweroff -f
@@ -184,7 +184,7 @@ look_at() {
         vm_boot --init /sbin/vm-preinit --append '-- /check' --timeout 1200 \
             --qemu "-drive if=none,id=cuts,format=raw,file=$V/cuts.img -device virtio-blk-pci,drive=cuts"
         vm_ended poweroff 0
-        vm_console | sed -n 's/^CUT //p' | paste -d'\t' - "$V/cuts.of" >"$V/verdicts"
+        vm_report | sed -n 's/^CUT //p' | paste -d'\t' - "$V/cuts.of" >"$V/verdicts"
         [ "$(wc -l <"$V/verdicts")" = "$(wc -l <"$V/cuts.of")" ]
         if grep -v ^sound "$V/verdicts"; then return 1; fi
         looked=$((looked + collected))

@@ -125,9 +125,8 @@ vm_boot() {
     done
     "$VM_SOURCE/fetch" "$kernel"
     vm_make_disk "$kernel"
+    rm -f "$V"/{result,pid,monitor,console.in,console.out,report,report.in,report.out}
     [ ! -e "$V/console" ] || mv "$V/console" "$V/console.$(find "$V" -name 'console*' | wc -l)"
-    rm -f "$V"/{result,pid,monitor,input}
-    mkfifo "$V/input"
     local disk=(-blockdev "driver=file,node-name=file,filename=$V/disk.img,discard=unmap")
     if [ -n "$record" ]; then
         cp --sparse=always "$V/disk.img" "$V/start.img"
@@ -170,17 +169,38 @@ vm_counters() {
     debugfs -R "rdump \"$DAVIT_BUILD/supervisor\" \"$to\"" "$(vm_snapshot root)" >/dev/null 2>&1 || true
 }
 
-# vm_console: what the machine said since its last start
-vm_console() { tr -d '\r' <"$V/console"; }
-# vm_said PATTERN: an extended regular expression is in that
-vm_said() { vm_console 2>/dev/null | grep -qE -- "$1"; }
-# vm_wait_said PATTERN [SECONDS]: waits for it, not longer than the machine lives (vm_boot's time-out)
-vm_wait_said() {
-    local end=$((SECONDS + ${2:-86400}))
-    until vm_said "$1"; do
-        if [ -e "$V/result" ] || [ $SECONDS -ge $end ]; then echo "the console never said: $1" >&2; return 1; fi
+# vm_lines PORT: what came from that serial port since the last start. A line that is not whole yet is none, as long as the
+# machine may go on with it.
+vm_lines() {
+    if [ -e "$V/result" ]; then tr -d '\r' <"$V/$1"; else { tr -d '\r' <"$V/$1"; echo; } | sed '$d'; fi
+}
+# vm_has PORT PATTERN [TIMES]: so many lines there match that extended regular expression
+vm_has() { [ "$(vm_lines "$1" 2>/dev/null | grep -cE -- "$2")" -ge "${3:-1}" ]; }
+# vm_until_end COMMAND...: until it succeeds, not longer than the machine lives (vm_boot's time-out)
+vm_until_end() {
+    local ended
+    while :; do
+        # First: what it said last was said before it had ended.
+        [ -e "$V/result" ] && ended=1 || ended=''
+        if "$@"; then return 0; fi
+        if [ -n "$ended" ]; then return 1; fi
         sleep 0.2
     done
+}
+
+# vm_console: what the machine said since its last start. vm_said PATTERN: one of these lines matches
+vm_console() { vm_lines console; }
+vm_said() { vm_has console "$1"; }
+# vm_wait_said PATTERN [TIMES]: waits for so many of them
+vm_wait_said() {
+    if ! vm_until_end vm_has console "$@"; then echo "the console never said: $*" >&2; return 1; fi
+}
+# The same of what the test's own programs have written to the second serial port, /dev/ttyS1: no line of the kernel's or
+# davit's comes into one there, and vm-status at the end waits until all of it is here.
+vm_report() { vm_lines report; }
+vm_reported() { vm_has report "$1"; }
+vm_wait_reported() {
+    if ! vm_until_end vm_has report "$@"; then echo "the report never had: $*" >&2; return 1; fi
 }
 # vm_ended WAY [STATUS]: the machine has ended so, else the test fails and shows the console
 vm_ended() {
@@ -190,13 +210,15 @@ vm_ended() {
 }
 
 # vm_type TEXT: to the serial console, with a line end. vm_key KEYS: QEMU's sendkey, as ctrl-alt-delete. vm_monitor COMMAND
-vm_type() { printf '%s\n' "$1" >"$V/input"; }
+vm_type() { vm_type_at console "$1"; }
+# "<>" waits for nobody: the machine may have ended.
+vm_type_at() { printf '%s\n' "$2" 1<>"$V/$1.in"; }
 # QEMU closes the connection when it has done it all.
 vm_monitor() { printf '%s\n' "$1" | socat -t60 - "UNIX-CONNECT:$V/monitor"; }
 vm_key() { vm_monitor "sendkey $1" >/dev/null; }
 
-# vm_agent: the machine has a unit that runs what vm_run says. vm_run COMMAND: runs it on the machine that is up (a line of
-# shell), prints what it says, and returns its status
+# vm_agent: the machine has a unit that runs what vm_run says, at the second serial port. vm_run COMMAND: runs it on the machine
+# that is up (a line of shell), prints what it says, and returns its status. vm_begin COMMAND: does not wait for its end
 vm_agent() {
     vm_unit vm-agent.service <<'U'
 [Unit]
@@ -210,18 +232,24 @@ WantedBy=multi-user.target
 U
     vm_enable vm-agent.service
 }
+# Most callers are in subshells: a file counts what was asked.
+vm_begin() {
+    vm_wait_reported '^VM-AGENT' || return
+    echo "$1" >>"$V/asked"
+    vm_type_at report "$(wc -l <"$V/asked") $1"
+}
 vm_run() {
     local id
-    vm_wait_said '^VM-AGENT' || return
-    id=$(($(vm_console | grep -c '^VM-END' || true) + 1))
-    vm_type "$id $1"
-    vm_wait_said "^VM-END $id [0-9]+" || return
-    vm_console | sed -n "s/^VM-OUT $id //p"
-    return "$(vm_console | sed -n "s/^VM-END $id //p")"
+    vm_begin "$1" || return
+    id=$(wc -l <"$V/asked")
+    if ! vm_until_end vm_has report "^VM-END $id "; then echo "the machine has ended before: $1" >&2; return 1; fi
+    vm_report | sed -n "s/^VM-OUT $id //p"
+    return "$(vm_report | sed -n "s/^VM-END $id //p")"
 }
 
 # vm_kill: the power is cut. The disk has what had reached it. A machine that has ended by itself meanwhile is as good.
 vm_kill() {
+    vm_until_end [ -e "$V/pid" ]
     [ -e "$V/result" ] || kill -KILL "$(cat "$V/pid")" || true
     vm_wait
 }
@@ -274,6 +302,7 @@ vm_crashpoints() {
         [ -z "${VM_CRASH:-}" ] || break
     done
     mv "$V/end.img" "$V/disk.img"
+    rm -f "$V/read.img" # of another disk, though it is newer
 }
 
 # vm_done: nothing of the machine stays

@@ -48,7 +48,7 @@ comes_up_whole() {
     vm_wait_said 'davit-init'
     vm_kill
     vm_boot --background
-    vm_wait_said 'davitd|VM-AGENT'
+    vm_wait_reported '^VM-AGENT'
     vm_kill
     comes_up_whole
 
@@ -61,7 +61,7 @@ comes_up_whole() {
     vm_kill
     vm_boot --background
     vm_run "$up"
-    vm_type '2 davit poweroff'
+    vm_begin 'davit poweroff'
     vm_wait_said 'davit-shutdown'
     vm_kill
     comes_up_whole

@@ -15,13 +15,12 @@ export PATH=/usr/sbin:/usr/bin
 if [ ! -e /var/lib/first ]; then
     touch /var/lib/first
     sync
-    echo 'first life' >/dev/console
     $1
     sleep 1000
 fi
-davit status | grep -A1 Booted >/dev/console
-find /var/lib/davit/pstore -type f >/dev/console
-echo "records in the store: \$(ls /sys/fs/pstore | wc -l)" >/dev/console
+davit status | grep -A1 Booted >/dev/ttyS1
+find /var/lib/davit/pstore -type f >/dev/ttyS1
+echo "records in the store: \$(ls /sys/fs/pstore | wc -l)" >/dev/ttyS1
 davit poweroff
 S
     vm_unit twice.service <<'U'
@@ -41,7 +40,7 @@ U
     once_and_then 'mkdir /sys/fs/cgroup/frozen; echo 1 >/sys/fs/cgroup/frozen/cgroup.procs; echo 1 >/sys/fs/cgroup/frozen/cgroup.freeze'
     vm_boot --watchdog --qemu "$RESETS" --append 'davit.watchdog=2'
     vm_ended watchdog # what it noticed first; it went on
-    vm_said 'Booted: *the hardware watchdog reset the machine'
+    vm_reported 'Booted: *the hardware watchdog reset the machine'
 }
 
 # bats test_tags=long
@@ -53,9 +52,9 @@ U
     vm_boot --qemu "$RESETS" \
         --append 'memmap=1M$0x1c000000 ramoops.mem_address=0x1c000000 ramoops.mem_size=0x100000 ramoops.record_size=0x20000 ramoops.ecc=1'
     vm_ended panic # there is one on the console; it went on
-    vm_said 'Booted: *the kernel before this one panicked; its last words are in /var/lib/davit/pstore/'
+    vm_reported 'Booted: *the kernel before this one panicked; its last words are in /var/lib/davit/pstore/'
     local record
-    record=$(vm_console | grep -oE '^/var/lib/davit/pstore/.*dmesg-ramoops-[0-9]+$' | head -n1)
+    record=$(vm_report | grep -oE '^/var/lib/davit/pstore/.*dmesg-ramoops-[0-9]+$' | head -n1)
     vm_get "$record" | grep -q 'davit says: the end is near'
-    vm_said '^records in the store: 0$'
+    vm_reported '^records in the store: 0$'
 }

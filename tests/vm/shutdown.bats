@@ -59,7 +59,7 @@ S
     vm_unit db.service <<'U'
 [Service]
 Type=exec
-ExecStart=/bin/sh -c 'trap "echo db-stops >/dev/console; exit 0" TERM; while :; do sleep 0.1; done'
+ExecStart=/bin/sh -c 'trap "echo db-stops >/dev/ttyS1; exit 0" TERM; while :; do sleep 0.1; done'
 [Install]
 WantedBy=multi-user.target
 U
@@ -68,14 +68,14 @@ U
 After=db.service
 [Service]
 Type=exec
-ExecStart=/bin/sh -c 'trap "sleep 0.5; echo web-stops >/dev/console; exit 0" TERM; while :; do sleep 0.1; done'
+ExecStart=/bin/sh -c 'trap "sleep 0.5; echo web-stops >/dev/ttyS1; exit 0" TERM; while :; do sleep 0.1; done'
 [Install]
 WantedBy=multi-user.target
 U
     vm_enable db.service web.service
     vm_boot
     vm_ended poweroff
-    [ "$(vm_console | grep -oE '(db|web)-stops' | tr '\n' ' ')" = 'web-stops db-stops ' ]
+    [ "$(vm_report | grep -xE '(db|web)-stops' | tr '\n' ' ')" = 'web-stops db-stops ' ]
     vm_said 'davit-shutdown: poweroff'
     vm_said 'all file systems are unmounted'
     [ "$(vm_get /file data)" = kept ]
@@ -115,14 +115,14 @@ H
 
 @test 'kexec into the kernel that was loaded; without one it is a reboot, and says so' {
     machine <<'S'
-grep -q try=second /proc/cmdline && { echo 'second kernel' >/dev/console; davit poweroff; exit; }
-if grep -q way=load /proc/cmdline; then helper kexec-load /vmlinuz "$(cat /proc/cmdline) try=second" >/dev/console 2>&1; fi
+grep -q try=second /proc/cmdline && { echo 'second kernel' >/dev/ttyS1; davit poweroff; exit; }
+if grep -q way=load /proc/cmdline; then helper kexec-load /vmlinuz "$(cat /proc/cmdline) try=second" >/dev/ttyS1 2>&1; fi
 davit kexec
 S
     cp "$DAVIT_VM_CACHE/kernel-$VM_KERNEL/vmlinuz" "$V/root/vmlinuz"
     vm_boot --append way=load
     vm_said 'davit-shutdown: kexec'
-    vm_said 'second kernel'
+    vm_reported '^second kernel$'
     vm_ended poweroff
     vm_boot
     vm_ended reboot
@@ -132,9 +132,9 @@ S
 @test 'soft-reboot: the same kernel, a new userspace, in the next root; logins that an end ahead has forbidden come back' {
     machine <<'S'
 echo boot >>/var/lib/boots
-nologin() { echo "nologin $1: $(cat /run/nologin 2>/dev/null || echo none)" >/dev/console; }
+nologin() { echo "nologin $1: $(cat /run/nologin 2>/dev/null || echo none)" >/dev/ttyS1; }
 case $(wc -l </var/lib/boots) in
-1) echo "before $(cat /proc/sys/kernel/random/boot_id) $(cat /proc/1/oom_score_adj)" >/dev/console
+1) echo "before $(cat /proc/sys/kernel/random/boot_id) $(cat /proc/1/oom_score_adj)" >/dev/ttyS1
    outside sleep 1000
    davit poweroff --when=+1h; nologin early
    davit poweroff --when=+301s
@@ -145,8 +145,8 @@ case $(wc -l </var/lib/boots) in
    # As a davitd that was killed leaves it.
    mv /run/kept /run/nologin; nologin stale
    davit soft-reboot ;;
-2) echo "between $(cat /proc/sys/kernel/random/boot_id) $(cat /proc/1/oom_score_adj)" >/dev/console
-   pidof sleep >/dev/null && echo 'somebody is left' >/dev/console
+2) echo "between $(cat /proc/sys/kernel/random/boot_id) $(cat /proc/1/oom_score_adj)" >/dev/ttyS1
+   pidof sleep >/dev/null && echo 'somebody is left' >/dev/ttyS1
    nologin booted
    mkdir -p /run/nextroot
    mount LABEL=next /run/nextroot
@@ -158,20 +158,20 @@ S
     cp -a "$V/root" "$V/next"
     { echo '#!/bin/sh'; echo 'PATH=/usr/sbin:/usr/bin'
       # shellcheck disable=SC2016 # for the machine
-      echo 'echo "after $(cat /proc/sys/kernel/random/boot_id), root $(mountpoint -d /)" >/dev/console; davit poweroff'; } >"$V/next/script"
+      echo 'echo "after $(cat /proc/sys/kernel/random/boot_id), root $(mountpoint -d /)" >/dev/ttyS1; davit poweroff'; } >"$V/next/script"
     vm_disk next 200M "$V/next"
     rm -rf "$V/next"
     vm_boot
     vm_ended poweroff
     local boots
-    boots=$(vm_console | grep -oE '^(before|between|after) [0-9a-f-]{36}')
+    boots=$(vm_report | grep -oE '^(before|between|after) [0-9a-f-]{36}')
     [ "$(wc -l <<<"$boots")" = 3 ]
     [ "$(cut -d' ' -f2 <<<"$boots" | sort -u | wc -l)" = 1 ]
-    [ "$(vm_console | sed -n 's/^nologin \([a-z]*\): \(....\).*/\1 \2/p' | tr '\n' ' ')" = 'early none ahead The  cancelled none stale The  booted none ' ]
+    [ "$(vm_report | sed -n 's/^nologin \([a-z]*\): \(....\).*/\1 \2/p' | tr '\n' ' ')" = 'early none ahead The  cancelled none stale The  booted none ' ]
     vm_said 'the next root is /run/nextroot'
-    run ! vm_said 'somebody is left'
+    run ! vm_reported 'somebody is left'
     # What containers start from is what the first davit-init has found.
-    [ "$(vm_console | grep -E '^(before|between) ' | awk '{print $3}' | sort -u | wc -l)" = 1 ]
+    [ "$(vm_report | grep -E '^(before|between) ' | awk '{print $3}' | sort -u | wc -l)" = 1 ]
     is_clean next
     is_clean root
 }
@@ -181,12 +181,12 @@ S
 mkdir /data/m
 mount -t tmpfs -o nr_inodes=100k tmpfs /data/m
 helper mounts 5000 /data/m
-echo "mounts: $(wc -l </proc/self/mountinfo)" >/dev/console
+echo "mounts: $(wc -l </proc/self/mountinfo)" >/dev/ttyS1
 davit poweroff
 S
     vm_boot --memory 768
     vm_ended poweroff
-    [ "$(vm_console | grep -oE '^mounts: [0-9]+' | cut -d' ' -f2)" -gt 5000 ]
+    [ "$(vm_report | grep -oE '^mounts: [0-9]+' | cut -d' ' -f2)" -gt 5000 ]
     vm_said 'all file systems are unmounted'
     is_clean root
 }
@@ -205,13 +205,13 @@ mke2fs "$node"
 mkdir -p /data/stack
 mount -t ext2 "$node" /data/stack || mount -t ext4 "$node" /data/stack
 echo x >/data/stack/file
-echo "stack: $(wc -l </proc/swaps) $(cat /sys/block/loop3/loop/backing_file) $(grep -c "$node /data/stack" /proc/mounts)" >/dev/console
+echo "stack: $(wc -l </proc/swaps) $(cat /sys/block/loop3/loop/backing_file) $(grep -c "$node /data/stack" /proc/mounts)" >/dev/ttyS1
 davit poweroff
 S
     vm_disk data 64M
     vm_boot
     vm_ended poweroff
-    vm_said 'stack: 2 /data/image 1'
+    vm_reported '^stack: 2 /data/image 1'
     vm_said 'all devices detached'
     is_clean data
     is_clean root
@@ -258,8 +258,9 @@ S
 @test 'without davitd: davit-init is asked by signal, and forced twice is at once' {
     machine <<'S'
 mount --bind /dev/null /usr/lib/davit/davitd
-kill -KILL $(pidof davitd)
-sleep 0.3
+davitd=$(pidof davitd)
+kill -KILL "$davitd"
+while [ -e "/proc/$davitd" ]; do sleep 0.1; done
 if grep -q way=twice /proc/cmdline; then davit reboot --force --force; else davit poweroff --force; fi
 S
     stubborn
@@ -315,7 +316,7 @@ S
     machine <<'S'
 echo boot >>/var/lib/boots
 [ "$(wc -l </var/lib/boots)" != 1 ] || { davit soft-reboot; exit; }
-echo "second life: $(ls -l /proc/[0-9]*/fd 2>/dev/null | grep -c /dev/watchdog)" >/dev/console
+echo "second life: $(ls -l /proc/[0-9]*/fd 2>/dev/null | grep -c /dev/watchdog)" >/dev/ttyS1
 sleep 20
 davit poweroff
 S
@@ -325,7 +326,7 @@ S
     echo 'watchdog_timeout = "60s";' | vm_file /etc/davit/davit.conf
     vm_boot --watchdog --append 'davit.watchdog_reboot=10s'
     vm_ended poweroff
-    vm_said '^second life: 1$' # davit-init's, which it has opened anew
+    vm_reported '^second life: 1$' # davit-init's, which it has opened anew
     run ! vm_said 'no hardware watchdog'
 }
 
@@ -371,10 +372,10 @@ touch /run/frozen
 dead() { grep -qs '^State:.*D' "/proc/$(davit status --json stuck | sed -n 's/.*"pid": *\([0-9]*\).*/\1/p' | head -n 1)/status"; }
 until dead; do sleep 0.1; done
 davit stop stuck
-davit status stuck | sed 's/^/stuck: /' >/dev/console
+davit status stuck | sed 's/^/stuck: /' >/dev/ttyS1
 # It is still there, and must not be started a second time.
-davit start stuck 2>&1 | sed 's/^/again: /' >/dev/console
-davit start well && echo 'others start' >/dev/console
+davit start stuck 2>&1 | sed 's/^/again: /' >/dev/ttyS1
+davit start well && echo 'others start' >/dev/ttyS1
 davit poweroff
 S
     vm_unit stuck.container <<'U'
@@ -390,9 +391,9 @@ U
     vm_disk data 64M
     vm_boot --timeout 300
     vm_ended poweroff
-    vm_said '^stuck: .*(failed|timeout)'
-    vm_said '^again: .*cannot be killed yet'
-    vm_said '^others start'
+    vm_reported '^stuck: .*(failed|timeout)'
+    vm_reported '^again: .*cannot be killed yet'
+    vm_reported '^others start'
     vm_said 'left: process [0-9]+ \(dd\)'
     # Its own mounts cannot be taken from it, so the root stays busy; and it is named for that, no kernel thread is.
     vm_said 'left: / \(ext4\)'
@@ -424,11 +425,11 @@ S
 # bats test_tags=long
 @test 'Ctrl-Alt-Delete seven times at the keyboard: nothing is waited for any more' {
     machine <<'S'
-echo 'script runs' >/dev/console
+echo 'script runs' >/dev/ttyS1
 S
     stubborn
     vm_boot --background
-    vm_wait_said '^script runs'
+    vm_wait_reported '^script runs'
     # A slow machine may take the seven for too far apart: the next burst is one more chance.
     until [ -e "$V/result" ]; do
         vm_monitor "$(yes 'sendkey ctrl-alt-delete' | head -n 7)" >/dev/null || true
