@@ -3,8 +3,7 @@
 bats_require_minimum_version 1.5.0
 load lib
 
-# -icount: the machine's clock is the number of its instructions, one a nanosecond (a slow CPU), so that no other load on
-# this machine is in the figure.
+# One instruction a nanosecond is a slow CPU; no other load on this machine is in the figure.
 # bats test_tags=long
 @test "own work up to the first unit's process is less than 50 ms" {
     vm_new
@@ -33,7 +32,7 @@ ExecStart=/check
 WantedBy=multi-user.target
 U
     vm_enable check.service
-    vm_boot --timeout 300 --qemu '-icount shift=0,sleep=off'
+    vm_boot --own-time
     vm_ended poweroff
     vm_get /var/time | tee /dev/stderr >"$V/time"
     grep -qE "^Own work up to the first unit's process: [0-9]+ms of processor time$" "$V/time"

@@ -329,7 +329,7 @@ echo 'PID 1 is frozen' >/dev/ttyS1
 sleep 60
 S
     vm_enable freeze.service
-    vm_boot --watchdog --append 'davit.watchdog=4 davit.log=info,console,kmsg'
+    vm_boot --watchdog --own-time --append 'davit.watchdog=4 davit.log=info,console,kmsg'
     vm_ended watchdog
     vm_said 'hardware watchdog "i6300ESB timer", time-out 4 s'
     vm_reported '^PID 1 is frozen'

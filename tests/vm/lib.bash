@@ -101,6 +101,8 @@ vm_part() {
 #   --timeout SECONDS    --watchdog            an i6300esb, which resets the machine
 #   --initrd FILE        --no-root             the kernel's command line names no root file system
 #   --smp N              --background          does not wait: vm_wait does
+#   --own-time           the machine's clock is the number of its instructions, one a nanosecond, and jumps over what it sleeps:
+#                        no other load on this machine makes it late
 #   --qemu "ARGUMENTS"   --record              for vm_crashpoints: each write to the disk is kept
 vm_boot() {
     local kernel=$VM_KERNEL append='' init=/sbin/davit-init memory=512 smp=1 limit=${VM_TIMEOUT:-300} background='' record='' initrd=() extra=() words
@@ -116,6 +118,7 @@ vm_boot() {
         --timeout) limit=$2; shift 2 ;;
         --initrd) initrd=(-initrd "$2"); shift 2 ;;
         --no-root) root=''; shift ;;
+        --own-time) extra+=(-icount 'shift=0,sleep=off'); shift ;;
         --watchdog) extra+=(-device i6300esb -action 'watchdog=reset'); shift ;;
         --qemu) read -ra words <<<"$2"; extra+=("${words[@]}"); shift 2 ;;
         --record) record=1; shift ;;
