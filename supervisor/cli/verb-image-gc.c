@@ -67,8 +67,10 @@ static int add_saved_units(struct cli *c, char ***l, struct error *e) {
     DIR *d = path ? opendir(path) : NULL;
     int r = 0;
 
+    if (!path)
+        return error_set_errno(e, ENOMEM, "state");
     if (!d)
-        return path && errno == ENOENT ? 0 : error_set_errno(e, errno, "%s", path ?: "state");
+        return errno == ENOENT ? 0 : error_set_errno(e, errno, "%s", path);
     for (const struct dirent *entry = readdir(d); entry && r >= 0; entry = readdir(d))
         if (entry->d_name[0] != '.')
             r = image_worker_option(l, "unit", entry->d_name);

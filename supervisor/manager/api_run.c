@@ -8,7 +8,7 @@
  * nobody saves are the client's descriptors: where the program has not been launched yet, it brings them again.
  *
  * Should what was saved be lost, the unit's text still says whether it had been (TEXT_BEGUN): a program is not
- * run a second time because nothing is known of the first.
+ * run a second time because nothing is known of the first. It outlives the unit for as long as a client may come.
  */
 #include <fcntl.h>
 #include <sys/stat.h>
