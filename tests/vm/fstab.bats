@@ -50,7 +50,7 @@ S
     grep -qx active "$V/out"
     grep -q '/etc/fstab: /mnt: it takes too long' "$V/out"
     grep -qx davit-vm "$V/out"
-    vm_said 'davit-boot: /etc/fstab: /mnt: it takes too long'
+    vm_wait_said 'davit-boot: /etc/fstab: /mnt: it takes too long'
     vm_run 'davit poweroff' || true
     vm_wait
     vm_ended poweroff
@@ -64,7 +64,7 @@ S
     vm_agent
     vm_boot --background --append davit.boot_timeout=3s
     vm_run 'until davit is-active multi-user.target; do sleep 0.1; done'
-    vm_said 'davit-boot did not end in time \(davit.boot_timeout=\): going on without it'
+    vm_wait_said 'davit-boot did not end in time \(davit.boot_timeout=\): going on without it'
     vm_run 'davit poweroff' || true
     vm_wait
     vm_ended poweroff

@@ -319,11 +319,13 @@ vm_done() {
     V=''
 }
 
-# For bats: shows the end of the console when a test has failed.
+# For bats: shows the end of what the machine said when a test has failed.
 teardown() {
     if [ -z "${BATS_TEST_COMPLETED:-}" ] && [ -e "${V:-}/console" ]; then
         echo "--- machine: ${VM_END:-running}, status ${VM_STATUS:-none}; the console ends with"
         vm_console | tail -n 60
+        echo '--- the report with'
+        vm_report | tail -n 20
     fi
     vm_done
 }
