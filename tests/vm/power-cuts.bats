@@ -91,7 +91,8 @@ for n in 1 2 3 4; do
     for verb in enable disable; do
         tell "${verb%e}ing"
         davit $verb extra.service
-        tell "${verb}d"
+        # So often that some of the power cuts come in between.
+        for _ in 1 2 3; do tell "${verb}d"; done
     done
 done
 S
