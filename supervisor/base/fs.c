@@ -9,6 +9,9 @@
 
 #define READ_FIRST 4096
 #define LINE_MAX_BYTES 65536
+/* A machine that was held up finds the time over in which nobody could do anything. */
+#define LOOKS_MIN 5
+#define LOOK_MSEC 5
 
 /* ---- reading ---- */
 
@@ -133,6 +136,7 @@ int write_all(int fd, const void *data, size_t n) {
 int write_within(int fd, const void *data, size_t n, usec_t timeout) {
     struct pollfd p = {.fd = fd, .events = POLLOUT};
     usec_t deadline = usec_add(now_monotonic(), timeout);
+    unsigned looks = timeout > 0 ? LOOKS_MIN : 0;
     const char *rest = data;
 
     while (n > 0) {
@@ -144,9 +148,10 @@ int write_within(int fd, const void *data, size_t n, usec_t timeout) {
             return -EIO;
         else if (errno == EAGAIN) {
             usec_t now = now_monotonic();
-            if (now >= deadline)
+            if (now >= deadline && looks == 0)
                 return -EAGAIN;
-            (void)poll(&p, 1, (int)((deadline - now) / USEC_PER_MSEC) + 1);
+            (void)poll(&p, 1, now < deadline ? (int)((deadline - now) / USEC_PER_MSEC) + 1 : LOOK_MSEC);
+            looks -= looks > 0;
         } else if (errno != EINTR)
             return negative_errno();
     }

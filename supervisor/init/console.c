@@ -15,6 +15,9 @@
 /* For another process that writes to the console at this moment, or for a line to drain. */
 #define CONSOLE_USEC (50 * USEC_PER_MSEC)
 #define LOOK_USEC USEC_PER_MSEC
+#define LOOKS_MIN 20 /* a machine that was held up finds the time over in which nothing could be said */
+/* What is said already, and dropped with close(): 4 KiB at 9,600 baud. */
+#define CLOSE_USEC (5 * USEC_PER_SEC)
 
 static struct {
     const char *program;
@@ -69,8 +72,8 @@ static bool console_is_drained(usec_t timeout) {
     usec_t deadline = usec_add(now_monotonic(), timeout);
     int left = 0;
 
-    while (ioctl(console_fd, TIOCOUTQ, &left) == 0 && left > 0) {
-        if (now_monotonic() >= deadline)
+    for (unsigned looks = 0; ioctl(console_fd, TIOCOUTQ, &left) == 0 && left > 0; looks++) {
+        if (now_monotonic() >= deadline && (timeout == 0 || looks >= LOOKS_MIN))
             return false;
         (void)usleep((useconds_t)LOOK_USEC);
     }
@@ -78,7 +81,7 @@ static bool console_is_drained(usec_t timeout) {
 }
 
 void console_close(void) {
-    if (console_fd >= 0 && !console_is_drained(CONSOLE_USEC))
+    if (console_fd >= 0 && !console_is_drained(CLOSE_USEC))
         (void)tcflush(console_fd, TCOFLUSH);
     close_and_reset(&console_fd);
 }

@@ -27,7 +27,7 @@ void console_connect(void);
 /* For a program that davit-init has started and that speaks as it does (davit-boot): stderr is the kernel's
  * log. */
 void console_share(const char *program);
-/* Before this process becomes another program, or ends: what the console has not said within 50 ms is dropped. */
+/* Before this process becomes another program, or ends: what the console has not said within 5 s is dropped. */
 void console_close(void);
 /* The same, where that program takes the console over, with what it has yet to say, and closes what it inherits. */
 void console_pass_on(void);

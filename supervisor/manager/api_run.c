@@ -252,22 +252,25 @@ static int on_kept_long_enough(sd_event_source *source, _unused_ uint64_t usec, 
 
     if (!manager_find(k->manager, k->name)) /* else it is that one's */
         remove_text(k->manager, k->name);
-    free(k);
-    (void)sd_event_source_unref(source);
+    (void)sd_event_source_set_floating(source, false); /* was the last reference */
     return 0;
 }
 
 void run_keep_text(struct manager *m, const char *name) {
     struct kept_text *k = malloc(sizeof(*k) + strlen(name) + 1);
-    sd_event_source *source;
+    _cleanup_(sd_event_source_unrefp) sd_event_source *source = NULL;
 
     if (!k)
         return; /* it stays until its name is used again */
     k->manager = m;
     memcpy(k->name, name, strlen(name) + 1);
     if (sd_event_add_time_relative(
-            m->event, &source, CLOCK_MONOTONIC, KEPT_USEC, USEC_PER_SEC, on_kept_long_enough, k) < 0)
+            m->event, &source, CLOCK_MONOTONIC, KEPT_USEC, USEC_PER_SEC, on_kept_long_enough, k) < 0) {
         free(k);
+        return;
+    }
+    (void)sd_event_source_set_destroy_callback(source, free);
+    (void)sd_event_source_set_floating(source, true);
 }
 
 void run_unload(struct managed_unit *u) {
