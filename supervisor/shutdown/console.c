@@ -33,7 +33,7 @@ void console_drain(void) {
     usec_t deadline = usec_add(now_monotonic(), CONSOLE_USEC);
     int left = 0;
 
-    do /* once more after the buffer is empty: for what the device itself has in hand */
+    while (ioctl(STDERR_FILENO, TIOCOUTQ, &left) == 0 && left > 0 && now_monotonic() < deadline)
         bounded_pause(LOOK_USEC);
-    while (ioctl(STDERR_FILENO, TIOCOUTQ, &left) == 0 && left > 0 && now_monotonic() < deadline);
+    bounded_pause(LOOK_USEC); /* for what the device itself has in hand */
 }
