@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "fake-manager.h"
 #include "manager/rooms.h"
+#include "timer-of-test.h"
 
 static pid_t told_pid;
 static int told_error, told_code, told_status;
@@ -627,17 +628,9 @@ static void test_run_is_not_begun_again_where_that_could_be_twice(void **state _
 
 static sd_event_source *minute;
 
-int __real_sd_event_add_time_relative(sd_event *event, sd_event_source **ret, clockid_t clock, uint64_t usec,
-    uint64_t accuracy, sd_event_time_handler_t callback, void *userdata);
-int __wrap_sd_event_add_time_relative(sd_event *event, sd_event_source **ret, clockid_t clock, uint64_t usec,
-    uint64_t accuracy, sd_event_time_handler_t callback, void *userdata);
-int __wrap_sd_event_add_time_relative(sd_event *event, sd_event_source **ret, clockid_t clock, uint64_t usec,
-    uint64_t accuracy, sd_event_time_handler_t callback, void *userdata) {
-    int r = __real_sd_event_add_time_relative(event, ret, clock, usec, accuracy, callback, userdata);
-
-    if (r >= 0 && usec == 60 * USEC_PER_SEC)
-        minute = *ret;
-    return r;
+static void timer_made(uint64_t usec, sd_event_source *timer) {
+    if (usec == 60 * USEC_PER_SEC)
+        minute = timer;
 }
 
 static void minute_is_over(void) {

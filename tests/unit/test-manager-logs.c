@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/wire.h"
 #include "log/protocol.h"
+#include "timer-of-test.h"
 
 #define MORE_THAN_CAN_WAIT 9000
 
@@ -185,17 +186,9 @@ static void davit_logd_is_not_replaced_when_davitd_has_not_read_its_answer_yet(v
 
 static sd_event_source *log_timeout;
 
-int __real_sd_event_add_time_relative(sd_event *event, sd_event_source **ret, clockid_t clock, uint64_t usec,
-    uint64_t accuracy, sd_event_time_handler_t callback, void *userdata);
-int __wrap_sd_event_add_time_relative(sd_event *event, sd_event_source **ret, clockid_t clock, uint64_t usec,
-    uint64_t accuracy, sd_event_time_handler_t callback, void *userdata);
-int __wrap_sd_event_add_time_relative(sd_event *event, sd_event_source **ret, clockid_t clock, uint64_t usec,
-    uint64_t accuracy, sd_event_time_handler_t callback, void *userdata) {
-    int r = __real_sd_event_add_time_relative(event, ret, clock, usec, accuracy, callback, userdata);
-
-    if (r >= 0 && usec >= USEC_PER_SEC)
-        log_timeout = sd_event_source_ref(*ret);
-    return r;
+static void timer_made(uint64_t usec, sd_event_source *timer) {
+    if (usec >= USEC_PER_SEC)
+        log_timeout = sd_event_source_ref(timer);
 }
 
 int __wrap_cgroup_remove(struct cgroup_tree *tree, const char *name);
