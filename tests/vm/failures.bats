@@ -125,19 +125,11 @@ U
 # bats test_tags=long
 @test 'a fatal signal with davit.crash=freeze: the machine stands still, and a core dump is written' {
     vm_new
-    vm_file /crash 755 <<'S'
-#!/bin/sh
+    vm_script crash <<'S'
 echo '/core.%p' >/proc/sys/kernel/core_pattern
 kill -s SEGV 1
 sleep 1000
 S
-    vm_unit crash.service <<'U'
-[Service]
-ExecStart=/crash
-[Install]
-WantedBy=multi-user.target
-U
-    vm_enable crash.service
     vm_boot --background --append 'davit.crash=freeze davit.crash_core=yes'
     vm_wait_said 'davit-init: caught SIGSEGV'
     vm_wait_said 'davit-init: standing still$'
@@ -154,21 +146,12 @@ U
 # bats test_tags=long
 @test 'a console that takes nothing: nobody waits for it' {
     vm_new
-    vm_file /script 755 <<'S'
-#!/bin/sh
-export PATH=/usr/sbin:/usr/bin
+    vm_script script <<'S'
 until davit is-active multi-user.target >/dev/null; do sleep 0.1; done
 cat /proc/consoles >/dev/ttyS1
 dmesg | grep 'davit-init: ' >/dev/ttyS1
 davit poweroff
 S
-    vm_unit script.service <<'U'
-[Service]
-ExecStart=/script
-[Install]
-WantedBy=multi-user.target
-U
-    vm_enable script.service
     mkfifo "$V/stuck.in" "$V/stuck.out"
     exec 7<>"$V/stuck.out"
     head -c 65536 /dev/zero >&7 # a pipe takes no more

@@ -54,6 +54,13 @@ vm_enable() {
     done
 }
 
+# vm_script NAME: a service that runs the script from standard input when the machine is up
+vm_script() {
+    { printf '#!/bin/sh\nexport PATH=/usr/sbin:/usr/bin\n'; cat; } | vm_file "/$1" 755
+    printf '[Service]\nExecStart=/%s\n[Install]\nWantedBy=multi-user.target\n' "$1" | vm_unit "$1.service"
+    vm_enable "$1.service"
+}
+
 # vm_disk NAME SIZE [TREE]: one more file system beside the root, ext4 with that label: /dev/nvme0n1p2, then p3, p4. They are
 # partitions, because which of two disks is nvme0 changes from boot to boot.
 vm_disk() {

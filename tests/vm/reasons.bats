@@ -9,9 +9,7 @@ RESETS='-action reboot=reset'
 
 # once_and_then SCRIPT: a unit that does SCRIPT in the first life, and tells what davit knows in the second
 once_and_then() {
-    vm_file /twice 755 <<S
-#!/bin/sh
-export PATH=/usr/sbin:/usr/bin
+    vm_script twice <<S
 if [ ! -e /var/lib/first ]; then
     touch /var/lib/first
     sync
@@ -23,13 +21,6 @@ find /var/lib/davit/pstore -type f >/dev/ttyS1
 echo "records in the store: \$(ls /sys/fs/pstore | wc -l)" >/dev/ttyS1
 davit poweroff
 S
-    vm_unit twice.service <<'U'
-[Service]
-ExecStart=/twice
-[Install]
-WantedBy=multi-user.target
-U
-    vm_enable twice.service
 }
 
 # bats test_tags=long
